@@ -1,0 +1,364 @@
+//! Certificate revocation lists (RFC 5280 section 5): written for an issuer, and read to be believed.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+
+use crate::der::{DerError, Reader, Writer, tag};
+use crate::extension::{Extension, authority_key_identifier};
+use crate::key::{PublicKey, SignatureAlgorithm, SignatureInvalid};
+use crate::name::DistinguishedName;
+use crate::oid::{self, Oid};
+
+/// Why a certificate was revoked (RFC 5280 section 5.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum RevocationReason {
+    /// No reason given; the entry carries no reasonCode.
+    #[default]
+    Unspecified,
+    /// The private key is known to others.
+    KeyCompromise,
+    /// The issuing CA's key is known to others.
+    CaCompromise,
+    /// The subject's name or affiliation changed.
+    AffiliationChanged,
+    /// A newer certificate took its place.
+    Superseded,
+    /// It is no longer needed.
+    CessationOfOperation,
+    /// It is suspended.
+    CertificateHold,
+    /// The subject lost the right to it.
+    PrivilegeWithdrawn,
+}
+
+impl RevocationReason {
+    /// Every reason that can be given.
+    pub const ALL: [RevocationReason; 8] = [
+        Self::Unspecified,
+        Self::KeyCompromise,
+        Self::CaCompromise,
+        Self::AffiliationChanged,
+        Self::Superseded,
+        Self::CessationOfOperation,
+        Self::CertificateHold,
+        Self::PrivilegeWithdrawn,
+    ];
+
+    /// The CRLReason code.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Unspecified => 0,
+            Self::KeyCompromise => 1,
+            Self::CaCompromise => 2,
+            Self::AffiliationChanged => 3,
+            Self::Superseded => 4,
+            Self::CessationOfOperation => 5,
+            Self::CertificateHold => 6,
+            Self::PrivilegeWithdrawn => 9,
+        }
+    }
+
+    /// From the CRLReason code; codes without a meaning here count as unspecified.
+    #[must_use]
+    pub fn from_code(code: u8) -> Self {
+        Self::ALL.into_iter().find(|reason| reason.code() == code).unwrap_or_default()
+    }
+
+    /// The RFC's word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::KeyCompromise => "keyCompromise",
+            Self::CaCompromise => "cACompromise",
+            Self::AffiliationChanged => "affiliationChanged",
+            Self::Superseded => "superseded",
+            Self::CessationOfOperation => "cessationOfOperation",
+            Self::CertificateHold => "certificateHold",
+            Self::PrivilegeWithdrawn => "privilegeWithdrawn",
+        }
+    }
+}
+
+impl fmt::Display for RevocationReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The text is no reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{0}' is no revocation reason; use unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, \
+     cessationOfOperation, certificateHold or privilegeWithdrawn"
+)]
+pub struct UnknownRevocationReason(pub String);
+
+impl FromStr for RevocationReason {
+    type Err = UnknownRevocationReason;
+
+    /// Reads the RFC's word, in any case and with or without hyphens.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let folded = text.replace(['-', '_'], "").to_ascii_lowercase();
+        Self::ALL
+            .into_iter()
+            .find(|reason| reason.name().to_ascii_lowercase() == folded)
+            .ok_or_else(|| UnknownRevocationReason(text.to_owned()))
+    }
+}
+
+/// One entry of a list to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevokedEntry {
+    /// The serial number's magnitude or content octets.
+    pub serial: Vec<u8>,
+    /// When it was revoked.
+    pub revoked_at: Timestamp,
+    /// Why.
+    pub reason: RevocationReason,
+}
+
+/// Writes the to-be-signed bytes of a complete list.
+pub(crate) fn write_tbs(
+    issuer: &DistinguishedName,
+    authority_key: &[u8],
+    algorithm: SignatureAlgorithm,
+    number: u64,
+    this_update: Timestamp,
+    next_update: Timestamp,
+    entries: &[RevokedEntry],
+) -> Vec<u8> {
+    let mut revoked = Writer::new();
+    for entry in entries {
+        revoked.nested(tag::SEQUENCE, |w| {
+            w.integer(&entry.serial);
+            w.time(entry.revoked_at);
+            if entry.reason != RevocationReason::Unspecified {
+                w.nested(tag::SEQUENCE, |w| {
+                    Extension::write(w, &oid::CRL_REASON, false, |w| {
+                        w.primitive(tag::ENUMERATED, &[entry.reason.code()]);
+                    });
+                });
+            }
+        });
+    }
+    let revoked = revoked.into_bytes();
+    let mut writer = Writer::new();
+    writer.nested(tag::SEQUENCE, |w| {
+        w.integer(&[1]);
+        w.raw(&algorithm.algorithm_identifier());
+        w.raw(issuer.der());
+        w.time(this_update);
+        w.time(next_update);
+        // RFC 5280 section 5.1.2.6: an empty list is absent, not empty.
+        if !revoked.is_empty() {
+            w.primitive(tag::SEQUENCE, &revoked);
+        }
+        w.nested(tag::context_constructed(0), |w| {
+            w.nested(tag::SEQUENCE, |w| {
+                Extension::write(w, &oid::AUTHORITY_KEY_IDENTIFIER, false, |w| {
+                    w.nested(tag::SEQUENCE, |w| w.primitive(tag::context(0), authority_key));
+                });
+                Extension::write(w, &oid::CRL_NUMBER, false, |w| w.integer(&number.to_be_bytes()));
+            });
+        });
+    });
+    writer.into_bytes()
+}
+
+/// Why bytes are no list that can be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CrlError {
+    /// Not the DER of a list.
+    #[error("not a certificate revocation list: {0}")]
+    Der(#[from] DerError),
+    /// A critical extension that is not processed here (RFC 5280 section 5.2).
+    #[error(
+        "the list carries the critical extension {0}, which countersign does not process; \
+         publish a complete list without it"
+    )]
+    CriticalExtension(Oid),
+}
+
+/// When and why a certificate was revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revocation {
+    /// revocationDate.
+    pub revoked_at: Timestamp,
+    /// reasonCode.
+    pub reason: RevocationReason,
+}
+
+/// A list, its entries found by serial number.
+#[derive(Clone)]
+pub struct CertificateRevocationList {
+    der: Vec<u8>,
+    tbs: Vec<u8>,
+    signature: Vec<u8>,
+    algorithm: Option<SignatureAlgorithm>,
+    issuer: DistinguishedName,
+    this_update: Timestamp,
+    next_update: Option<Timestamp>,
+    number: Option<Vec<u8>>,
+    authority_key: Option<Vec<u8>>,
+    entries: HashMap<Vec<u8>, Revocation>,
+}
+
+impl CertificateRevocationList {
+    /// Reads a complete list in DER.
+    ///
+    /// # Errors
+    /// [`CrlError`]; a partitioned, delta or indirect list is refused by its critical extension.
+    pub fn from_der(der: &[u8]) -> Result<Self, CrlError> {
+        let mut outer = Reader::new(der);
+        let mut list = outer.nested(tag::SEQUENCE)?;
+        outer.finish()?;
+        let tbs_tlv = list.expect(tag::SEQUENCE)?;
+        let identifier = list.expect(tag::SEQUENCE)?.whole;
+        let signature = list.octet_bit_string()?.to_vec();
+        list.finish()?;
+
+        let mut tbs = tbs_tlv.reader();
+        if tbs.peek() == Some(tag::INTEGER) {
+            tbs.small_integer("version")?;
+        }
+        let offset = tbs.offset();
+        if tbs.expect(tag::SEQUENCE)?.whole != identifier {
+            return Err(DerError::Value { what: "signature algorithm", offset }.into());
+        }
+        let issuer = DistinguishedName::from_der(tbs.expect(tag::SEQUENCE)?.whole)?;
+        let this_update = tbs.time()?;
+        let next_update = match tbs.peek() {
+            Some(tag::UTC_TIME | tag::GENERALIZED_TIME) => Some(tbs.time()?),
+            _ => None,
+        };
+        let mut entries = HashMap::new();
+        if let Some(revoked) = tbs.optional(tag::SEQUENCE)? {
+            let mut revoked = revoked.reader();
+            while !revoked.is_empty() {
+                let (serial, revocation) = read_entry(&mut revoked)?;
+                entries.insert(serial, revocation);
+            }
+        }
+        let mut number = None;
+        let mut authority_key = None;
+        if let Some(explicit) = tbs.optional(tag::context_constructed(0))? {
+            for extension in Extension::read_all(&mut explicit.reader())? {
+                match extension.oid {
+                    oid::CRL_NUMBER => number = Some(Reader::new(&extension.value).integer()?.to_vec()),
+                    oid::AUTHORITY_KEY_IDENTIFIER => {
+                        authority_key = authority_key_identifier(&extension.value)?;
+                    }
+                    other if extension.critical => return Err(CrlError::CriticalExtension(other)),
+                    _ => {}
+                }
+            }
+        }
+        tbs.finish()?;
+        Ok(CertificateRevocationList {
+            der: der.to_vec(),
+            tbs: tbs_tlv.whole.to_vec(),
+            signature,
+            algorithm: SignatureAlgorithm::from_algorithm_identifier(identifier),
+            issuer,
+            this_update,
+            next_update,
+            number,
+            authority_key,
+            entries,
+        })
+    }
+
+    /// The whole encoding.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// Who issued it.
+    #[must_use]
+    pub fn issuer(&self) -> &DistinguishedName {
+        &self.issuer
+    }
+
+    /// thisUpdate.
+    #[must_use]
+    pub fn this_update(&self) -> Timestamp {
+        self.this_update
+    }
+
+    /// nextUpdate: after it, the list says nothing.
+    #[must_use]
+    pub fn next_update(&self) -> Option<Timestamp> {
+        self.next_update
+    }
+
+    /// cRLNumber's content octets.
+    #[must_use]
+    pub fn number(&self) -> Option<&[u8]> {
+        self.number.as_deref()
+    }
+
+    /// The keyIdentifier of authorityKeyIdentifier.
+    #[must_use]
+    pub fn authority_key_identifier(&self) -> Option<&[u8]> {
+        self.authority_key.as_deref()
+    }
+
+    /// How many certificates it revokes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether it revokes none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The entry for a serial number, by its content octets.
+    #[must_use]
+    pub fn revocation(&self, serial: &[u8]) -> Option<Revocation> {
+        self.entries.get(serial).copied()
+    }
+
+    /// Verifies the signature with the issuer's key.
+    ///
+    /// # Errors
+    /// [`SignatureInvalid`].
+    pub fn verify_signature(&self, key: &PublicKey) -> Result<(), SignatureInvalid> {
+        key.verify(self.algorithm.ok_or(SignatureInvalid)?, &self.tbs, &self.signature)
+    }
+}
+
+fn read_entry(reader: &mut Reader<'_>) -> Result<(Vec<u8>, Revocation), CrlError> {
+    let mut entry = reader.nested(tag::SEQUENCE)?;
+    let serial = entry.integer()?.to_vec();
+    let revoked_at = entry.time()?;
+    let mut reason = RevocationReason::Unspecified;
+    if !entry.is_empty() {
+        for extension in Extension::read_all(&mut entry)? {
+            match extension.oid {
+                oid::CRL_REASON => {
+                    let code = Reader::new(&extension.value).expect(tag::ENUMERATED)?.content;
+                    reason = RevocationReason::from_code(code.first().copied().unwrap_or(0));
+                }
+                other if extension.critical => return Err(CrlError::CriticalExtension(other)),
+                _ => {}
+            }
+        }
+    }
+    entry.finish()?;
+    Ok((serial, Revocation { revoked_at, reason }))
+}
+
+impl fmt::Debug for CertificateRevocationList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CertificateRevocationList({}, {} entries)", self.issuer, self.entries.len())
+    }
+}

@@ -1,0 +1,45 @@
+//! What a name, a key, a certificate, an issuer, a trust bundle and a policy *are*.
+//!
+//! Nothing here does input or output, reads a clock, rolls dice or logs: time is a parameter, randomness arrives
+//! as bytes, private keys are a trait. What these bytes look like to a person is `explain`'s work.
+
+pub mod certificate;
+pub mod crl;
+pub mod csr;
+pub mod der;
+pub mod extension;
+pub mod identity;
+pub mod issuer;
+pub mod key;
+pub mod name;
+pub mod oid;
+pub mod pem;
+pub mod policy;
+pub mod profile;
+pub mod verify;
+
+pub use certificate::Certificate;
+pub use profile::Profile;
+
+/// SHA-256 of `bytes`.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
+    hash
+}
+
+/// Lower-case hexadecimal digits, two a byte.
+///
+/// ```
+/// assert_eq!(pki::hex(&[0x0a, 0xff]), "0aff");
+/// ```
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0x0f)]])
+        .map(char::from)
+        .collect()
+}

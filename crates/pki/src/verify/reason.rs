@@ -1,0 +1,132 @@
+//! Why a path is not valid: a code for machines, a sentence for people, and the certificate it is about.
+
+use std::fmt;
+
+use crate::certificate::Certificate;
+
+/// What is wrong. The names are stable: logs, metrics and `--json` carry them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReasonCode {
+    /// No path leads to an anchor.
+    UnknownIssuer,
+    /// A signature does not verify with the key of the issuer by that name.
+    SignatureInvalid,
+    /// It is on its issuer's revocation list.
+    CertificateRevoked,
+    /// Its validity is over.
+    CertificateExpired,
+    /// Its validity has not started.
+    CertificateNotYetValid,
+    /// Its extended key usages do not include the purpose.
+    WrongPurpose,
+    /// Its key usage does not allow what is done with it.
+    KeyUsage,
+    /// It signed another certificate and is no CA.
+    IssuerNotCa,
+    /// A CA's certificate is used as a leaf.
+    CaAsLeaf,
+    /// More CAs below it than its path length allows.
+    PathLengthExceeded,
+    /// A name outside the constraints of a CA above.
+    NameConstraintsViolated,
+    /// It does not name the server that was asked for.
+    NameMismatch,
+    /// It has a critical extension nobody here understands.
+    UnknownCriticalExtension,
+    /// Its key is too weak or of an unknown kind.
+    WeakKey,
+    /// It is signed with an algorithm that is broken or unknown.
+    WeakSignature,
+    /// The revocation list at hand is past its nextUpdate, or not from the issuer.
+    CrlExpired,
+    /// A revocation list is required and there is none.
+    CrlMissing,
+    /// The search for a path was given up.
+    TooComplex,
+    /// rustls-webpki refuses a path that this engine accepts.
+    SecondOpinion,
+}
+
+impl ReasonCode {
+    /// The stable name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UnknownIssuer => "unknown_issuer",
+            Self::SignatureInvalid => "signature_invalid",
+            Self::CertificateRevoked => "certificate_revoked",
+            Self::CertificateExpired => "certificate_expired",
+            Self::CertificateNotYetValid => "certificate_not_yet_valid",
+            Self::WrongPurpose => "wrong_purpose",
+            Self::KeyUsage => "key_usage_missing",
+            Self::IssuerNotCa => "issuer_not_ca",
+            Self::CaAsLeaf => "ca_as_leaf",
+            Self::PathLengthExceeded => "path_length_exceeded",
+            Self::NameConstraintsViolated => "name_constraints_violated",
+            Self::NameMismatch => "name_mismatch",
+            Self::UnknownCriticalExtension => "unknown_critical_extension",
+            Self::WeakKey => "weak_key",
+            Self::WeakSignature => "weak_signature",
+            Self::CrlExpired => "crl_expired",
+            Self::CrlMissing => "crl_missing",
+            Self::TooComplex => "path_too_complex",
+            Self::SecondOpinion => "second_opinion",
+        }
+    }
+
+    /// The order in which reasons are told: what cannot be mended by waiting or configuring comes first.
+    pub(super) fn rank(self) -> u8 {
+        match self {
+            Self::SignatureInvalid => 0,
+            Self::UnknownIssuer => 1,
+            Self::CertificateRevoked => 2,
+            Self::WeakSignature => 3,
+            Self::WeakKey => 4,
+            Self::IssuerNotCa => 5,
+            Self::PathLengthExceeded => 6,
+            Self::NameConstraintsViolated => 7,
+            Self::UnknownCriticalExtension => 8,
+            Self::CertificateExpired => 9,
+            Self::CertificateNotYetValid => 10,
+            Self::WrongPurpose => 11,
+            Self::KeyUsage => 12,
+            Self::CaAsLeaf => 13,
+            Self::NameMismatch => 14,
+            Self::CrlExpired => 15,
+            Self::CrlMissing => 16,
+            Self::TooComplex => 17,
+            Self::SecondOpinion => 18,
+        }
+    }
+}
+
+impl fmt::Display for ReasonCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One reason against a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// What is wrong.
+    pub code: ReasonCode,
+    /// Where in the path: 0 is the leaf.
+    pub depth: usize,
+    /// The certificate it is about, by its short name.
+    pub certificate: String,
+    /// The sentence, with the values compared.
+    pub message: String,
+}
+
+impl Reason {
+    pub(super) fn new(code: ReasonCode, depth: usize, certificate: &Certificate, message: String) -> Self {
+        Reason { code, depth, certificate: certificate.short_name(), message }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
