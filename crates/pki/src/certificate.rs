@@ -85,6 +85,9 @@ impl Certificate {
             ));
         }
         let issuer = DistinguishedName::from_der(tbs.expect(tag::SEQUENCE)?.whole)?;
+        if issuer.is_empty() {
+            return Err(CertificateError::Rule("the issuer has no name (section 4.1.2.4)"));
+        }
         let mut validity = tbs.nested(tag::SEQUENCE)?;
         let not_before = validity.time()?;
         let not_after = validity.time()?;
@@ -110,6 +113,13 @@ impl Certificate {
             return Err(CertificateError::Rule("extensions stand in a certificate before version 3"));
         }
         let value = |oid: Oid| extensions.iter().find(|e| e.oid == oid).map(|e| e.value.as_slice());
+        let basic_constraints = value(oid::BASIC_CONSTRAINTS).map(BasicConstraints::from_der).transpose()?;
+        let is_ca = basic_constraints.is_some_and(|constraints| constraints.ca);
+        if value(oid::NAME_CONSTRAINTS).is_some() && !is_ca {
+            return Err(CertificateError::Rule(
+                "nameConstraints stands in a certificate that is no CA's (section 4.2.1.10)",
+            ));
+        }
         Ok(Certificate(Arc::new(Fields {
             tbs: tbs_start..tbs_start + tbs_tlv.whole.len(),
             signature: der.len() - signature.len()..der.len(),
@@ -120,7 +130,7 @@ impl Certificate {
             not_before,
             not_after,
             public_key,
-            basic_constraints: value(oid::BASIC_CONSTRAINTS).map(BasicConstraints::from_der).transpose()?,
+            basic_constraints,
             key_usage: value(oid::KEY_USAGE).map(KeyUsage::from_der).transpose()?,
             extended_key_usages: value(oid::EXTENDED_KEY_USAGE)
                 .map(extension::extended_key_usages)

@@ -33,10 +33,13 @@ impl Extension {
             };
             let value = extension.expect(tag::OCTET_STRING)?.content.to_vec();
             extension.finish()?;
-            if extensions.iter().any(|other| other.oid == oid) {
-                return Err(DerError::Value { what: "Extensions (one stands twice)", offset });
-            }
             extensions.push(Extension { oid, critical, value });
+        }
+        // Sorted, since comparing each with each costs seconds for a hostile certificate of 16 MB.
+        let mut oids: Vec<Oid> = extensions.iter().map(|extension| extension.oid).collect();
+        oids.sort_unstable();
+        if oids.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(DerError::Value { what: "Extensions (one stands twice)", offset });
         }
         if extensions.is_empty() {
             return Err(DerError::Value { what: "Extensions", offset });
@@ -184,12 +187,19 @@ impl NameConstraints {
         for (number, list) in [(0, &mut constraints.permitted), (1, &mut constraints.excluded)] {
             if let Some(subtrees) = sequence.optional(tag::context_constructed(number))? {
                 let mut subtrees = subtrees.reader();
-                while !subtrees.is_empty() {
+                // GeneralSubtrees has one at least, so the list is read before its end is looked for.
+                loop {
                     list.push(Subtree::read(&mut subtrees)?);
+                    if subtrees.is_empty() {
+                        break;
+                    }
                 }
             }
         }
         sequence.finish()?;
+        if constraints.is_empty() {
+            return Err(DerError::Value { what: "NameConstraints (empty)", offset: 0 });
+        }
         Ok(constraints)
     }
 

@@ -274,6 +274,11 @@ impl PublicKey {
         sequence.finish()?;
         let algorithm = match algorithm {
             oid::EC_PUBLIC_KEY => {
+                if identifier.peek() == Some(tag::SEQUENCE) {
+                    return Err(PublicKeyError::Value(
+                        "curve, spelled out instead of named (RFC 5480 section 2.1.1),",
+                    ));
+                }
                 let curve = identifier.object_identifier()?;
                 let (algorithm, size) = match curve {
                     oid::SECP256R1 => (KeyAlgorithm::P256, 32),

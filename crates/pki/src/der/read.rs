@@ -330,11 +330,21 @@ fn parse_time(tlv: Tlv<'_>) -> Option<Timestamp> {
         (tag::GENERALIZED_TIME, 14) => (i16::from(pair(0)?) * 100 + i16::from(pair(2)?), 4),
         _ => return None,
     };
-    DateTime::new(year, pair(rest)?, pair(rest + 2)?, pair(rest + 4)?, pair(rest + 6)?, pair(rest + 8)?, 0)
-        .ok()?
-        .to_zoned(TimeZone::UTC)
-        .ok()
-        .map(|zoned| zoned.timestamp())
+    let civil = DateTime::new(
+        year,
+        pair(rest)?,
+        pair(rest + 2)?,
+        pair(rest + 4)?,
+        pair(rest + 6)?,
+        pair(rest + 8)?,
+        0,
+    )
+    .ok()?;
+    match civil.to_zoned(TimeZone::UTC) {
+        Ok(zoned) => Some(zoned.timestamp()),
+        // jiff's time ends 26 hours before 99991231235959Z, which means "never" (RFC 5280 section 4.1.2.5).
+        Err(_) => Timestamp::from_second(Timestamp::MAX.as_second()).ok().filter(|_| year == 9999),
+    }
 }
 
 #[cfg(test)]
@@ -388,6 +398,13 @@ mod tests {
         for bad in ["4912312359Z", "491231235959+0100", "491331235959Z", "4912312359 9Z"] {
             assert!(time(tag::UTC_TIME, bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_date_that_means_never_is_read() {
+        // RFC 5280 section 4.1.2.5: no well-defined expiration date.
+        let bytes = [&[tag::GENERALIZED_TIME, 15][..], b"99991231235959Z"].concat();
+        assert_eq!(Reader::new(&bytes).time().unwrap().as_second(), Timestamp::MAX.as_second());
     }
 
     #[test]

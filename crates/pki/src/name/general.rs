@@ -279,33 +279,56 @@ impl Subtree {
     /// ```
     #[must_use]
     pub fn contains(&self, name: &GeneralName) -> bool {
-        match (self, name) {
-            (Subtree::Dns(base), GeneralName::Dns(name)) => dns_within(name, base),
-            (Subtree::Email(base), GeneralName::Email(name)) => email_within(name, base),
-            (Subtree::Uri(base), GeneralName::Uri(name)) => {
-                uri_host(name).is_some_and(|host| host_within(host, base))
+        self.can_judge(name)
+            && match (self, name) {
+                (Subtree::Dns(base), GeneralName::Dns(name)) => match base.strip_prefix('.') {
+                    // RFC 5280 has no leading dot here; OpenSSL and Go read it as one label more, at least.
+                    Some(domain) => is_under(name, domain),
+                    None => dns_within(name, base),
+                },
+                (Subtree::Email(base), GeneralName::Email(name)) => email_within(name, base),
+                (Subtree::Uri(base), GeneralName::Uri(name)) => {
+                    uri_host(name).is_some_and(|host| host_within(host, base))
+                }
+                (Subtree::Ip(range), GeneralName::Ip(ip)) => range.contains(*ip),
+                (Subtree::Directory(base), GeneralName::Directory(name)) => name.is_within(base),
+                _ => false,
             }
-            (Subtree::Ip(range), GeneralName::Ip(ip)) => range.contains(*ip),
-            (Subtree::Directory(base), GeneralName::Directory(name)) => name.is_within(base),
-            _ => false,
-        }
     }
 
-    /// Whether an excluded subtree touches the name: as [`Subtree::contains`], and also where a wildcard covers
-    /// a name inside, and where the name cannot be judged (a URI without a host name).
+    /// Whether an excluded subtree touches a name of its kind: as [`Subtree::contains`], and also where a wildcard
+    /// covers a name inside, and where the name or the subtree is malformed, so that nobody can say.
     #[must_use]
     pub fn touches(&self, name: &GeneralName) -> bool {
+        if !self.concerns(name) {
+            return false;
+        }
         match (self, name) {
+            _ if !self.can_judge(name) => true,
             (Subtree::Dns(base), GeneralName::Dns(name)) => {
+                let base = base.strip_prefix('.').unwrap_or(base);
                 let covered = name.strip_prefix("*.").is_some_and(|parent| {
-                    let base = base.trim_start_matches('.');
                     base.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent))
                 });
                 covered || dns_within(name, base)
             }
-            (Subtree::Uri(_), GeneralName::Uri(name)) if uri_host(name).is_none() => true,
-            (Subtree::Other { .. }, _) | (_, GeneralName::Other { .. }) => true,
             _ => self.contains(name),
+        }
+    }
+
+    /// Whether name and subtree are of one kind and both well-formed, so that they can be compared. A malformed one
+    /// would slip past an exclusion: `evil.test.` is `evil.test` to a resolver.
+    fn can_judge(&self, name: &GeneralName) -> bool {
+        match (self, name) {
+            (Subtree::Dns(base), GeneralName::Dns(name)) => {
+                is_domain_base(base) && is_host(name.strip_prefix("*.").unwrap_or(name))
+            }
+            (Subtree::Email(base), GeneralName::Email(name)) => {
+                (is_domain_base(base) || is_mailbox(base)) && is_mailbox(name)
+            }
+            (Subtree::Uri(base), GeneralName::Uri(name)) => is_domain_base(base) && uri_host(name).is_some(),
+            (Subtree::Ip(_), GeneralName::Ip(_)) | (Subtree::Directory(_), GeneralName::Directory(_)) => true,
+            _ => false,
         }
     }
 
@@ -345,8 +368,30 @@ fn context_number(name: &GeneralName) -> u8 {
     }
 }
 
+/// A host name as DNS has it; underscores are met in private networks.
+fn is_host(text: &str) -> bool {
+    text.len() <= 253
+        && text.split('.').all(|label| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        })
+}
+
+/// What a subtree names: every host, one host, or with a leading dot the hosts under it.
+fn is_domain_base(base: &str) -> bool {
+    base.is_empty() || is_host(base.strip_prefix('.').unwrap_or(base))
+}
+
+/// A mailbox without quoting (RFC 5321 section 4.1.2, Dot-string): a quoted one can be spelled in several ways.
+fn is_mailbox(text: &str) -> bool {
+    text.split_once('@').is_some_and(|(local, host)| {
+        !local.is_empty()
+            && local.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&b))
+            && is_host(host)
+    })
+}
+
 fn dns_within(name: &str, base: &str) -> bool {
-    let base = base.strip_prefix('.').unwrap_or(base);
     base.is_empty() || name.eq_ignore_ascii_case(base) || is_under(name, base)
 }
 
@@ -373,14 +418,14 @@ fn email_within(name: &str, base: &str) -> bool {
     }
 }
 
-/// The host of a URI's authority, where it is a name and no address.
+/// The host of a URI's authority, where it is a well-formed name and no address.
 fn uri_host(uri: &str) -> Option<&str> {
     let (_, rest) = uri.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let host = host.split_once(':').map_or(host, |(host, _)| host);
     let is_address = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
-    (!host.is_empty() && !is_address).then_some(host)
+    (is_host(host) && !is_address).then_some(host)
 }
 
 #[cfg(test)]
@@ -420,6 +465,35 @@ mod tests {
         assert!(excluded.touches(&dns("*.example.com")));
         assert!(!excluded.touches(&dns("open.example.com")));
         assert!(Subtree::Uri("a.test".into()).touches(&GeneralName::Uri("urn:x".into())));
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_judged_is_permitted_by_nothing_and_touched_by_every_exclusion() {
+        let email = |text: &str| GeneralName::Email(text.to_owned());
+        let cases = [
+            (Subtree::Dns("evil.test".into()), dns("www.evil.test.")),
+            (Subtree::Dns("evil.test".into()), dns("a..evil.test")),
+            (Subtree::Dns("evil.test".into()), dns("a b.evil.test")),
+            (Subtree::Dns("*.evil.test".into()), dns("www.evil.test")),
+            (Subtree::Email("evil.test".into()), email("a@b@evil.test")),
+            (Subtree::Email("a@b@evil.test".into()), email("a@evil.test")),
+            (Subtree::Email("evil.test".into()), email("\"a\"@evil.test")),
+            (Subtree::Uri("https://evil.test".into()), GeneralName::Uri("https://evil.test/x".into())),
+            (Subtree::Uri("evil.test".into()), GeneralName::Uri("https://evil.test./x".into())),
+        ];
+        for (subtree, name) in cases {
+            assert!(!subtree.contains(&name), "{subtree} contains {name}");
+            assert!(subtree.touches(&name), "{subtree} does not touch {name}");
+        }
+        assert!(!Subtree::Dns("evil.test".into()).touches(&email("a@evil.test")), "another kind of name");
+    }
+
+    #[test]
+    fn a_leading_dot_in_a_dns_subtree_wants_a_label_more_where_it_permits() {
+        let subtree = Subtree::Dns(".example.com".into());
+        assert!(subtree.contains(&dns("www.example.com")));
+        assert!(!subtree.contains(&dns("example.com")));
+        assert!(subtree.touches(&dns("example.com")), "what excludes is read widely");
     }
 
     #[test]

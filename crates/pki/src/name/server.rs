@@ -42,20 +42,20 @@ impl ServerName {
     }
 
     /// Whether this subjectAltName entry names the server. A wildcard stands for exactly one label, the leftmost
-    /// (RFC 9525 section 6.3); the commonName is never looked at.
+    /// (RFC 9525 section 6.3), and never for what is directly under a top-level domain, `localhost` excepted; the
+    /// commonName is never looked at.
     #[must_use]
     pub fn is_named_by(&self, presented: &GeneralName) -> bool {
         match (self, presented) {
             (ServerName::Ip(expected), GeneralName::Ip(presented)) => expected == presented,
-            (ServerName::Dns(expected), GeneralName::Dns(presented)) => {
-                let presented = presented.strip_suffix('.').unwrap_or(presented);
-                match presented.strip_prefix("*.") {
-                    Some(parent) => expected
-                        .split_once('.')
-                        .is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(parent)),
-                    None => expected.eq_ignore_ascii_case(presented),
-                }
-            }
+            (ServerName::Dns(expected), GeneralName::Dns(presented)) => match presented.strip_prefix("*.") {
+                Some(parent) => expected.split_once('.').is_some_and(|(label, rest)| {
+                    !label.is_empty()
+                        && rest.eq_ignore_ascii_case(parent)
+                        && (rest.contains('.') || rest == "localhost")
+                }),
+                None => expected.eq_ignore_ascii_case(presented),
+            },
             _ => false,
         }
     }
@@ -86,6 +86,16 @@ mod tests {
         assert!(!names("example.com", "*.example.com"));
         assert!(!names("a.example.com", "a.*.com"));
         assert!(!names("127.0.0.1", "127.0.0.1"), "an address is never matched by a DNS name");
+    }
+
+    #[test]
+    fn a_wildcard_directly_under_a_top_level_domain_and_a_trailing_dot_name_nothing() {
+        let names = |host: &str, presented: &str| {
+            ServerName::parse(host).unwrap().is_named_by(&GeneralName::Dns(presented.into()))
+        };
+        assert!(!names("example.com", "*.com"));
+        assert!(names("app.localhost", "*.localhost"));
+        assert!(!names("www.example.com", "www.example.com."));
     }
 
     #[test]

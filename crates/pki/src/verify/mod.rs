@@ -185,6 +185,3 @@ pub fn verify(
     reasons.sort_by_key(|reason| reason.code.rank());
     Err(Refusal { path, reasons })
 }
-
-#[cfg(test)]
-mod tests;

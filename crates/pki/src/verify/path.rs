@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::reason::{Reason, ReasonCode};
 use super::{Purpose, RevocationMode, Rules};
 use crate::certificate::Certificate;
-use crate::extension::{ConstraintViolation, KeyUsage, PROCESSED};
-use crate::name::GeneralName;
+use crate::extension::{ConstraintViolation, KeyUsage, NameConstraints, PROCESSED};
+use crate::name::{GeneralName, Subtree};
 use crate::oid;
 
 /// The most certificates in a path. Real ones have 2 to 5.
@@ -15,6 +15,17 @@ const LONGEST_PATH: usize = 10;
 /// The most signatures verified in one search. Cross-signed graphs can make the number of paths exponential
 /// (CVE-2018-16875 in Go, and its like in most validators).
 const SIGNATURE_BUDGET: usize = 100;
+
+/// The most comparisons of a name with a subtree of name constraints in one search. Thousands of names under
+/// thousands of subtrees make millions (CVE-2025-58187 in Go); 100 names under 100 subtrees in each of three CAs
+/// are 30,000.
+const COMPARISON_BUDGET: usize = 100_000;
+
+/// How many octets of distinguished names are compared at the cost of one comparison of host names.
+const OCTETS_PER_COMPARISON: usize = 16;
+
+/// The most names or subtrees that one message lists.
+const LONGEST_LIST: usize = 8;
 
 /// One path that was tried, and what speaks against it.
 pub(super) struct Attempt {
@@ -40,7 +51,13 @@ impl Attempt {
 
 /// Every path from the leaf, complete ones first where they are found; always at least one attempt.
 pub(super) fn attempts(leaf: &Certificate, intermediates: &[Certificate], rules: &Rules<'_>) -> Vec<Attempt> {
-    let mut search = Search { intermediates, rules, budget: SIGNATURE_BUDGET, found: Vec::new() };
+    let mut search = Search {
+        intermediates,
+        rules,
+        budget: SIGNATURE_BUDGET,
+        comparisons: COMPARISON_BUDGET,
+        found: Vec::new(),
+    };
     if rules.anchors.anchors().contains(leaf) {
         search.finish(vec![leaf.clone()], Vec::new());
     }
@@ -52,6 +69,7 @@ struct Search<'a> {
     intermediates: &'a [Certificate],
     rules: &'a Rules<'a>,
     budget: usize,
+    comparisons: usize,
     found: Vec<Attempt>,
 }
 
@@ -162,7 +180,7 @@ impl Search<'_> {
     }
 
     fn finish(&mut self, path: Vec<Certificate>, mut reasons: Vec<Reason>) {
-        judge(&path, self.rules, &mut reasons);
+        judge(&path, self.rules, &mut self.comparisons, &mut reasons);
         self.found.push(Attempt { path, reasons });
     }
 
@@ -189,16 +207,18 @@ fn unknown_issuer(child: &Certificate, depth: usize, rules: &Rules<'_>) -> Reaso
 }
 
 /// Every rule that does not need a search, over the whole path.
-fn judge(path: &[Certificate], rules: &Rules<'_>, reasons: &mut Vec<Reason>) {
+fn judge(path: &[Certificate], rules: &Rules<'_>, comparisons: &mut usize, reasons: &mut Vec<Reason>) {
+    // Certificates and lists count in whole seconds, so the moment of judgement does too.
+    let now = rules.at.as_second();
     for (depth, certificate) in path.iter().enumerate() {
         let mut against = |code, message| reasons.push(Reason::new(code, depth, certificate, message));
         let name = certificate.short_name();
-        if rules.at > certificate.not_after() {
+        if now > certificate.not_after().as_second() {
             let late = distance(certificate.not_after(), rules.at);
             let message = format!("'{name}' expired on {} ({late} before)", certificate.not_after());
             against(ReasonCode::CertificateExpired, message);
         }
-        if rules.at < certificate.not_before() {
+        if now < certificate.not_before().as_second() {
             let early = distance(rules.at, certificate.not_before());
             let message = format!("'{name}' is valid only from {} ({early} later)", certificate.not_before());
             against(ReasonCode::CertificateNotYetValid, message);
@@ -226,13 +246,13 @@ fn judge(path: &[Certificate], rules: &Rules<'_>, reasons: &mut Vec<Reason>) {
             let fits =
                 purposes.is_none_or(|p| p.contains(&wanted) || p.contains(&oid::ANY_EXTENDED_KEY_USAGE));
             if !fits {
-                let has: Vec<String> = purposes.unwrap_or_default().iter().map(ToString::to_string).collect();
-                let message = format!("'{name}' is for {}, and {wanted} is needed", has.join(", "));
+                let has = list(purposes.unwrap_or_default());
+                let message = format!("'{name}' is for {has}, and {wanted} is needed");
                 against(ReasonCode::WrongPurpose, message);
             }
         }
         if depth > 0 {
-            judge_ca(path, depth, reasons);
+            judge_ca(path, depth, comparisons, reasons);
         }
     }
     judge_leaf(path, rules, reasons);
@@ -259,17 +279,17 @@ fn judge_leaf(path: &[Certificate], rules: &Rules<'_>, reasons: &mut Vec<Reason>
     if let Some(expected) = rules.server_name
         && !leaf.subject_alt_names().iter().any(|presented| expected.is_named_by(presented))
     {
-        let presented: Vec<String> = leaf.subject_alt_names().iter().map(ToString::to_string).collect();
+        let presented = leaf.subject_alt_names();
         let message = if presented.is_empty() {
             format!("the certificate has no subjectAltName, so it does not name {expected}")
         } else {
-            format!("the certificate names {}, not {expected}", presented.join(", "))
+            format!("the certificate names {}, not {expected}", list(presented))
         };
         against(ReasonCode::NameMismatch, message);
     }
 }
 
-fn judge_ca(path: &[Certificate], depth: usize, reasons: &mut Vec<Reason>) {
+fn judge_ca(path: &[Certificate], depth: usize, comparisons: &mut usize, reasons: &mut Vec<Reason>) {
     let ca = &path[depth];
     let child = path[depth - 1].short_name();
     let name = ca.short_name();
@@ -295,14 +315,21 @@ fn judge_ca(path: &[Certificate], depth: usize, reasons: &mut Vec<Reason>) {
         if position > 0 && certificate.is_self_issued() {
             continue;
         }
+        let Some(rest) = comparisons.checked_sub(comparison_cost(constraints, certificate)) else {
+            *comparisons = 0;
+            let message = format!(
+                "the names of '{}' under the constraints of '{name}' need more than {COMPARISON_BUDGET} comparisons",
+                certificate.short_name()
+            );
+            reasons.push(Reason::new(ReasonCode::TooComplex, depth, ca, message));
+            return;
+        };
+        *comparisons = rest;
         for presented in constrained_names(certificate) {
             let Err(violation) = constraints.check(&presented) else { continue };
             let limit = match violation {
                 ConstraintViolation::Excluded(subtree) => format!("excludes {subtree}"),
-                ConstraintViolation::NotPermitted(subtrees) => {
-                    let list: Vec<String> = subtrees.iter().map(ToString::to_string).collect();
-                    format!("permits only {}", list.join(", "))
-                }
+                ConstraintViolation::NotPermitted(subtrees) => format!("permits only {}", list(&subtrees)),
             };
             let holder = certificate.short_name();
             let message = format!("'{holder}' names {presented}, and the CA '{name}' {limit}");
@@ -311,17 +338,49 @@ fn judge_ca(path: &[Certificate], depth: usize, reasons: &mut Vec<Reason>) {
     }
 }
 
-/// The names that constraints apply to: subjectAltName, the subject, and a mailbox in the subject where none is in
-/// subjectAltName (RFC 5280 section 4.2.1.10).
+/// The names that constraints apply to: subjectAltName, the subject, and every mailbox in the subject. RFC 5280
+/// section 4.2.1.10 wants the last only where subjectAltName has none; a reader may look at both.
 fn constrained_names(certificate: &Certificate) -> Vec<GeneralName> {
     let mut names = certificate.subject_alt_names().to_vec();
-    if !names.iter().any(|name| matches!(name, GeneralName::Email(_))) {
-        names.extend(certificate.subject().values(&oid::EMAIL_ADDRESS).into_iter().map(GeneralName::Email));
-    }
+    names.extend(certificate.subject().values(&oid::EMAIL_ADDRESS).into_iter().map(GeneralName::Email));
     if !certificate.subject().is_empty() {
         names.push(GeneralName::Directory(certificate.subject().clone()));
     }
     names
+}
+
+/// What [`constrained_names`] under these constraints cost at most, in comparisons of host names.
+fn comparison_cost(constraints: &NameConstraints, certificate: &Certificate) -> usize {
+    let subtrees = constraints.permitted.iter().chain(&constraints.excluded);
+    let bases = subtrees.clone().filter_map(|subtree| match subtree {
+        Subtree::Directory(base) => Some(base.der().len()),
+        _ => None,
+    });
+    let subject = certificate.subject().der().len();
+    let names = certificate.subject_alt_names().iter().filter_map(|name| match name {
+        GeneralName::Directory(name) => Some(name.der().len()),
+        _ => None,
+    });
+    let (base_count, base_octets) = count_and_sum(bases);
+    let (name_count, name_octets) = count_and_sum(names.chain([subject]));
+    let octets =
+        base_count.saturating_mul(name_octets).saturating_add(name_count.saturating_mul(base_octets));
+    // A subject of mailboxes has one in 16 octets at most.
+    let candidates = certificate.subject_alt_names().len() + 1 + subject / 16;
+    candidates.saturating_mul(subtrees.count()).saturating_add(octets / OCTETS_PER_COMPARISON)
+}
+
+fn count_and_sum(lengths: impl Iterator<Item = usize>) -> (usize, usize) {
+    lengths.fold((0, 0), |(count, sum), length| (count + 1, sum + length))
+}
+
+/// The first few items, and how many more there are.
+fn list(items: &[impl ToString]) -> String {
+    let mut texts: Vec<String> = items.iter().take(LONGEST_LIST).map(ToString::to_string).collect();
+    if items.len() > LONGEST_LIST {
+        texts.push(format!("and {} more", items.len() - LONGEST_LIST));
+    }
+    texts.join(", ")
 }
 
 fn judge_revocation(
@@ -349,7 +408,7 @@ fn judge_revocation(
             return;
         }
         match crl.next_update() {
-            Some(next) if rules.at > next => stale = Some(next),
+            Some(next) if rules.at.as_second() > next.as_second() => stale = Some(next),
             _ => current = true,
         }
     }

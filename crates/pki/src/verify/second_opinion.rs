@@ -10,7 +10,7 @@ use super::reason::{Reason, ReasonCode};
 use super::{Purpose, Rules};
 use crate::certificate::Certificate;
 use crate::key::KeyAlgorithm;
-use crate::name::Subtree;
+use crate::name::{GeneralName, Subtree};
 use crate::oid;
 
 /// Asks, unless the path uses what rustls-webpki does not support.
@@ -21,7 +21,18 @@ pub(super) fn ask(path: &[Certificate], rules: &Rules<'_>) -> Result<(), Reason>
         Purpose::Any => return Ok(()),
     };
     let [leaf, intermediates @ .., anchor] = path else { return Ok(()) };
-    if !path.iter().all(is_supported) {
+    // It counts self-issued CAs in path lengths and holds their names against constraints, which RFC 5280 sections
+    // 4.2.1.9 and 4.2.1.10 exempt.
+    if intermediates.iter().any(Certificate::is_self_issued) {
+        return Ok(());
+    }
+    // A constraint on a kind of name that it cannot judge matters only where such a name stands below.
+    let has_foreign_names = path.iter().any(|certificate| {
+        let named = |name: &GeneralName| !matches!(name, GeneralName::Dns(_) | GeneralName::Ip(_));
+        certificate.subject_alt_names().iter().any(named)
+            || !certificate.subject().values(&oid::EMAIL_ADDRESS).is_empty()
+    });
+    if !path.iter().all(|certificate| is_supported(certificate, has_foreign_names)) {
         return Ok(());
     }
     let disagree = |error: webpki::Error| {
@@ -57,13 +68,13 @@ pub(super) fn ask(path: &[Certificate], rules: &Rules<'_>) -> Result<(), Reason>
 
 /// What rustls-webpki 0.103 cannot judge: constraints on mailboxes, URIs and directory names, the any-purpose
 /// extended key usage, keys it has no algorithm for, and policies marked critical.
-fn is_supported(certificate: &Certificate) -> bool {
+fn is_supported(certificate: &Certificate, has_foreign_names: bool) -> bool {
     let constraints_fit = certificate.name_constraints().is_none_or(|constraints| {
-        constraints
-            .permitted
-            .iter()
-            .chain(&constraints.excluded)
-            .all(|subtree| matches!(subtree, Subtree::Dns(_) | Subtree::Ip(_)))
+        constraints.permitted.iter().chain(&constraints.excluded).all(|subtree| match subtree {
+            Subtree::Dns(_) | Subtree::Ip(_) => true,
+            Subtree::Email(_) | Subtree::Uri(_) => !has_foreign_names,
+            Subtree::Directory(_) | Subtree::Other { .. } => false,
+        })
     });
     let purposes_fit =
         certificate.extended_key_usages().is_none_or(|p| !p.contains(&oid::ANY_EXTENDED_KEY_USAGE));
