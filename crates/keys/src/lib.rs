@@ -1,0 +1,18 @@
+//! Private keys: the one place where they are made, read, encrypted and written.
+//!
+//! Everything else in countersign sees a key as [`pki::key::SigningKey`], something that signs. What a key file
+//! may look like is in [`mod@read`] and [`encrypted`], PKCS#12 is in [`pkcs12`], and [`mod@file`] alone touches the disk.
+//! No cryptographic primitive is implemented here: all of them are AWS-LC's.
+
+pub mod encrypted;
+pub mod file;
+mod passphrase;
+mod pbes2;
+pub mod pkcs12;
+pub mod private_key;
+pub mod random;
+pub mod read;
+mod shape;
+
+pub use passphrase::Passphrase;
+pub use private_key::PrivateKey;
