@@ -1,0 +1,269 @@
+//! Issuing, in numbered steps. A crash after any of them leaves a record that can be read back: no certificate
+//! exists that the authority does not know of.
+
+use jiff::{SignedDuration, Timestamp};
+use pki::extension::NameConstraints;
+use pki::issuer::{Order, PrepareError, SignPreparedError};
+use pki::key::PublicKey;
+use pki::name::SubjectNames;
+use pki::verify::{Purpose, RevocationMode, Rules};
+use pki::{Certificate, Profile};
+
+use crate::Entropy;
+use crate::audit::NewEvent;
+use crate::authority::Authority;
+use crate::store::{Completion, Intent, Store, StoreError};
+
+/// How far validity starts in the past: a peer whose clock is behind must not find the certificate not yet valid.
+pub(crate) const BACKDATING: SignedDuration = SignedDuration::from_mins(5);
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct IssueRequest {
+    /// The kind of certificate.
+    pub profile: Profile,
+    /// The name it is filed under.
+    pub label: String,
+    /// Its names.
+    pub names: SubjectNames,
+    /// Its key, whose possession the caller has verified.
+    pub public_key: PublicKey,
+    /// How long it is to live; the profile's default where nothing is said.
+    pub lifetime: Option<SignedDuration>,
+    /// Who asks, for the audit trail.
+    pub requested_by: String,
+    /// The serial number of the certificate it takes the place of.
+    pub replaces: Option<Vec<u8>>,
+    /// Where its files are to be written, if this machine writes them.
+    pub location: Option<String>,
+}
+
+/// What was issued.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// The certificate.
+    pub certificate: Certificate,
+    /// The certificates above it that a TLS peer sends: all but the anchor.
+    pub chain: Vec<Certificate>,
+    /// The anchor.
+    pub anchor: Certificate,
+}
+
+/// A step of issuing that is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The profile allows it.
+    PolicyPassed,
+    /// A serial number was drawn.
+    SerialReserved,
+    /// The to-be-signed bytes were built and linted.
+    Prepared,
+    /// What is about to be signed is on record.
+    IntentRecorded,
+    /// It is signed.
+    Signed,
+    /// What was signed is what was prepared, and its path to the anchor is valid.
+    Checked,
+    /// Certificate and audit event are on record.
+    Stored,
+}
+
+impl Step {
+    /// All steps in order.
+    pub const ALL: [Step; 7] = [
+        Step::PolicyPassed,
+        Step::SerialReserved,
+        Step::Prepared,
+        Step::IntentRecorded,
+        Step::Signed,
+        Step::Checked,
+        Step::Stored,
+    ];
+}
+
+/// Why nothing was issued.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// The profile does not allow it.
+    #[error("{0}")]
+    Policy(String),
+    /// The clock stands before the authority's own start.
+    #[error(
+        "the clock says {now}, and the authority '{issuer}' exists only from {start} on; \
+         set the clock right, or everything issued would be refused"
+    )]
+    ClockBeforeStart {
+        /// The moment of asking.
+        now: Timestamp,
+        /// The start of the issuing CA's validity.
+        start: Timestamp,
+        /// The issuing CA.
+        issuer: String,
+    },
+    /// The authority is at its end.
+    #[error("the authority '{issuer}' ended on {end}; make a new one with `countersign init`")]
+    AuthorityExpired {
+        /// The issuing CA.
+        issuer: String,
+        /// Its end.
+        end: Timestamp,
+    },
+    /// The certificate cannot be made as asked.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// No random octets.
+    #[error("no random numbers: {0}")]
+    Entropy(String),
+    /// The key did not sign, or not what it was given.
+    #[error(transparent)]
+    Sign(#[from] SignPreparedError),
+    /// What was signed does not verify. It is on record and is not handed out.
+    #[error("what was signed does not verify, and is not handed out: {0}")]
+    Path(#[from] pki::verify::Refusal),
+    /// The memory failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl<S: Store> Authority<S> {
+    /// Issues a certificate.
+    ///
+    /// # Errors
+    /// [`IssueError`]. Nothing was handed out; from the fourth step on, what was attempted is on record.
+    pub fn issue(&self, request: IssueRequest, now: Timestamp) -> Result<Issued, IssueError> {
+        // 1. Policy: what the profile allows.
+        let (not_before, not_after) = self.validity(request.profile, request.lifetime, now)?;
+        self.tell(Step::PolicyPassed);
+
+        // 2. A serial number. That it is unique is a constraint of the store, met in step 4.
+        let serial = new_serial(&self.entropy).map_err(IssueError::Entropy)?;
+        self.tell(Step::SerialReserved);
+
+        // 3. The to-be-signed bytes, linted.
+        let prepared = self.issuer.prepare(&Order {
+            profile: request.profile,
+            names: request.names,
+            public_key: request.public_key,
+            serial: serial.clone(),
+            not_before,
+            not_after,
+            constraints: NameConstraints::default(),
+        })?;
+        self.tell(Step::Prepared);
+
+        // 4. What is about to be signed, on record.
+        self.store.record_intent(Intent {
+            serial: serial.clone(),
+            profile: request.profile,
+            label: request.label.clone(),
+            tbs: prepared.tbs_der().to_vec(),
+            not_before,
+            not_after,
+            requested_by: request.requested_by.clone(),
+            requested_at: now,
+            replaces: request.replaces,
+            location: request.location,
+        })?;
+        self.tell(Step::IntentRecorded);
+
+        // 5. The signature. `prepared` is moved: it is signed once.
+        let certificate = prepared.sign(&*self.key)?;
+        self.tell(Step::Signed);
+
+        // 6. `sign` compared the bytes; here the path, as a peer would verify it.
+        self.check(&certificate, request.profile, now)?;
+        self.tell(Step::Checked);
+
+        // 7. Certificate and audit event, in one transaction.
+        let details = format!("{} for {}", request.profile, request.label);
+        self.store.complete(
+            Completion {
+                serial: serial.clone(),
+                der: certificate.der().to_vec(),
+                names: searchable(&certificate, &request.label),
+                issued_at: now,
+            },
+            NewEvent { at: now, actor: request.requested_by, action: "issue", serial: Some(serial), details },
+        )?;
+        self.tell(Step::Stored);
+
+        let (chain, anchor) = (self.issuer.intermediates(), self.issuer.anchor().clone());
+        Ok(Issued { certificate, chain, anchor })
+    }
+
+    fn validity(
+        &self,
+        profile: Profile,
+        lifetime: Option<SignedDuration>,
+        now: Timestamp,
+    ) -> Result<(Timestamp, Timestamp), IssueError> {
+        let own = self.issuer.certificate();
+        let issuer = own.subject().short();
+        if !matches!(profile, Profile::Server | Profile::Client) {
+            return Err(IssueError::Policy(format!("an issuing CA makes no {profile} certificate")));
+        }
+        if now < own.not_before() {
+            return Err(IssueError::ClockBeforeStart { now, start: own.not_before(), issuer });
+        }
+        if now >= own.not_after() {
+            return Err(IssueError::AuthorityExpired { issuer, end: own.not_after() });
+        }
+        let most = SignedDuration::from_hours(24 * profile.most_days());
+        if let Some(wish) = lifetime.filter(|wish| *wish > most) {
+            return Err(IssueError::Policy(format!(
+                "a {profile} certificate lives at most {} days, and {} were asked for; ask for less and renew it",
+                profile.most_days(),
+                wish.as_hours() / 24
+            )));
+        }
+        let default = SignedDuration::from_hours(24 * profile.default_days());
+        let not_after = now
+            .checked_add(lifetime.unwrap_or(default))
+            .map_err(|error| IssueError::Policy(error.to_string()))?;
+        // A wish that leaves the issuer's validity is refused when it is prepared; a default is cut to it.
+        let not_after = if lifetime.is_none() { not_after.min(own.not_after()) } else { not_after };
+        Ok(((now - BACKDATING).max(own.not_before()), not_after))
+    }
+
+    fn check(&self, certificate: &Certificate, profile: Profile, now: Timestamp) -> Result<(), IssueError> {
+        let purpose = if profile == Profile::Server { Purpose::Server } else { Purpose::Client };
+        let rules = Rules {
+            anchors: &self.anchors,
+            purpose,
+            server_name: None,
+            at: now,
+            crls: &[],
+            revocation: RevocationMode::WhereKnown,
+        };
+        pki::verify::verify(certificate, &self.issuer.intermediates(), &rules)?;
+        Ok(())
+    }
+
+    fn tell(&self, step: Step) {
+        if let Some(observer) = &self.observer {
+            observer(step);
+        }
+    }
+}
+
+/// 16 random octets behind one of 0x01 to 0x7f: positive, never padded, 134 bits of chance.
+pub(crate) fn new_serial(entropy: &Entropy) -> Result<Vec<u8>, String> {
+    let mut serial = vec![0; 17];
+    entropy(&mut serial)?;
+    // 0 would be padding, and the top bit a minus sign.
+    serial[0] = (serial[0] & 0x7f).max(0x01);
+    Ok(serial)
+}
+
+/// Everything a certificate can be searched by, a line each.
+fn searchable(certificate: &Certificate, label: &str) -> String {
+    let mut lines = vec![label.to_owned(), certificate.serial_hex()];
+    for name in certificate.subject_alt_names() {
+        lines.push(name.value());
+    }
+    for attribute in certificate.subject().attributes() {
+        lines.push(attribute.value);
+    }
+    lines.dedup();
+    lines.join("\n")
+}

@@ -1,0 +1,26 @@
+//! The authority: it issues, takes back, lists and remembers. What it remembers is kept by a [`Store`]; what it
+//! signs is put together by `pki::issuer`.
+//!
+//! No SQL, no sockets, no clock and no dice here: the moment is a parameter, random octets come from an
+//! [`Entropy`], and a subject's private key never comes here at all.
+
+mod audit;
+mod authority;
+mod create;
+mod issue;
+mod revocation;
+mod selector;
+mod store;
+
+pub use audit::{AuditBroken, AuditEvent, NewEvent, verify_audit};
+pub use authority::{Authority, OpenError};
+pub use create::{CreateAuthority, CreateError};
+pub use issue::{IssueError, IssueRequest, Issued, Step};
+pub use revocation::{CrlFailure, RevokeError, revoke};
+pub use selector::Selector;
+pub use store::{
+    AuthorityRecord, Completion, Entry, Intent, Page, Query, RevocationRecord, StateFilter, Store, StoreError,
+};
+
+/// Where random octets come from: fills the slice, or says why it cannot.
+pub type Entropy = Box<dyn Fn(&mut [u8]) -> Result<(), String> + Send + Sync>;

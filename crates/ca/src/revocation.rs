@@ -1,0 +1,112 @@
+//! Taking certificates back, and telling the world.
+
+use jiff::{SignedDuration, Timestamp};
+use pki::crl::RevocationReason;
+use pki::issuer::{PrepareError, SignPreparedError};
+
+use crate::audit::NewEvent;
+use crate::authority::Authority;
+use crate::selector::Selector;
+use crate::store::{Entry, RevocationRecord, Store, StoreError};
+
+/// Why nothing was revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeError {
+    /// Nothing by that name or number.
+    #[error("no certificate of '{0}' was found")]
+    NotFound(String),
+    /// All that was found is revoked already.
+    #[error("the certificate of '{label}' was revoked already, on {at} ({reason})")]
+    AlreadyRevoked {
+        /// The name it is filed under.
+        label: String,
+        /// When.
+        at: Timestamp,
+        /// Why.
+        reason: RevocationReason,
+    },
+    /// All that was found is past its end.
+    #[error("the certificate of '{label}' ended on {end}; an expired certificate needs no revocation")]
+    Expired {
+        /// The name it is filed under.
+        label: String,
+        /// Its end.
+        end: Timestamp,
+    },
+    /// The start of a serial number that several certificates share.
+    #[error("'{0}' starts the serial numbers of several certificates; give more digits")]
+    Ambiguous(String),
+    /// The memory failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Revokes what the selector means: every certificate of a name that is still to end, or the one of a serial
+/// number. Needs no signing key: the list that tells others does.
+///
+/// # Errors
+/// [`RevokeError`].
+pub fn revoke(
+    store: &dyn Store,
+    selector: &Selector,
+    reason: RevocationReason,
+    actor: &str,
+    now: Timestamp,
+) -> Result<Vec<Entry>, RevokeError> {
+    let found = store.find(selector)?;
+    let first = found.first().ok_or_else(|| RevokeError::NotFound(selector.to_string()))?;
+    if matches!(selector, Selector::LabelOrSerial(..)) && found.iter().any(|e| e.label != first.label) {
+        return Err(RevokeError::Ambiguous(selector.to_string()));
+    }
+    let live: Vec<Entry> =
+        found.iter().filter(|e| e.revoked.is_none() && e.not_after >= now).cloned().collect();
+    if live.is_empty() {
+        let label = first.label.clone();
+        return Err(match first.revoked {
+            Some(RevocationRecord { at, reason }) => RevokeError::AlreadyRevoked { label, at, reason },
+            None => RevokeError::Expired { label, end: first.not_after },
+        });
+    }
+    let events = live.iter().map(|entry| NewEvent {
+        at: now,
+        actor: actor.to_owned(),
+        action: "revoke",
+        serial: Some(entry.serial.clone()),
+        details: format!("{} ({reason})", entry.label),
+    });
+    let serials = live.iter().map(|entry| entry.serial.clone()).collect();
+    store.revoke(serials, RevocationRecord { at: now, reason }, events.collect())?;
+    Ok(live)
+}
+
+/// Why a list could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CrlFailure {
+    /// It cannot be made as asked.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The key did not sign.
+    #[error(transparent)]
+    Sign(#[from] SignPreparedError),
+    /// The lifetime leaves what a list can say.
+    #[error("a list cannot be good that long: {0}")]
+    Lifetime(jiff::Error),
+    /// The memory failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl<S: Store> Authority<S> {
+    /// Signs the issuing CA's revocation list as of `now`, and gives its DER.
+    ///
+    /// # Errors
+    /// [`CrlFailure`].
+    pub fn crl(&self, now: Timestamp, lifetime: SignedDuration) -> Result<Vec<u8>, CrlFailure> {
+        let next_update = now.checked_add(lifetime).map_err(CrlFailure::Lifetime)?;
+        let number = self.store.next_crl_number(now)?;
+        // Read after the number is taken: a list with a higher number never says less.
+        let entries = self.store.revoked(now)?;
+        let prepared = self.issuer.prepare_crl(number, now, next_update, &entries)?;
+        Ok(prepared.sign(&*self.key)?)
+    }
+}

@@ -1,0 +1,278 @@
+//! What an authority needs of its memory. Each operation is one transaction: it has happened wholly or not at all.
+
+use std::error::Error;
+
+use jiff::Timestamp;
+use pki::Profile;
+use pki::crl::{RevocationReason, RevokedEntry};
+
+use crate::audit::{AuditEvent, NewEvent};
+use crate::selector::Selector;
+
+/// Why the memory could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is an authority in it already.
+    #[error("this store holds an authority already")]
+    AuthorityExists,
+    /// The serial number is taken.
+    #[error("the serial number is taken")]
+    DuplicateSerial,
+    /// The record to be completed is not there, or complete already.
+    #[error("no certificate is waiting under this serial number")]
+    NoIntent,
+    /// No room on the disk.
+    #[error("the disk is full; nothing was changed. Make room and try again")]
+    Full,
+    /// The file or its directory cannot be written.
+    #[error("the database {0} cannot be written; check who owns it and its directory")]
+    ReadOnly(String),
+    /// Another process holds the lock for too long.
+    #[error("another process has been writing to the database for too long; try again")]
+    Busy,
+    /// The file is damaged.
+    #[error("the database {0} is damaged; restore it from a backup")]
+    Corrupt(String),
+    /// It was made by a newer countersign.
+    #[error(
+        "{path} was made by a newer countersign (its version is {found}, this one knows up to {known}); use that one"
+    )]
+    Newer {
+        /// The file.
+        path: String,
+        /// The version it has.
+        found: i64,
+        /// The newest version known here.
+        known: i64,
+    },
+    /// It is a file of something else.
+    #[error("{0} is no database of countersign; name another home")]
+    Foreign(String),
+    /// Anything else the database says.
+    #[error("the database failed")]
+    Database(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// The authority itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthorityRecord {
+    /// What it is called.
+    pub name: String,
+    /// The root's certificate in DER.
+    pub root: Vec<u8>,
+    /// The issuing CA's certificate in DER.
+    pub issuing: Vec<u8>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A certificate that is about to be signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// Its serial number.
+    pub serial: Vec<u8>,
+    /// Its kind.
+    pub profile: Profile,
+    /// The name it is filed under.
+    pub label: String,
+    /// Its to-be-signed bytes.
+    pub tbs: Vec<u8>,
+    /// The first second of its validity.
+    pub not_before: Timestamp,
+    /// The last second of its validity.
+    pub not_after: Timestamp,
+    /// Who asked.
+    pub requested_by: String,
+    /// When.
+    pub requested_at: Timestamp,
+    /// The serial number of the certificate it takes the place of.
+    pub replaces: Option<Vec<u8>>,
+    /// Where its files were written, if this machine writes them.
+    pub location: Option<String>,
+}
+
+/// A certificate that was signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completion {
+    /// Its serial number.
+    pub serial: Vec<u8>,
+    /// The certificate in DER.
+    pub der: Vec<u8>,
+    /// All that it can be searched by.
+    pub names: String,
+    /// When it was signed.
+    pub issued_at: Timestamp,
+}
+
+/// When and why a certificate was taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RevocationRecord {
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: RevocationReason,
+}
+
+/// A certificate as the authority knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its serial number.
+    pub serial: Vec<u8>,
+    /// The name it is filed under.
+    pub label: String,
+    /// Its kind.
+    pub profile: Profile,
+    /// The certificate in DER.
+    pub der: Vec<u8>,
+    /// The first second of its validity.
+    pub not_before: Timestamp,
+    /// The last second of its validity.
+    pub not_after: Timestamp,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// Who asked for it.
+    pub requested_by: String,
+    /// The serial number of the certificate it took the place of.
+    pub replaces: Option<Vec<u8>>,
+    /// Where its files were written.
+    pub location: Option<String>,
+    /// When and why it was taken back.
+    pub revoked: Option<RevocationRecord>,
+}
+
+impl Entry {
+    /// Whether it is good at this moment, by its dates and the authority's memory.
+    #[must_use]
+    pub fn is_good(&self, at: Timestamp) -> bool {
+        self.revoked.is_none() && self.not_before <= at && at <= self.not_after
+    }
+
+    /// The word for its state.
+    #[must_use]
+    pub fn state(&self, at: Timestamp) -> &'static str {
+        match self.revoked {
+            Some(_) => "revoked",
+            None if at > self.not_after => "expired",
+            None if at < self.not_before => "not yet valid",
+            None => "good",
+        }
+    }
+}
+
+/// Which states a list shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StateFilter {
+    /// All of them.
+    #[default]
+    Any,
+    /// Good at the moment of asking.
+    Good,
+    /// Past their end, and never revoked.
+    Expired,
+    /// Revoked.
+    Revoked,
+    /// Good now, and past their end at this moment.
+    ExpiringBefore(Timestamp),
+}
+
+/// What a list is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    /// Part of a name or the start of a serial number, in any case.
+    pub search: Option<String>,
+    /// The states wanted.
+    pub state: StateFilter,
+    /// The kind wanted.
+    pub profile: Option<Profile>,
+    /// The most entries wanted; 0 for all.
+    pub limit: usize,
+}
+
+/// A list, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// The entries.
+    pub entries: Vec<Entry>,
+    /// Whether there are more than the limit let through.
+    pub more: bool,
+}
+
+/// The memory of an authority.
+pub trait Store: Send + Sync {
+    /// The authority, if one was made.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn authority(&self) -> Result<Option<AuthorityRecord>, StoreError>;
+
+    /// Records a new authority.
+    ///
+    /// # Errors
+    /// [`StoreError::AuthorityExists`], or another.
+    fn create_authority(&self, record: AuthorityRecord, event: NewEvent) -> Result<(), StoreError>;
+
+    /// Records what is about to be signed. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError::DuplicateSerial`], or another.
+    fn record_intent(&self, intent: Intent) -> Result<(), StoreError>;
+
+    /// Records what was signed, and that it was. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError::NoIntent`], or another.
+    fn complete(&self, completion: Completion, event: NewEvent) -> Result<(), StoreError>;
+
+    /// What was about to be signed and was not recorded as signed: a crash, or another process at work.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn unfinished(&self) -> Result<Vec<Intent>, StoreError>;
+
+    /// The certificates a selector means, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn find(&self, selector: &Selector) -> Result<Vec<Entry>, StoreError>;
+
+    /// Lists certificates.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn list(&self, query: &Query, now: Timestamp) -> Result<Page, StoreError>;
+
+    /// Marks certificates as revoked; those that are already stay as they are.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn revoke(
+        &self,
+        serials: Vec<Vec<u8>>,
+        record: RevocationRecord,
+        events: Vec<NewEvent>,
+    ) -> Result<(), StoreError>;
+
+    /// What belongs on a list made at `at`: revoked, and not past its end before the last list was made.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn revoked(&self, at: Timestamp) -> Result<Vec<RevokedEntry>, StoreError>;
+
+    /// Takes the next list number.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn next_crl_number(&self, at: Timestamp) -> Result<u64, StoreError>;
+
+    /// A number that changes whenever a certificate is revoked.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn revocation_version(&self) -> Result<u64, StoreError>;
+
+    /// The audit events, oldest first; of one certificate where a serial number is given.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn audit(&self, serial: Option<&[u8]>) -> Result<Vec<AuditEvent>, StoreError>;
+}
