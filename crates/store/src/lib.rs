@@ -1,0 +1,11 @@
+//! The authority's memory in SQLite: one file, durable at every commit, shared by any number of processes of one
+//! machine. SQL lives only here; decisions do not.
+
+mod error;
+mod open;
+mod read;
+mod sqlite;
+mod write;
+mod writer;
+
+pub use sqlite::SqliteStore;

@@ -1,0 +1,89 @@
+//! Opening the file: private to its owner, in WAL mode, brought up to the version known here.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use ca::StoreError;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::error::store_error;
+
+/// "csgn": tells our files from those of others (SQLite's application_id).
+const APPLICATION_ID: i64 = 0x6373_676e;
+
+/// Every change of the schema, in order. A file's version is how many it has seen.
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_initial.sql")];
+
+/// How long a process waits for another one's transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Makes the file with mode 0600 if it is not there. SQLite gives -wal and -shm the mode of the database.
+pub(crate) fn create_file(path: &Path) -> Result<(), StoreError> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::StorageFull => Err(StoreError::Full),
+        Err(error) => {
+            let _ = error;
+            Err(StoreError::ReadOnly(path.display().to_string()))
+        }
+    }
+}
+
+/// A connection that reads and writes an existing file.
+pub(crate) fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let wrap = |error| store_error(path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(wrap)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(wrap)?;
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+             PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;",
+        )
+        .map_err(wrap)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Brings the schema up to date, each step in a transaction of its own; refuses what is not ours or is newer.
+pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let wrap = |error| store_error(path, error);
+    loop {
+        // Immediate: two processes that open a new file at once must not both migrate it.
+        let current: i64 =
+            connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(wrap)?;
+        let application: i64 =
+            connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(wrap)?;
+        let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+        if application != APPLICATION_ID && (application != 0 || current != 0 || !is_empty(connection, path)?)
+        {
+            return Err(StoreError::Foreign(path.display().to_string()));
+        }
+        if current > known {
+            return Err(StoreError::Newer { path: path.display().to_string(), found: current, known });
+        }
+        if current == known {
+            return Ok(());
+        }
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(wrap)?;
+        let seen: i64 =
+            transaction.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(wrap)?;
+        if seen == current {
+            let index = usize::try_from(current).unwrap_or(0);
+            transaction.execute_batch(MIGRATIONS[index]).map_err(wrap)?;
+            transaction.pragma_update(None, "user_version", current + 1).map_err(wrap)?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(wrap)?;
+            transaction.commit().map_err(wrap)?;
+        }
+    }
+}
+
+fn is_empty(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
+    connection
+        .query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(|error| store_error(path, error))
+}

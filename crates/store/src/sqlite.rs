@@ -1,0 +1,128 @@
+//! The store: a writing thread, and connections that read beside it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use ca::{
+    AuditEvent, AuthorityRecord, Completion, Entry, Intent, NewEvent, Page, Query, RevocationRecord,
+    Selector, Store, StoreError,
+};
+use jiff::Timestamp;
+use pki::crl::RevokedEntry;
+use rusqlite::Connection;
+
+use crate::error::store_error;
+use crate::writer::Writer;
+use crate::{open, read, write};
+
+/// An authority's memory in one SQLite file.
+pub struct SqliteStore {
+    path: PathBuf,
+    writer: Writer,
+    /// Connections that nobody is reading with. WAL lets any number read while one writes.
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl SqliteStore {
+    /// Opens the file, made if it is not there, with mode 0600; brings an older one up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`], [`StoreError::Foreign`], or why it cannot be opened.
+    pub fn create(path: &Path) -> Result<Self, StoreError> {
+        open::create_file(path)?;
+        Self::open(path)
+    }
+
+    /// Opens an existing file; brings an older one up to date.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::create`].
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut connection = open::connect(path)?;
+        open::migrate(&mut connection, path)?;
+        let writer = Writer::start(connection, path)?;
+        Ok(SqliteStore { path: path.to_owned(), writer, readers: Mutex::new(Vec::new()) })
+    }
+
+    fn reading<T>(
+        &self,
+        operation: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => open::connect(&self.path)?,
+        };
+        let result = operation(&connection).map_err(|error| store_error(&self.path, error));
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        result
+    }
+
+    fn writing<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&Connection) -> Result<T, write::WriteError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let path = self.path.clone();
+        self.writer.run(move |connection| {
+            operation(connection).map_err(|error| match error {
+                write::WriteError::Sqlite(error) => store_error(&path, error),
+                write::WriteError::Store(error) => error,
+            })
+        })
+    }
+}
+
+impl Store for SqliteStore {
+    fn authority(&self) -> Result<Option<AuthorityRecord>, StoreError> {
+        self.reading(read::authority)
+    }
+
+    fn create_authority(&self, record: AuthorityRecord, event: NewEvent) -> Result<(), StoreError> {
+        self.writing(move |connection| write::create_authority(connection, &record, &event))
+    }
+
+    fn record_intent(&self, intent: Intent) -> Result<(), StoreError> {
+        self.writing(move |connection| write::record_intent(connection, &intent))
+    }
+
+    fn complete(&self, completion: Completion, event: NewEvent) -> Result<(), StoreError> {
+        self.writing(move |connection| write::complete(connection, &completion, &event))
+    }
+
+    fn unfinished(&self) -> Result<Vec<Intent>, StoreError> {
+        self.reading(read::unfinished)
+    }
+
+    fn find(&self, selector: &Selector) -> Result<Vec<Entry>, StoreError> {
+        self.reading(|connection| read::find(connection, selector))
+    }
+
+    fn list(&self, query: &Query, now: Timestamp) -> Result<Page, StoreError> {
+        self.reading(|connection| read::list(connection, query, now))
+    }
+
+    fn revoke(
+        &self,
+        serials: Vec<Vec<u8>>,
+        record: RevocationRecord,
+        events: Vec<NewEvent>,
+    ) -> Result<(), StoreError> {
+        self.writing(move |connection| write::revoke(connection, &serials, record, &events))
+    }
+
+    fn revoked(&self, at: Timestamp) -> Result<Vec<RevokedEntry>, StoreError> {
+        self.reading(|connection| read::revoked(connection, at))
+    }
+
+    fn next_crl_number(&self, at: Timestamp) -> Result<u64, StoreError> {
+        self.writing(move |connection| write::next_crl_number(connection, at))
+    }
+
+    fn revocation_version(&self) -> Result<u64, StoreError> {
+        self.reading(read::revocation_version)
+    }
+
+    fn audit(&self, serial: Option<&[u8]>) -> Result<Vec<AuditEvent>, StoreError> {
+        self.reading(|connection| read::audit(connection, serial))
+    }
+}

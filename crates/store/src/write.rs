@@ -1,0 +1,130 @@
+//! The operations that change something. Each runs within a savepoint of the writer.
+
+use ca::{AuthorityRecord, Completion, Intent, NewEvent, RevocationRecord, StoreError};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+/// What a write may fail with.
+pub(crate) enum WriteError {
+    Sqlite(rusqlite::Error),
+    Store(StoreError),
+}
+
+impl From<rusqlite::Error> for WriteError {
+    fn from(error: rusqlite::Error) -> Self {
+        WriteError::Sqlite(error)
+    }
+}
+
+pub(crate) fn create_authority(
+    connection: &Connection,
+    record: &AuthorityRecord,
+    event: &NewEvent,
+) -> Result<(), WriteError> {
+    let inserted = connection.execute(
+        "INSERT OR IGNORE INTO authority (id, name, root, issuing, created_at) VALUES (1, ?1, ?2, ?3, ?4)",
+        params![record.name, record.root, record.issuing, record.created_at.as_second()],
+    )?;
+    if inserted == 0 {
+        return Err(WriteError::Store(StoreError::AuthorityExists));
+    }
+    append_audit(connection, event)
+}
+
+pub(crate) fn record_intent(connection: &Connection, intent: &Intent) -> Result<(), WriteError> {
+    let inserted = connection
+        .prepare_cached(
+            "INSERT INTO certificate (serial, profile, label, tbs, not_before, not_after, requested_by,
+                                      requested_at, replaces, location)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            intent.serial,
+            intent.profile.name(),
+            intent.label,
+            intent.tbs,
+            intent.not_before.as_second(),
+            intent.not_after.as_second(),
+            intent.requested_by,
+            intent.requested_at.as_second(),
+            intent.replaces,
+            intent.location,
+        ]);
+    match inserted {
+        Ok(_) => Ok(()),
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
+            Err(WriteError::Store(StoreError::DuplicateSerial))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(crate) fn complete(
+    connection: &Connection,
+    completion: &Completion,
+    event: &NewEvent,
+) -> Result<(), WriteError> {
+    let id: Option<i64> = connection
+        .prepare_cached(
+            "UPDATE certificate SET der = ?2, issued_at = ?3, tbs = x'' WHERE serial = ?1 AND der IS NULL RETURNING id",
+        )?
+        .query_row(params![completion.serial, completion.der, completion.issued_at.as_second()], |row| row.get(0))
+        .optional()?;
+    let id = id.ok_or(WriteError::Store(StoreError::NoIntent))?;
+    connection
+        .prepare_cached("INSERT INTO certificate_names (rowid, names) VALUES (?1, ?2)")?
+        .execute(params![id, completion.names])?;
+    append_audit(connection, event)
+}
+
+pub(crate) fn revoke(
+    connection: &Connection,
+    serials: &[Vec<u8>],
+    record: RevocationRecord,
+    events: &[NewEvent],
+) -> Result<(), WriteError> {
+    let mut update = connection.prepare_cached(
+        "UPDATE certificate SET revoked_at = ?2, revocation_reason = ?3 WHERE serial = ?1 AND revoked_at IS NULL",
+    )?;
+    for (serial, event) in serials.iter().zip(events) {
+        // One that another process took back a moment before keeps its date and reason.
+        if update.execute(params![serial, record.at.as_second(), record.reason.code()])? > 0 {
+            append_audit(connection, event)?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn next_crl_number(connection: &Connection, at: Timestamp) -> Result<u64, WriteError> {
+    let number: i64 = connection.query_row(
+        "INSERT INTO crl (number, this_update) SELECT coalesce(max(number), 0) + 1, ?1 FROM crl RETURNING number",
+        params![at.as_second()],
+        |row| row.get(0),
+    )?;
+    Ok(u64::try_from(number).unwrap_or(0))
+}
+
+fn append_audit(connection: &Connection, event: &NewEvent) -> Result<(), WriteError> {
+    let last: Option<(i64, [u8; 32])> = connection
+        .prepare_cached("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (last_sequence, previous) = last.unwrap_or((0, [0; 32]));
+    let sequence = last_sequence + 1;
+    let hash = event.hash(u64::try_from(sequence).unwrap_or(0), &previous);
+    connection
+        .prepare_cached(
+            "INSERT INTO audit (sequence, at, actor, action, serial, details, hash)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            sequence,
+            event.at.as_second(),
+            event.actor,
+            event.action,
+            event.serial,
+            event.details,
+            hash.as_slice(),
+        ])?;
+    Ok(())
+}
