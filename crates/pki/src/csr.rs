@@ -69,6 +69,10 @@ impl CertificateRequest {
                 let mut values = attribute.nested(tag::SET)?;
                 attribute.finish()?;
                 if kind == oid::EXTENSION_REQUEST {
+                    if !extensions.is_empty() {
+                        let what = "attributes (extensionRequest stands twice)";
+                        return Err(DerError::Value { what, offset: values.offset() }.into());
+                    }
                     extensions = Extension::read_all(&mut values)?;
                     values.finish()?;
                 } else {

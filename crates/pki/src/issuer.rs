@@ -69,6 +69,12 @@ pub enum PrepareError {
     /// The issuer's own certificate does not allow it to sign.
     #[error("{0} is no CA that may sign certificates (basicConstraints, keyUsage)")]
     NotACa(String),
+    /// The issuer's own certificate does not allow it to sign revocation lists.
+    #[error("{0} may not sign revocation lists: its keyUsage lacks cRLSign")]
+    NoCrlSign(String),
+    /// A CA where none may stand.
+    #[error("{0}")]
+    CaBelow(String),
     /// The issuer's key cannot be used.
     #[error("the issuer's key cannot be used: {0}")]
     IssuerKey(#[from] PublicKeyError),
@@ -168,7 +174,7 @@ impl Issuer {
     /// Builds the to-be-signed bytes of a complete CRL.
     ///
     /// # Errors
-    /// [`PrepareError::Validity`] where the list would expire before it starts.
+    /// [`PrepareError::Validity`] where the list would expire before it starts, [`PrepareError::NoCrlSign`].
     pub fn prepare_crl(
         &self,
         number: u64,
@@ -178,6 +184,9 @@ impl Issuer {
     ) -> Result<PreparedCrl, PrepareError> {
         if next_update <= this_update {
             return Err(PrepareError::Validity("a CRL must be good for some time".to_owned()));
+        }
+        if self.certificate.key_usage().is_some_and(|usage| !usage.has(KeyUsage::CRL_SIGN)) {
+            return Err(PrepareError::NoCrlSign(self.certificate.subject().short()));
         }
         let algorithm = SignatureAlgorithm::for_key(self.key.algorithm());
         let authority = self
@@ -191,7 +200,10 @@ impl Issuer {
 
     fn lint_against_issuer(&self, order: &Order) -> Result<(), PrepareError> {
         let own = &self.certificate;
-        if order.not_before < own.not_before() || order.not_after > own.not_after() {
+        // Certificates count in whole seconds, and what is written loses the rest.
+        if order.not_before.as_second() < own.not_before().as_second()
+            || order.not_after.as_second() > own.not_after().as_second()
+        {
             return Err(PrepareError::Validity(format!(
                 "a validity from {} to {} leaves that of its issuer {} ({} to {}); ask for a shorter one",
                 order.not_before,
@@ -206,6 +218,32 @@ impl Issuer {
             for (ca, constraints) in all.filter_map(|ca| Some((ca, ca.name_constraints()?))) {
                 check_constraints(order, &ca.subject().short(), constraints)?;
             }
+        } else {
+            self.lint_ca_below(order)?;
+        }
+        Ok(())
+    }
+
+    fn lint_ca_below(&self, order: &Order) -> Result<(), PrepareError> {
+        let own = self.certificate.subject().short();
+        if order.profile == Profile::Root {
+            return Err(PrepareError::CaBelow(format!(
+                "a root is self-signed and not issued by '{own}'; use the profile {}",
+                Profile::Issuing
+            )));
+        }
+        // RFC 5280 section 4.2.1.9: self-issued CAs do not count.
+        let mut below = 1;
+        for ca in std::iter::once(&self.certificate).chain(&self.chain) {
+            if let Some(most) = ca.basic_constraints().and_then(|basic| basic.path_length)
+                && below > most
+            {
+                return Err(PrepareError::CaBelow(format!(
+                    "'{own}' cannot issue a CA: '{}' has path length {most}, and {below} CA(s) would stand below it",
+                    ca.subject().short()
+                )));
+            }
+            below += u32::from(!ca.is_self_issued());
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Keys for tests: fresh for elliptic curves, taken in turn from a few for RSA, whose generation is slow.
 
+use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
@@ -67,7 +67,10 @@ impl TestKey {
     #[must_use]
     pub fn generate(kind: KeyKind) -> Self {
         static RSA: [OnceLock<TestKey>; RSA_KEYS] = [const { OnceLock::new() }; RSA_KEYS];
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        // A counter for each thread, and so for each test: others cannot make root and issuing CA share a key.
+        thread_local! {
+            static NEXT: Cell<usize> = const { Cell::new(0) };
+        }
         match kind {
             KeyKind::P256 => Self::ecdsa(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap()),
             KeyKind::P384 => Self::ecdsa(EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING).unwrap()),
@@ -80,7 +83,7 @@ impl TestKey {
                 Self::new(Pair::Ed25519(pair), pkcs8, &spki)
             }
             KeyKind::Rsa2048 => {
-                let index = NEXT.fetch_add(1, Ordering::Relaxed) % RSA_KEYS;
+                let index = NEXT.replace((NEXT.get() + 1) % RSA_KEYS);
                 RSA[index].get_or_init(|| Self::rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap())).clone()
             }
         }

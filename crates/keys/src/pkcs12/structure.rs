@@ -38,7 +38,7 @@ pub(super) struct Pfx {
     /// Whether it was BER that is not DER.
     pub(super) was_ber: bool,
     /// The octets that the MAC is over.
-    pub(super) authenticated: Vec<u8>,
+    pub(super) authenticated: Zeroizing<Vec<u8>>,
     pub(super) integrity: Seal,
     pub(super) safes: Vec<Safe>,
 }
@@ -100,6 +100,7 @@ impl Pfx {
         if let Seal::Mac(Err(SchemeError::Der(error))) = integrity {
             return Err(error.into());
         }
+        let authenticated = Zeroizing::new(authenticated);
         let (safes, inner_ber) = read_safes(&authenticated)?;
         Ok(Pfx { was_ber: outer_ber || inner_ber, authenticated, integrity, safes })
     }

@@ -13,6 +13,9 @@ use crate::key::KeyAlgorithm;
 use crate::name::{GeneralName, Subtree};
 use crate::oid;
 
+/// The most CAs between leaf and anchor that rustls-webpki 0.103 follows.
+const MOST_INTERMEDIATES: usize = 6;
+
 /// Asks, unless the path uses what rustls-webpki does not support.
 pub(super) fn ask(path: &[Certificate], rules: &Rules<'_>) -> Result<(), Reason> {
     let usage = match rules.purpose {
@@ -23,7 +26,7 @@ pub(super) fn ask(path: &[Certificate], rules: &Rules<'_>) -> Result<(), Reason>
     let [leaf, intermediates @ .., anchor] = path else { return Ok(()) };
     // It counts self-issued CAs in path lengths and holds their names against constraints, which RFC 5280 sections
     // 4.2.1.9 and 4.2.1.10 exempt.
-    if intermediates.iter().any(Certificate::is_self_issued) {
+    if intermediates.len() > MOST_INTERMEDIATES || intermediates.iter().any(Certificate::is_self_issued) {
         return Ok(());
     }
     // A constraint on a kind of name that it cannot judge matters only where such a name stands below.
@@ -67,7 +70,7 @@ pub(super) fn ask(path: &[Certificate], rules: &Rules<'_>) -> Result<(), Reason>
 }
 
 /// What rustls-webpki 0.103 cannot judge: constraints on mailboxes, URIs and directory names, the any-purpose
-/// extended key usage, keys it has no algorithm for, and policies marked critical.
+/// extended key usage, keys it has no algorithm for, policies marked critical, and `*.localhost`.
 fn is_supported(certificate: &Certificate, has_foreign_names: bool) -> bool {
     let constraints_fit = certificate.name_constraints().is_none_or(|constraints| {
         constraints.permitted.iter().chain(&constraints.excluded).all(|subtree| match subtree {
@@ -83,5 +86,9 @@ fn is_supported(certificate: &Certificate, has_foreign_names: bool) -> bool {
     });
     let policies_fit =
         !certificate.extensions().iter().any(|e| e.critical && e.oid == oid::CERTIFICATE_POLICIES);
-    constraints_fit && purposes_fit && key_fits && policies_fit
+    // Under DNS constraints it calls *.localhost malformed: a wildcard with one label behind it.
+    let wildcards_fit = !certificate.subject_alt_names().iter().any(
+        |name| matches!(name, GeneralName::Dns(text) if text.strip_prefix("*.").is_some_and(|rest| !rest.contains('.'))),
+    );
+    constraints_fit && purposes_fit && key_fits && policies_fit && wildcards_fit
 }

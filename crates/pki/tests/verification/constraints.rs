@@ -23,10 +23,8 @@ fn what_verification_refuses_issuance_refuses_too() {
     for row in ROWS {
         let constraints = permit_and_exclude(row.permitted, row.excluded);
         let order = match row.name.split_once(':').unwrap() {
-            ("DNS" | "IP", _) if row.name.ends_with('.') => continue,
-            ("DNS" | "IP" | "email" | "URI", name) if !name.contains('*') => {
-                TestOrder::client(&name.to_ascii_lowercase())
-            }
+            ("DNS" | "IP", name) if !name.ends_with('.') => TestOrder::server(&[name]),
+            ("email" | "URI", name) => TestOrder::client(name),
             _ => continue,
         };
         let ca = TestCa::new().with_constraints(constraints);
@@ -42,7 +40,8 @@ fn a_constrained_localhost_ca_issues_for_localhost_and_is_believed_for_it_alone(
     let permitted = ["DNS:localhost", "IP:127.0.0.0/8", "IP:::1/128", "email:acme.test", "URI:acme.test"];
     let ca = TestCa::new().with_constraints(permit(&permitted));
     let server = ca.issue_server(&["localhost", "*.localhost", "127.0.0.1", "::1"]);
-    assert_eq!(check(&server, &[ca.root()]).host("app.localhost").codes(), []);
+    let accepted = check(&server, &[ca.root()]).host("app.localhost").verdict();
+    assert!(accepted.is_ok(), "{accepted:?}");
     // rustls-webpki refuses every chain under email or URI constraints with such names, so it is not asked.
     for name in ["alice", "alice@acme.test", "spiffe://acme.test/web"] {
         assert_eq!(check(&ca.issue_client(name), &[ca.root()]).codes(), [], "{name}");
@@ -120,7 +119,8 @@ fn a_constraint_that_cannot_be_understood_permits_nothing_of_its_kind() {
         subtree.nested(pki::der::tag::SEQUENCE, |w| w.primitive(pki::der::tag::context(number), base));
         let subtree = subtree.into_bytes();
         let name: (u8, &[u8]) = if number == 7 { (7, &[10, 0, 0, 1]) } else { (6, b"https://acme.test/") };
-        for value in [constraints_der(&[subtree.clone()], &[]), constraints_der(&[], &[subtree])] {
+        for value in [constraints_der(std::slice::from_ref(&subtree), &[]), constraints_der(&[], &[subtree])]
+        {
             let ca = RawCertificate::ca("CA").name_constraints(value).issued_by(&root);
             let leaf = RawCertificate::client("alice").alternative(&[name]).issued_by(&ca);
             assert_eq!(check(&leaf, &[&root]).codes(), [ReasonCode::NameConstraintsViolated], "{base:?}");

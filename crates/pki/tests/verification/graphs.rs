@@ -149,15 +149,9 @@ fn a_lattice_of_cross_signatures_is_given_up_within_its_budget() {
     let stray = RawCertificate::ca("Stray Root").self_signed();
     let (lattice, leaf) = lattice(&stray);
     let root = RawCertificate::ca("Root").self_signed();
-    let before = std::time::Instant::now();
-    let check = check(&leaf, &[&root]).intermediates(&lattice.iter().collect::<Vec<_>>());
-    let codes = check.codes();
-    assert!(
-        codes.contains(&ReasonCode::TooComplex) || codes.contains(&ReasonCode::UnknownIssuer),
-        "{codes:?}"
-    );
-    // Without the budget it takes minutes; with it milliseconds, and a second on the slowest of machines.
-    assert!(before.elapsed().as_secs() < 20, "{:?}", before.elapsed());
+    let intermediates: Vec<&TestIdentity> = lattice.iter().collect();
+    // Without the budget the search goes to its end, which is another verdict, minutes later.
+    assert_eq!(check(&leaf, &[&root]).intermediates(&intermediates).codes(), [ReasonCode::TooComplex]);
 }
 
 #[test]

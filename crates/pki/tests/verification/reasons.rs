@@ -54,7 +54,7 @@ fn a_self_signed_certificate_is_unknown_until_it_is_an_anchor_itself() {
     assert_eq!(refused.codes(), [ReasonCode::UnknownIssuer]);
     assert!(refused.message().contains("self-signed"), "{}", refused.message());
     let path = check(&own, &[&own]).verdict().unwrap();
-    assert_eq!(path.certificates(), [own.certificate.clone()]);
+    assert_eq!(path.certificates(), std::slice::from_ref(&own.certificate));
 }
 
 #[test]

@@ -90,8 +90,9 @@ fn where_lists_are_required_each_ca_under_the_anchor_needs_one() {
 fn a_ca_without_crl_sign_signs_no_list() {
     let root = RawCertificate::ca("Test Issuing CA").key_usage(&[5]).self_signed();
     let alice = RawCertificate::client("alice").issued_by(&root);
-    // The list is signed with the right key: only the right to sign it is missing.
-    let issuer = pki::issuer::Issuer::new(root.certificate.clone(), Vec::new()).unwrap();
+    // The list is signed with the right key, under a certificate that may: only this one lacks the right.
+    let may = RawCertificate::ca("Test Issuing CA").key(&root.key).self_signed();
+    let issuer = pki::issuer::Issuer::new(may.certificate, Vec::new()).unwrap();
     let entry = pki::crl::RevokedEntry {
         serial: alice.certificate.serial().to_vec(),
         revoked_at: days_from_now(-1),
