@@ -1,0 +1,19 @@
+//! Everything that speaks TLS on a socket: accepting with a verified client, serving behind it, dialling with a client
+//! certificate, looking at a server, fetching a page.
+//!
+//! What a certificate or a policy is, and whether a path holds, is `pki`'s business; what a refusal is called is
+//! `explain`'s. Nothing here can reach the authority or its keys, and nothing here prints or reads the environment.
+//!
+//! From accept to forward: [`serve::serve`] takes a connection, `accept` does its handshake under one
+//! [`snapshot::Snapshot`], `serve::connection` answers its requests, each with the proof that it may.
+
+mod accept;
+pub mod danger;
+pub mod dial;
+pub mod fetch;
+
+pub mod refusal;
+pub mod serve;
+pub mod snapshot;
+pub mod tls;
+pub mod url;

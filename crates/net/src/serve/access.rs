@@ -1,0 +1,257 @@
+//! The access log: one record for each request and for each refused connection, as a value, as a line of text and as
+//! JSON. Where the lines go is the caller's affair.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use explain::Finding;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::tls::Negotiated;
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub enum AccessRecord {
+    /// A request was answered, or broke off while it was.
+    Request(Box<RequestRecord>),
+    /// A connection ended before its first request.
+    Refusal(RefusalRecord),
+}
+
+/// One request.
+#[derive(Debug, Clone)]
+pub struct RequestRecord {
+    /// When it arrived.
+    pub time: Timestamp,
+    /// Where from.
+    pub peer: SocketAddr,
+    /// The name of the client to show, where it had a certificate.
+    pub identity: Option<String>,
+    /// The serial number of that certificate, in hexadecimal.
+    pub serial: Option<String>,
+    /// `SUCCESS`, `NONE`, or `FAILED:` and a finding's code.
+    pub verdict: String,
+    /// The rule that let it in, where one did.
+    pub rule: Option<String>,
+    /// Why it was refused, where it was.
+    pub finding: Option<Finding>,
+    /// The method.
+    pub method: String,
+    /// The path, without the query, which may hold secrets.
+    pub path: String,
+    /// `HTTP/1.1` or `HTTP/2.0`.
+    pub protocol: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// The body bytes sent.
+    pub bytes: u64,
+    /// From the request's head to the last byte of the answer.
+    pub duration: Duration,
+    /// Whether the answer was sent to its end.
+    pub complete: bool,
+    /// What the handshake agreed on.
+    pub tls: Negotiated,
+}
+
+/// One refused connection.
+#[derive(Debug, Clone)]
+pub struct RefusalRecord {
+    /// When it was refused.
+    pub time: Timestamp,
+    /// Where from.
+    pub peer: SocketAddr,
+    /// Why.
+    pub finding: Finding,
+    /// The subject of the client's certificate, where one was sent and could be read.
+    pub subject: Option<String>,
+    /// Its serial number, in hexadecimal.
+    pub serial: Option<String>,
+    /// The alert sent, where it is known.
+    pub alert_sent: Option<u8>,
+    /// The alert received.
+    pub alert_received: Option<u8>,
+}
+
+impl AccessRecord {
+    /// The record as one line without its end. Control characters, and characters that would rearrange a terminal,
+    /// are escaped in everything a client chose.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            AccessRecord::Request(record) => record.text(),
+            AccessRecord::Refusal(record) => record.text(),
+        }
+    }
+
+    /// The record as a JSON object.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        match self {
+            AccessRecord::Request(record) => record.json(),
+            AccessRecord::Refusal(record) => record.json(),
+        }
+    }
+}
+
+impl RequestRecord {
+    fn text(&self) -> String {
+        let mut line = format!(
+            "{} {} {} {} \"{} {} {}\" {} {}B {:.1}ms {} {} {}",
+            seconds(self.time),
+            self.peer,
+            self.identity.as_deref().map_or_else(|| "-".to_owned(), quoted),
+            self.verdict,
+            clean(&self.method),
+            clean(&self.path),
+            self.protocol,
+            self.status,
+            self.bytes,
+            self.duration.as_secs_f64() * 1000.0,
+            self.tls.version,
+            self.tls.cipher_suite,
+            self.tls.group,
+        );
+        if let Some(serial) = &self.serial {
+            let _ = write!(line, " serial={serial}");
+        }
+        if !self.complete {
+            line.push_str(" incomplete");
+        }
+        if let Some(finding) = &self.finding {
+            let _ = write!(line, " refused={}: {}", finding.code, clean(&finding.summary));
+        }
+        line
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "event": "request",
+            "time": self.time.to_string(),
+            "peer": self.peer.to_string(),
+            "identity": self.identity,
+            "serial": self.serial,
+            "verdict": self.verdict,
+            "rule": self.rule,
+            "code": self.finding.as_ref().map(|finding| finding.code.name()),
+            "message": self.finding.as_ref().map(|finding| &finding.summary),
+            "method": self.method,
+            "path": self.path,
+            "protocol": self.protocol,
+            "status": self.status,
+            "bytes": self.bytes,
+            "duration_ms": (self.duration.as_secs_f64() * 1e6).round() / 1e3,
+            "complete": self.complete,
+            "tls_version": self.tls.version,
+            "cipher_suite": self.tls.cipher_suite,
+            "group": self.tls.group,
+        })
+    }
+}
+
+impl RefusalRecord {
+    fn text(&self) -> String {
+        let subject = self.subject.as_deref().map_or_else(|| "-".to_owned(), quoted);
+        let mut line = format!(
+            "{} {} {subject} FAILED:{} {}",
+            seconds(self.time),
+            self.peer,
+            self.finding.code,
+            clean(&self.finding.summary)
+        );
+        if let Some(serial) = &self.serial {
+            let _ = write!(line, " serial={serial}");
+        }
+        for (word, alert) in [("sent", self.alert_sent), ("received", self.alert_received)] {
+            if let Some(alert) = alert {
+                let _ = write!(line, ", {word} alert {}", explain::alert::cite(alert));
+            }
+        }
+        line
+    }
+
+    fn json(&self) -> Value {
+        let alert = |number: Option<u8>| {
+            number.map(|number| json!({"number": number, "name": explain::alert::name(number)}))
+        };
+        json!({
+            "event": "refusal",
+            "time": self.time.to_string(),
+            "peer": self.peer.to_string(),
+            "verdict": format!("FAILED:{}", self.finding.code),
+            "code": self.finding.code.name(),
+            "message": self.finding.summary,
+            "evidence": self.finding.evidence,
+            "subject": self.subject,
+            "serial": self.serial,
+            "alert_sent": alert(self.alert_sent),
+            "alert_received": alert(self.alert_received),
+        })
+    }
+}
+
+fn seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// The text in quotation marks where a space or mark inside would make two columns of it.
+fn quoted(text: &str) -> String {
+    let clean = clean(text);
+    if clean.contains([' ', '"']) { format!("\"{}\"", clean.replace('"', "\\\"")) } else { clean }
+}
+
+/// Text of a client's choosing, with what would start a line or rearrange a terminal escaped.
+pub(crate) fn clean(text: &str) -> String {
+    let harmless = |c: char| {
+        !c.is_control()
+            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    if text.chars().all(harmless) {
+        return text.to_owned();
+    }
+    text.chars().fold(String::with_capacity(text.len() + 16), |mut line, c| {
+        if harmless(c) {
+            line.push(c);
+        } else {
+            line.extend(c.escape_default());
+        }
+        line
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use explain::{Fault, FindingCode};
+
+    fn refusal(subject: &str) -> AccessRecord {
+        AccessRecord::Refusal(RefusalRecord {
+            time: "2026-06-15T12:00:00Z".parse().unwrap(),
+            peer: "127.0.0.1:4444".parse().unwrap(),
+            finding: Finding::new(FindingCode::CertificateExpired, Fault::Client, "it expired"),
+            subject: Some(subject.to_owned()),
+            serial: Some("4c01".to_owned()),
+            alert_sent: Some(45),
+            alert_received: None,
+        })
+    }
+
+    #[test]
+    fn a_refusal_is_one_line_that_says_why_and_with_which_alert() {
+        assert_eq!(
+            refusal("CN=alice").text(),
+            "2026-06-15T12:00:00Z 127.0.0.1:4444 CN=alice FAILED:certificate_expired it expired serial=4c01, sent \
+             alert certificate_expired (45)"
+        );
+        assert_eq!(refusal("CN=alice").json()["alert_sent"]["number"], 45);
+    }
+
+    #[test]
+    fn a_hostile_name_cannot_forge_a_line_or_rearrange_a_terminal() {
+        let line = refusal("CN=a\n2026 forged \u{1b}[2K\u{202e}\"x").text();
+        assert!(!line.contains(['\n', '\u{1b}', '\u{202e}']), "{line}");
+        assert!(line.contains(r#""CN=a\n2026 forged \u{1b}[2K\u{202e}\"x""#), "{line}");
+    }
+}

@@ -1,0 +1,185 @@
+//! The bodies of answers, in one type; and the count kept of each until it ends, for the access log.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::fs::File;
+use tokio::io::{AsyncRead as _, ReadBuf};
+
+use super::Log;
+use super::access::{AccessRecord, RequestRecord};
+use super::pool::UpstreamBody;
+
+pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The body of an answer.
+pub(crate) enum AnswerBody {
+    Empty,
+    Full(Bytes),
+    Upstream(Box<UpstreamBody>),
+    File(FileBody),
+}
+
+impl From<String> for AnswerBody {
+    fn from(text: String) -> Self {
+        AnswerBody::Full(Bytes::from(text))
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut *self {
+            AnswerBody::Empty => Poll::Ready(None),
+            AnswerBody::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *self = AnswerBody::Empty;
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            AnswerBody::Upstream(body) => Pin::new(body).poll_frame(cx),
+            AnswerBody::File(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            AnswerBody::Empty => true,
+            AnswerBody::Full(bytes) => bytes.is_empty(),
+            AnswerBody::Upstream(body) => body.is_end_stream(),
+            AnswerBody::File(body) => body.left == 0,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            AnswerBody::Empty => SizeHint::with_exact(0),
+            AnswerBody::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            AnswerBody::Upstream(body) => body.size_hint(),
+            AnswerBody::File(body) => SizeHint::with_exact(body.left),
+        }
+    }
+}
+
+/// How much of a file is read at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// A part of a file, from where it stands.
+pub(crate) struct FileBody {
+    file: File,
+    left: u64,
+}
+
+impl FileBody {
+    /// The next `length` bytes of an open file.
+    pub(crate) fn new(file: File, length: u64) -> Self {
+        FileBody { file, left: length }
+    }
+}
+
+impl Body for FileBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        let size = usize::try_from(self.left).map_or(CHUNK, |left| left.min(CHUNK));
+        let mut chunk = vec![0; size];
+        let mut buffer = ReadBuf::new(&mut chunk);
+        ready!(Pin::new(&mut self.file).poll_read(cx, &mut buffer))?;
+        let read = buffer.filled().len();
+        if read == 0 {
+            // The length is promised already, so an answer that ends early must not look whole.
+            let short =
+                io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was sent");
+            return Poll::Ready(Some(Err(short)));
+        }
+        self.left -= read as u64;
+        chunk.truncate(read);
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from(chunk)))))
+    }
+}
+
+/// The body of an answer, counted; its end, or its being dropped, writes the access record.
+pub(crate) struct LoggedBody {
+    body: AnswerBody,
+    expected: Option<u64>,
+    ended: bool,
+    /// Taken when it is written.
+    record: Option<Box<RequestRecord>>,
+    bytes: u64,
+    started: Instant,
+    log: Log,
+}
+
+impl LoggedBody {
+    pub(crate) fn new(body: AnswerBody, record: RequestRecord, started: Instant, log: Log) -> Self {
+        // One that is over before it starts is never polled.
+        let ended = body.is_end_stream();
+        LoggedBody {
+            expected: body.size_hint().exact(),
+            body,
+            ended,
+            record: Some(Box::new(record)),
+            bytes: 0,
+            started,
+            log,
+        }
+    }
+}
+
+impl Body for LoggedBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &frame {
+            None => self.ended = true,
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    self.bytes += data.len() as u64;
+                }
+                // A body of known length is not polled again after its last byte.
+                self.ended = self.body.is_end_stream() || self.expected == Some(self.bytes);
+            }
+            Some(Err(_)) => self.ended = false,
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for LoggedBody {
+    fn drop(&mut self) {
+        if let Some(mut record) = self.record.take() {
+            record.bytes = self.bytes;
+            record.duration = self.started.elapsed();
+            record.complete = self.ended;
+            (self.log)(&AccessRecord::Request(record));
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The answers that are our own, in the form the visitor reads: HTML for a browser, JSON for a program, text for curl.
+//! An answer names a refusal by its code and tells no more than the visitor's own certificate says.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use explain::{Finding, FindingCode};
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Response, StatusCode};
+use pki::identity::VerifiedPeer;
+use serde_json::{Value, json};
+
+use super::body::AnswerBody;
+
+/// The form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Html,
+    Json,
+    Text,
+}
+
+impl Wanted {
+    /// What `Accept` puts first (RFC 9110 section 12.5.1); text where it says nothing of HTML or JSON.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut best = (0.0, Wanted::Text);
+        let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        for range in values.flat_map(|value| value.split(',')) {
+            let mut parts = range.split(';').map(str::trim);
+            let wanted = match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {
+                "text/html" | "application/xhtml+xml" => Wanted::Html,
+                "application/json" | "application/problem+json" => Wanted::Json,
+                "text/plain" => Wanted::Text,
+                _ => continue,
+            };
+            let quality = parts.find_map(|part| part.strip_prefix("q=")?.parse().ok()).unwrap_or(1.0);
+            // Of equals the first stays.
+            if quality > best.0 {
+                best = (quality, wanted);
+            }
+        }
+        best.1
+    }
+}
+
+const STYLE: &str = "\
+:root{color-scheme:light dark}\
+body{font:1rem/1.5 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem;\
+color:light-dark(#1b1f24,#e6e8eb);background:light-dark(#fff,#14171a)}\
+h1{font-size:1.75rem;line-height:1.2;overflow-wrap:anywhere}\
+dl{display:grid;grid-template-columns:max-content 1fr;gap:.35rem 1.25rem}\
+dt{color:light-dark(#57606a,#9aa4ae)}dd{margin:0;overflow-wrap:anywhere}\
+code{font-family:ui-monospace,monospace;font-size:.95em}\
+.good{color:light-dark(#0a6b2d,#63c983)}.bad{color:light-dark(#a40e26,#ff8182)}\
+@media(max-width:32rem){dl{grid-template-columns:1fr}dt{margin-top:.5rem}}";
+
+/// The policy of every page: this style and nothing else, from nowhere, in no frame.
+static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let hash = STANDARD.encode(pki::sha256(STYLE.as_bytes()));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'"
+    );
+    HeaderValue::from_str(&policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
+});
+
+/// A page: `body` is HTML.
+pub(crate) fn html(status: StatusCode, title: &str, body: &str) -> Response<AnswerBody> {
+    let text = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n\
+         <style>{STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n",
+        escape(title)
+    );
+    let mut response = answer(status, "text/html; charset=utf-8", text);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY.clone());
+    response
+}
+
+/// JSON, indented for people who look at it with curl.
+pub(crate) fn json_answer(status: StatusCode, value: &Value) -> Response<AnswerBody> {
+    answer(status, "application/json", format!("{value:#}\n"))
+}
+
+/// Plain text.
+pub(crate) fn text_answer(status: StatusCode, text: String) -> Response<AnswerBody> {
+    answer(status, "text/plain; charset=utf-8", text)
+}
+
+fn answer(status: StatusCode, content_type: &'static str, text: String) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::from(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// Something went wrong: a code for programs and a sentence for people.
+pub(crate) fn problem(
+    wanted: Wanted,
+    status: StatusCode,
+    code: &str,
+    sentence: &str,
+) -> Response<AnswerBody> {
+    with_names(wanted, status, code, sentence, &[])
+}
+
+/// A request that is refused because of who asks.
+pub(crate) fn refusal(
+    wanted: Wanted,
+    finding: &Finding,
+    peer: Option<&VerifiedPeer>,
+) -> Response<AnswerBody> {
+    let sentence = match finding.code {
+        FindingCode::NotAllowedByPolicy => {
+            "Your certificate is valid, but none of the names in it may come in here."
+        }
+        FindingCode::NoClientCertificate => {
+            "This service wants a client certificate, and your client sent none."
+        }
+        FindingCode::CertificateExpired => "Your certificate has expired since the connection was opened.",
+        FindingCode::CertificateRevoked => "Your certificate was revoked.",
+        _ => "Your certificate is no longer accepted here.",
+    };
+    let names: Vec<String> = peer
+        .filter(|_| finding.code == FindingCode::NotAllowedByPolicy)
+        .map(|peer| peer.identities().iter().map(ToString::to_string).collect())
+        .unwrap_or_default();
+    with_names(wanted, StatusCode::FORBIDDEN, finding.code.name(), sentence, &names)
+}
+
+fn with_names(
+    wanted: Wanted,
+    status: StatusCode,
+    code: &str,
+    sentence: &str,
+    names: &[String],
+) -> Response<AnswerBody> {
+    match wanted {
+        Wanted::Json => {
+            let mut value = json!({ "code": code, "message": sentence });
+            if !names.is_empty() {
+                value["names"] = json!(names);
+            }
+            json_answer(status, &value)
+        }
+        Wanted::Text => {
+            let mut text = format!("{code}: {sentence}\n");
+            if !names.is_empty() {
+                let _ = writeln!(text, "names in your certificate: {}", names.join(", "));
+            }
+            text_answer(status, text)
+        }
+        Wanted::Html => {
+            let mut body = format!(
+                "<h1 class=\"bad\">{}</h1>\n<p>{}</p>\n<dl>\n<dt>Code</dt><dd><code>{}</code></dd>\n",
+                escape(status.canonical_reason().unwrap_or("Refused")),
+                escape(sentence),
+                escape(code)
+            );
+            for name in names {
+                let _ = writeln!(body, "<dt>Your name</dt><dd><code>{}</code></dd>", escape(name));
+            }
+            body.push_str("</dl>\n");
+            html(status, status.canonical_reason().unwrap_or("Refused"), &body)
+        }
+    }
+}
+
+/// Text inside HTML, in elements and in quoted attributes.
+pub(crate) fn escape(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut html, c| {
+        match c {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            c => html.push(c),
+        }
+        html
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accept_decides_the_form() {
+        let cases = [
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Wanted::Html),
+            ("application/json", Wanted::Json),
+            ("text/html;q=0.2, application/json;q=0.9", Wanted::Json),
+            ("*/*", Wanted::Text),
+            ("", Wanted::Text),
+            ("text/plain, text/html", Wanted::Text),
+        ];
+        for (accept, expected) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(Wanted::of(&headers), expected, "{accept}");
+        }
+    }
+
+    #[test]
+    fn names_cannot_write_html() {
+        assert_eq!(escape("<script>'\"&"), "&lt;script&gt;&#39;&quot;&amp;");
+    }
+}

@@ -1,0 +1,209 @@
+//! A certificate chain with the key that signs for it, checked to belong together. Reading key files is not done
+//! here: what arrives is PKCS#8 in DER, or something that signs.
+
+use std::fmt;
+use std::sync::Arc;
+
+use pki::Certificate;
+use pki::key::{SignatureAlgorithm, SigningKey};
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
+use rustls::sign::CertifiedKey;
+use rustls::{OtherError, SignatureScheme};
+
+/// Why a chain and a key are no credentials.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialsError {
+    /// There is a key and no certificate.
+    #[error(
+        "there is no certificate for the key; give the certificate and the CAs that issued it, leaf first"
+    )]
+    NoCertificate,
+    /// The key cannot be used.
+    #[error(
+        "the private key of {certificate} cannot be used for TLS: {why}; it must be unencrypted PKCS#8 of a kind \
+         among ECDSA P-256, P-384, P-521, Ed25519, RSA and ML-DSA"
+    )]
+    UnusableKey {
+        /// The certificate, by its short name.
+        certificate: String,
+        /// What the library says.
+        why: String,
+    },
+    /// The key belongs to another certificate.
+    #[error(
+        "the private key does not belong to the certificate of {certificate}: the certificate's key is \
+         {certificate_key} and the private key's public half is {private_key} (SHA-256); give the key that was \
+         made with this certificate, or check whether two files were swapped"
+    )]
+    KeyMismatch {
+        /// The certificate, by its short name.
+        certificate: String,
+        /// SHA-256 of the certificate's SubjectPublicKeyInfo, its first 16 digits.
+        certificate_key: String,
+        /// The same of the private key.
+        private_key: String,
+    },
+}
+
+/// A chain, leaf first, and its key. Cloning it is cheap.
+#[derive(Clone)]
+pub struct Credentials {
+    chain: Vec<Certificate>,
+    certified: Arc<CertifiedKey>,
+}
+
+impl Credentials {
+    /// Credentials of a chain (leaf first, the anchor may be left out) and a private key in unencrypted PKCS#8.
+    ///
+    /// # Errors
+    /// [`CredentialsError`], where they do not belong together.
+    ///
+    /// ```
+    /// let alice = testkit::TestCa::new().issue_client("alice");
+    /// let chain = std::iter::once(&alice.certificate).chain(&alice.chain).cloned().collect();
+    /// let credentials = net::tls::Credentials::new(chain, alice.key.pkcs8_der())?;
+    /// assert_eq!(credentials.leaf().short_name(), "alice");
+    /// # Ok::<(), net::tls::CredentialsError>(())
+    /// ```
+    pub fn new(chain: Vec<Certificate>, pkcs8_der: &[u8]) -> Result<Self, CredentialsError> {
+        let leaf = chain.first().ok_or(CredentialsError::NoCertificate)?;
+        let key = any_supported_type(&PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pkcs8_der))).map_err(
+            |error| CredentialsError::UnusableKey { certificate: leaf.short_name(), why: error.to_string() },
+        )?;
+        Self::assemble(chain, key)
+    }
+
+    /// Credentials whose key is elsewhere: in a token, or behind a service. Signing blocks the thread it runs on.
+    /// An RSA key that signs with PKCS#1 v1.5 serves TLS 1.2 only (RFC 8446 section 4.2.3).
+    ///
+    /// # Errors
+    /// [`CredentialsError`], where they do not belong together.
+    pub fn with_signer(
+        chain: Vec<Certificate>,
+        signer: Arc<dyn SigningKey>,
+    ) -> Result<Self, CredentialsError> {
+        let leaf = chain.first().ok_or(CredentialsError::NoCertificate)?;
+        let scheme =
+            scheme_of(signer.signature_algorithm()).ok_or_else(|| CredentialsError::UnusableKey {
+                certificate: leaf.short_name(),
+                why: "its signature algorithm has no scheme in TLS".to_owned(),
+            })?;
+        Self::assemble(chain, Arc::new(Remote { signer, scheme }))
+    }
+
+    fn assemble(
+        chain: Vec<Certificate>,
+        key: Arc<dyn rustls::sign::SigningKey>,
+    ) -> Result<Self, CredentialsError> {
+        let leaf = chain.first().ok_or(CredentialsError::NoCertificate)?;
+        let certificate = leaf.short_name();
+        let of_certificate = leaf.public_key().map_err(|error| CredentialsError::UnusableKey {
+            certificate: certificate.clone(),
+            why: error.to_string(),
+        })?;
+        let of_key = key.public_key().ok_or_else(|| CredentialsError::UnusableKey {
+            certificate: certificate.clone(),
+            why: "its public half cannot be had, so it cannot be compared".to_owned(),
+        })?;
+        if of_key.as_ref() != of_certificate.spki_der() {
+            let digits = |spki: &[u8]| pki::hex(&pki::sha256(spki)[..8]);
+            return Err(CredentialsError::KeyMismatch {
+                certificate,
+                certificate_key: digits(of_certificate.spki_der()),
+                private_key: digits(of_key.as_ref()),
+            });
+        }
+        let ders = chain.iter().map(|c| CertificateDer::from(c.der().to_vec())).collect();
+        Ok(Credentials { certified: Arc::new(CertifiedKey::new(ders, key)), chain })
+    }
+
+    /// The certificate the key belongs to.
+    #[must_use]
+    pub fn leaf(&self) -> &Certificate {
+        // Made with at least one certificate.
+        &self.chain[0]
+    }
+
+    /// The whole chain, leaf first.
+    #[must_use]
+    pub fn chain(&self) -> &[Certificate] {
+        &self.chain
+    }
+
+    pub(crate) fn certified(&self) -> &Arc<CertifiedKey> {
+        &self.certified
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credentials({:?} and its key)", self.leaf())
+    }
+}
+
+fn scheme_of(algorithm: SignatureAlgorithm) -> Option<SignatureScheme> {
+    Some(match algorithm {
+        SignatureAlgorithm::EcdsaSha256 => SignatureScheme::ECDSA_NISTP256_SHA256,
+        SignatureAlgorithm::EcdsaSha384 => SignatureScheme::ECDSA_NISTP384_SHA384,
+        SignatureAlgorithm::EcdsaSha512 => SignatureScheme::ECDSA_NISTP521_SHA512,
+        SignatureAlgorithm::Ed25519 => SignatureScheme::ED25519,
+        SignatureAlgorithm::RsaPkcs1Sha256 => SignatureScheme::RSA_PKCS1_SHA256,
+        SignatureAlgorithm::RsaPkcs1Sha384 => SignatureScheme::RSA_PKCS1_SHA384,
+        SignatureAlgorithm::RsaPkcs1Sha512 => SignatureScheme::RSA_PKCS1_SHA512,
+        SignatureAlgorithm::RsaPssSha256 => SignatureScheme::RSA_PSS_SHA256,
+        SignatureAlgorithm::RsaPssSha384 => SignatureScheme::RSA_PSS_SHA384,
+        SignatureAlgorithm::RsaPssSha512 => SignatureScheme::RSA_PSS_SHA512,
+        SignatureAlgorithm::MlDsa44 => SignatureScheme::ML_DSA_44,
+        SignatureAlgorithm::MlDsa65 => SignatureScheme::ML_DSA_65,
+        SignatureAlgorithm::MlDsa87 => SignatureScheme::ML_DSA_87,
+    })
+}
+
+/// A `pki` signer in the shape rustls asks for.
+#[derive(Clone)]
+struct Remote {
+    signer: Arc<dyn SigningKey>,
+    scheme: SignatureScheme,
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Remote({:?})", self.signer.public_key())
+    }
+}
+
+impl rustls::sign::SigningKey for Remote {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn rustls::sign::Signer>> {
+        offered.contains(&self.scheme).then(|| Box::new(self.clone()) as Box<dyn rustls::sign::Signer>)
+    }
+
+    fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {
+        Some(SubjectPublicKeyInfoDer::from(self.signer.public_key().spki_der()))
+    }
+
+    fn algorithm(&self) -> rustls::SignatureAlgorithm {
+        use rustls::SignatureAlgorithm as Kind;
+        match self.scheme {
+            SignatureScheme::ECDSA_NISTP256_SHA256
+            | SignatureScheme::ECDSA_NISTP384_SHA384
+            | SignatureScheme::ECDSA_NISTP521_SHA512 => Kind::ECDSA,
+            SignatureScheme::ED25519 => Kind::ED25519,
+            SignatureScheme::ML_DSA_44 | SignatureScheme::ML_DSA_65 | SignatureScheme::ML_DSA_87 => {
+                // TLS 1.2 alone asks, to choose a cipher suite, and has no number for ML-DSA.
+                Kind::Unknown(u16::from(self.scheme).to_be_bytes()[0])
+            }
+            _ => Kind::RSA,
+        }
+    }
+}
+
+impl rustls::sign::Signer for Remote {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+        self.signer.sign(message).map_err(|error| rustls::Error::Other(OtherError(Arc::new(error))))
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        self.scheme
+    }
+}

@@ -1,0 +1,191 @@
+//! A client's view of a server's certificate: the verdict of `pki::verify`, enforced, or (see [`crate::danger`])
+//! only noted. One verifier serves one connection and keeps what was served with the verdict.
+
+use std::sync::OnceLock;
+
+use explain::{Fault, Finding, FindingCode};
+use jiff::Timestamp;
+use pki::Certificate;
+use pki::crl::CertificateRevocationList;
+use pki::name::ServerName;
+use pki::verify::{Purpose, Refusal, RevocationMode, Rules, TrustBundle, VerifiedPath, verify};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+
+use super::signatures;
+use crate::refusal;
+
+/// What a client expects of a server.
+#[derive(Debug, Clone)]
+pub struct Expectation {
+    /// What is believed.
+    pub anchors: TrustBundle,
+    /// The revocation lists at hand.
+    pub crls: Vec<CertificateRevocationList>,
+    /// What a missing list means.
+    pub revocation: RevocationMode,
+    /// The name the certificate must have, where it is not the host that is dialled.
+    pub server_name: Option<ServerName>,
+    /// The moment of judgement.
+    pub clock: fn() -> Timestamp,
+    pub(crate) enforcement: Enforcement,
+}
+
+/// What follows from a bad verdict. Only [`crate::danger`] makes anything but `Enforce`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Enforcement {
+    Enforce,
+    Note,
+}
+
+impl Expectation {
+    /// A server whose certificate leads to one of these anchors and names the host that is dialled, now.
+    ///
+    /// ```
+    /// let expectation = net::tls::server_verifier::Expectation::new(pki::verify::TrustBundle::default());
+    /// assert!(expectation.anchors.is_empty());
+    /// ```
+    #[must_use]
+    pub fn new(anchors: TrustBundle) -> Self {
+        Expectation {
+            anchors,
+            crls: Vec::new(),
+            revocation: RevocationMode::default(),
+            server_name: None,
+            clock: Timestamp::now,
+            enforcement: Enforcement::Enforce,
+        }
+    }
+}
+
+/// What was found about a server's certificate.
+#[derive(Debug, Clone)]
+pub enum ServerVerdict {
+    /// A path to an anchor that is valid for this name.
+    Verified(VerifiedPath),
+    /// None; every reason against the best one.
+    Refused(Refusal),
+    /// The certificate cannot be read.
+    Unreadable(pki::certificate::CertificateError),
+}
+
+impl ServerVerdict {
+    /// The finding, where the verdict is a bad one.
+    #[must_use]
+    pub fn finding(&self) -> Option<Finding> {
+        match self {
+            ServerVerdict::Verified(_) => None,
+            ServerVerdict::Refused(refused) => Some(refusal::of_path(refused, Fault::Server)),
+            ServerVerdict::Unreadable(error) => Some(Finding::new(
+                FindingCode::MalformedCertificate,
+                Fault::Server,
+                format!("the server's certificate cannot be read: {error}"),
+            )),
+        }
+    }
+}
+
+/// What a server sent in its Certificate message.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// The certificates in DER, in the order they were sent.
+    pub chain: Vec<Vec<u8>>,
+    /// What was found about them.
+    pub verdict: ServerVerdict,
+}
+
+/// The verifier of one connection.
+#[derive(Debug)]
+pub(crate) struct ServerVerifier {
+    expectation: Expectation,
+    expected: ServerName,
+    served: OnceLock<Served>,
+}
+
+impl ServerVerifier {
+    /// A verifier of `dialled`, or of the name that the expectation has instead.
+    pub(crate) fn new(expectation: Expectation, dialled: ServerName) -> Self {
+        let expected = expectation.server_name.clone().unwrap_or(dialled);
+        ServerVerifier { expectation, expected, served: OnceLock::new() }
+    }
+
+    /// What the server sent, once it has.
+    pub(crate) fn served(&self) -> Option<&Served> {
+        self.served.get()
+    }
+
+    /// Whether the verdict refuses the connection.
+    pub(crate) fn is_enforced(&self) -> bool {
+        self.expectation.enforcement == Enforcement::Enforce
+    }
+
+    fn judge(&self, end_entity: &[u8], intermediates: &[CertificateDer<'_>]) -> ServerVerdict {
+        let leaf = match Certificate::from_der(end_entity) {
+            Ok(leaf) => leaf,
+            Err(error) => return ServerVerdict::Unreadable(error),
+        };
+        let intermediates: Vec<Certificate> =
+            intermediates.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
+        let rules = Rules {
+            anchors: &self.expectation.anchors,
+            purpose: Purpose::Server,
+            server_name: Some(&self.expected),
+            at: (self.expectation.clock)(),
+            crls: &self.expectation.crls,
+            revocation: self.expectation.revocation,
+        };
+        match verify(&leaf, &intermediates, &rules) {
+            Ok(path) => ServerVerdict::Verified(path),
+            Err(refused) => ServerVerdict::Refused(refused),
+        }
+    }
+}
+
+impl ServerCertVerifier for ServerVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &rustls::pki_types::ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verdict = self.judge(end_entity, intermediates);
+        let error = match &verdict {
+            ServerVerdict::Verified(_) => None,
+            ServerVerdict::Refused(refused) => Some(refusal::certificate_error(refused.first().code)),
+            ServerVerdict::Unreadable(_) => Some(rustls::CertificateError::BadEncoding),
+        };
+        self.served.get_or_init(|| Served {
+            chain: std::iter::once(end_entity).chain(intermediates).map(|der| der.to_vec()).collect(),
+            verdict,
+        });
+        match error {
+            Some(error) if self.is_enforced() => Err(error.into()),
+            _ => Ok(ServerCertVerified::assertion()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        signatures::verify_tls12(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        signatures::verify_tls13(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        signatures::schemes()
+    }
+}
