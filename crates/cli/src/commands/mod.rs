@@ -1,0 +1,98 @@
+//! The subcommands, one file each, all with the same signature: `run(self, &Context) -> Outcome`.
+
+mod completions;
+mod crl;
+mod demo;
+mod fetch;
+mod init;
+mod inspect;
+mod issue;
+mod list;
+mod man;
+mod renew;
+mod revoke;
+mod serve;
+mod show;
+mod sign;
+mod tls_arguments;
+mod trust;
+mod verify;
+
+use clap::Subcommand;
+
+use crate::context::Context;
+use crate::failure::Outcome;
+
+/// What `countersign --help` starts with.
+pub(crate) const TOP_EXAMPLES: &str = "\
+Examples:
+  countersign demo                                 see mutual TLS at work, in three seconds
+  countersign init                                 make your own certificate authority
+  countersign issue server localhost               a certificate for a server
+  countersign issue client alice                   a certificate for a client
+  countersign serve --to http://127.0.0.1:3000 --allow-cn alice
+  countersign fetch --cert alice.pem --key alice-key.pem --cacert rootCA.pem https://localhost:8443/
+  countersign inspect https://localhost:8443       what is served, and what is asked of clients";
+
+/// Everything countersign can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// See mutual TLS at work: an authority, a server, its visitors, and why each was let in or not
+    Demo(demo::Demo),
+    /// Make a certificate authority: a root, and an issuing intermediate
+    Init(init::Init),
+    /// Make a key and a certificate for a server or a client
+    #[command(subcommand)]
+    Issue(issue::Issue),
+    /// Sign a certificate signing request made elsewhere
+    Sign(sign::Sign),
+    /// Replace a certificate by one with the same names and a later end
+    Renew(renew::Renew),
+    /// Take a certificate back before its end
+    Revoke(revoke::Revoke),
+    /// List the certificates of the authority
+    List(list::List),
+    /// Show everything the authority knows of one certificate
+    Show(show::Show),
+    /// Write the certificate revocation list
+    Crl(crl::Crl),
+    /// Say what certificates, requests, keys, lists and live servers are
+    Inspect(inspect::Inspect),
+    /// Judge a certificate: the path found, or each reason against it
+    Verify(verify::Verify),
+    /// Make this machine's programs believe the authority, or stop
+    #[command(subcommand)]
+    Trust(trust::Trust),
+    /// Put mutual TLS in front of a service, a directory, or a page that says who you are
+    Serve(serve::Serve),
+    /// Fetch a URL as curl does, and wait for the server's verdict on the client's certificate
+    Fetch(fetch::Fetch),
+    /// Print the completion script of a shell
+    Completions(completions::Completions),
+    /// Write the manual pages
+    Man(man::Man),
+}
+
+impl Command {
+    /// Runs it.
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        match self {
+            Command::Demo(command) => command.run(context),
+            Command::Init(command) => command.run(context),
+            Command::Issue(command) => command.run(context),
+            Command::Sign(command) => command.run(context),
+            Command::Renew(command) => command.run(context),
+            Command::Revoke(command) => command.run(context),
+            Command::List(command) => command.run(context),
+            Command::Show(command) => command.run(context),
+            Command::Crl(command) => command.run(context),
+            Command::Inspect(command) => command.run(context),
+            Command::Verify(command) => command.run(context),
+            Command::Trust(command) => command.run(context),
+            Command::Serve(command) => command.run(context),
+            Command::Fetch(command) => command.run(context),
+            Command::Completions(command) => command.run(context),
+            Command::Man(command) => command.run(context),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The authority's home: `ca.db`, `keys/`, and a copy of the anchor for people to take.
+
+use std::path::{Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp};
+use keys::Passphrase;
+use pki::issuer::Issuer;
+use pki::key::SigningKey;
+
+use crate::context::Context;
+use crate::failure::{Failure, OrFail as _};
+use crate::input;
+
+/// The files of a home.
+#[derive(Debug, Clone)]
+pub(crate) struct Home {
+    directory: PathBuf,
+}
+
+/// An authority that is open: it can look up, and sign with its issuing key.
+pub(crate) type Authority = ca::Authority<store::SqliteStore>;
+
+impl Home {
+    pub(crate) fn of(context: &Context) -> Result<Self, Failure> {
+        Ok(Home { directory: context.home()?.to_owned() })
+    }
+
+    /// A home somewhere else.
+    pub(crate) fn at(directory: &Path) -> Self {
+        Home { directory: directory.to_owned() }
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.directory.join("ca.db")
+    }
+
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.directory.join("keys")
+    }
+
+    pub(crate) fn root_key(&self) -> PathBuf {
+        self.keys().join("root-key.pem")
+    }
+
+    pub(crate) fn issuing_key(&self) -> PathBuf {
+        self.keys().join("issuing-key.pem")
+    }
+
+    pub(crate) fn anchor(&self) -> PathBuf {
+        self.directory.join(crate::material::ANCHOR_FILE)
+    }
+
+    /// Whether an authority lives here.
+    pub(crate) fn exists(&self) -> bool {
+        self.database().exists()
+    }
+
+    /// Opens the memory alone, for commands that only look.
+    pub(crate) fn open_memory(&self) -> Result<store::SqliteStore, Failure> {
+        if !self.exists() {
+            return Err(Failure::usage(format!("there is no authority in {}", self.directory.display()))
+                .hint("countersign init"));
+        }
+        store::SqliteStore::open(&self.database()).or_usage()
+    }
+
+    /// Opens the authority with its issuing key.
+    pub(crate) fn open(&self, context: &Context, passphrase: Option<&Path>) -> Result<Authority, Failure> {
+        let store = self.open_memory()?;
+        let passphrase = passphrase_of(context, passphrase)?;
+        let key = self.read_key(context, &self.issuing_key(), passphrase.as_ref())?;
+        ca::Authority::open(store, key, entropy()).or_usage()
+    }
+
+    fn read_key(
+        &self,
+        context: &Context,
+        path: &Path,
+        passphrase: Option<&Passphrase>,
+    ) -> Result<Box<dyn SigningKey>, Failure> {
+        let key = input::private_key(context, path, passphrase)?;
+        Ok(Box::new(key))
+    }
+}
+
+/// Where random octets for serial numbers come from.
+pub(crate) fn entropy() -> ca::Entropy {
+    Box::new(|bytes| keys::random::fill(bytes).map_err(|error| error.to_string()))
+}
+
+/// The passphrase of the authority's keys: `--passphrase-file`, else the file that
+/// `COUNTERSIGN_PASSPHRASE_FILE` names.
+pub(crate) fn passphrase_of(context: &Context, file: Option<&Path>) -> Result<Option<Passphrase>, Failure> {
+    let from_environment = std::env::var_os("COUNTERSIGN_PASSPHRASE_FILE").map(PathBuf::from);
+    input::passphrase(context, file.or(from_environment.as_deref()))
+}
+
+impl Home {
+    /// The root's own list: the intermediates it took back, which are none as long as the authority has one. It
+    /// needs the root's key; where that is kept elsewhere, the list cannot be made here.
+    pub(crate) fn root_crl(
+        &self,
+        context: &Context,
+        authority: &Authority,
+        passphrase: Option<&Path>,
+        now: Timestamp,
+        lifetime: SignedDuration,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        if !self.root_key().exists() {
+            context.warn(format!(
+                "{} is not here, so the root's own list is left out; OpenSSL's -crl_check_all, nginx and Node.js \
+                 refuse every client without it",
+                self.root_key().display()
+            ));
+            return Ok(None);
+        }
+        let passphrase = passphrase_of(context, passphrase)?;
+        let key = self.read_key(context, &self.root_key(), passphrase.as_ref())?;
+        let root = Issuer::new(authority.issuer().anchor().clone(), Vec::new()).or_refuse()?;
+        // Seconds since 1970 grow as list numbers must (RFC 5280 section 5.2.3), without a memory of their own.
+        let number = u64::try_from(now.as_second()).unwrap_or(0);
+        let list = root.prepare_crl(number, now, now + lifetime, &[]).or_refuse()?;
+        list.sign(&*key).or_refuse().map(Some)
+    }
+}

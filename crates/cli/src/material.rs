@@ -1,0 +1,175 @@
+//! The files a certificate is handed over as: `NAME.pem`, `NAME-key.pem`, `rootCA.pem`, and `NAME.p12` on demand.
+
+use std::path::{Path, PathBuf};
+
+use keys::file::{Replace, write_private, write_public};
+use keys::{Passphrase, PrivateKey};
+use pki::Certificate;
+use zeroize::Zeroizing;
+
+use crate::failure::{Failure, OrFail as _};
+
+/// The name of the anchor's file.
+pub(crate) const ANCHOR_FILE: &str = "rootCA.pem";
+
+/// Where the files of one name go.
+#[derive(Debug, Clone)]
+pub(crate) struct Files {
+    pub(crate) directory: PathBuf,
+    stem: String,
+}
+
+impl Files {
+    /// The files of `name` in `directory`. Characters that file systems or shells stumble over become `_`.
+    pub(crate) fn of(directory: &Path, name: &str) -> Self {
+        let mut stem = name.replace("*.", "_wildcard.").replace("://", "_");
+        stem =
+            stem.chars().map(|c| if c.is_alphanumeric() || "._-@+".contains(c) { c } else { '_' }).collect();
+        let stem = stem.trim_matches(['.', '_']).chars().take(120).collect::<String>();
+        // `--out DIR/-x` and hidden files surprise people.
+        let stem = if stem.is_empty() || stem.starts_with('-') { format!("certificate{stem}") } else { stem };
+        Files { directory: directory.to_owned(), stem }
+    }
+
+    /// The files that stand beside this certificate file, if it is named as ours are.
+    pub(crate) fn beside(certificate: &Path) -> Option<Self> {
+        let stem = certificate.file_name()?.to_str()?.strip_suffix(".pem")?.to_owned();
+        let directory = certificate.parent().filter(|parent| !parent.as_os_str().is_empty());
+        Some(Files { directory: directory.unwrap_or(Path::new(".")).to_owned(), stem })
+    }
+
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.directory.join(format!("{}.pem", self.stem))
+    }
+
+    pub(crate) fn key(&self) -> PathBuf {
+        self.directory.join(format!("{}-key.pem", self.stem))
+    }
+
+    pub(crate) fn pkcs12(&self) -> PathBuf {
+        self.directory.join(format!("{}.p12", self.stem))
+    }
+
+    pub(crate) fn pkcs12_password(&self) -> PathBuf {
+        self.directory.join(format!("{}-p12-password.txt", self.stem))
+    }
+
+    pub(crate) fn anchor(&self) -> PathBuf {
+        self.directory.join(ANCHOR_FILE)
+    }
+
+    /// Refuses before anything is made, where writing would replace what is there or cannot work.
+    pub(crate) fn check(&self, replace: Replace, with_pkcs12: bool) -> Result<(), Failure> {
+        if !self.directory.is_dir() {
+            return Err(Failure::usage(format!("{} is no directory", self.directory.display()))
+                .hint(format!("mkdir -p {}", self.directory.display())));
+        }
+        if replace == Replace::Yes {
+            return Ok(());
+        }
+        let mut files = vec![self.certificate(), self.key()];
+        if with_pkcs12 {
+            files.extend([self.pkcs12(), self.pkcs12_password()]);
+        }
+        match files.iter().find(|file| file.symlink_metadata().is_ok()) {
+            Some(file) => {
+                Err(Failure::refused(format!("{} is there already, and nothing was made", file.display()))
+                    .hint("--out DIR writes elsewhere; --force replaces it"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Writes key, certificate with chain, and anchor; the key first, so that no certificate is without one.
+    pub(crate) fn write(
+        &self,
+        key: &PrivateKey,
+        chain: &[Certificate],
+        anchor: &Certificate,
+        replace: Replace,
+    ) -> Result<(), Failure> {
+        write_private(&self.key(), key.to_pkcs8_pem().as_bytes(), replace).or_usage()?;
+        self.write_certificate(chain, anchor, replace)
+    }
+
+    /// Writes certificate with chain, and anchor.
+    pub(crate) fn write_certificate(
+        &self,
+        chain: &[Certificate],
+        anchor: &Certificate,
+        replace: Replace,
+    ) -> Result<(), Failure> {
+        let pem: String = chain.iter().map(Certificate::to_pem).collect();
+        write_public(&self.certificate(), pem.as_bytes(), replace).or_usage()?;
+        write_anchor(&self.anchor(), anchor)
+    }
+
+    /// Writes `NAME.p12` and the file with its password.
+    pub(crate) fn write_pkcs12(
+        &self,
+        key: &PrivateKey,
+        chain: &[Certificate],
+        friendly_name: &str,
+        password: Option<Passphrase>,
+        replace: Replace,
+    ) -> Result<bool, Failure> {
+        let made_here = if password.is_none() { Some(new_password()?) } else { None };
+        let password =
+            password.unwrap_or_else(|| Passphrase::new(made_here.as_ref().map_or("", |made| made.as_str())));
+        let ders: Vec<&[u8]> = chain.iter().map(Certificate::der).collect();
+        let pkcs12 = keys::pkcs12::write_pkcs12(key, &ders, friendly_name, &password).or_usage()?;
+        write_private(&self.pkcs12(), &pkcs12, replace).or_usage()?;
+        if let Some(made_here) = &made_here {
+            let line = Zeroizing::new(format!("{}\n", made_here.as_str()));
+            write_private(&self.pkcs12_password(), line.as_bytes(), replace).or_usage()?;
+        }
+        Ok(made_here.is_some())
+    }
+}
+
+/// Writes the anchor, unless the same one is there. Another one there is never replaced silently.
+pub(crate) fn write_anchor(path: &Path, anchor: &Certificate) -> Result<(), Failure> {
+    if let Ok(contents) = std::fs::read(path) {
+        let same = pki::pem::read(&contents).is_ok_and(|blocks| blocks.iter().any(|b| b.der == anchor.der()));
+        if same {
+            return Ok(());
+        }
+        return Err(Failure::refused(format!(
+            "{} holds the anchor of another authority, and is left alone",
+            path.display()
+        ))
+        .hint("--out DIR writes elsewhere"));
+    }
+    write_public(path, anchor.to_pem().as_bytes(), Replace::No).or_usage()
+}
+
+/// 20 characters of 31 that cannot be mistaken for each other: 99 bits.
+fn new_password() -> Result<Zeroizing<String>, Failure> {
+    const ALPHABET: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";
+    let mut password = Zeroizing::new(String::with_capacity(20));
+    while password.len() < 20 {
+        let [byte] = keys::random::random_bytes::<1>().or_usage()?;
+        // 248 is the largest multiple of 31 that fits a byte: no letter is likelier than another.
+        if byte < 248 {
+            password.push(char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]));
+        }
+    }
+    Ok(password)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_are_made_of_harmless_characters() {
+        let stem = |name: &str| Files::of(Path::new("d"), name).certificate().display().to_string();
+        assert_eq!(stem("alice"), "d/alice.pem");
+        assert_eq!(stem("*.example.com"), "d/wildcard.example.com.pem");
+        assert_eq!(stem("spiffe://acme/web"), "d/spiffe_acme_web.pem");
+        assert_eq!(stem("../../etc/passwd"), "d/etc_passwd.pem");
+        assert_eq!(stem("::1"), "d/1.pem");
+        assert_eq!(stem("-rf"), "d/certificate-rf.pem");
+        assert_eq!(stem("Alice Example"), "d/Alice_Example.pem");
+    }
+}
