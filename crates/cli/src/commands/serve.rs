@@ -137,6 +137,12 @@ impl Serve {
             (None, Some(dir)) => Handler::Directory(Directory::open(dir).or_usage()?),
             (None, None) => Handler::Identity,
         };
+        // What goes wrong behind the server, such as an upstream that is down, is told on standard error.
+        tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
+            .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+            .with_target(false)
+            .init();
         let runtime = tokio::runtime::Runtime::new()
             .map_err(|error| Failure::usage(format!("cannot start threads: {}", plain(&error))))?;
         let _entered = runtime.enter();

@@ -102,7 +102,7 @@ impl Facts {
         match &self.probe.outcome {
             Outcome::Accepted => format!("let in {sent}"),
             Outcome::Silent => {
-                format!("nothing was said {sent}; TLS 1.3 servers may judge only when a request comes")
+                format!("no objection {sent} within {} s (it speaks when a request comes)", PATIENCE.as_secs_f32())
             }
             Outcome::RefusedLater { finding, .. } => {
                 format!("refused {sent}, after the handshake: {finding}")
