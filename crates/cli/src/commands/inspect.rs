@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use explain::render::{full_text, json, pem, summary_text};
-use explain::{Inspection, Severity, inspect};
+use explain::{Content, Inspection, Item, Severity, describe_chain, inspect};
+use jiff::Timestamp;
+use keys::Passphrase;
 
 use crate::commands::tls_arguments::TlsArguments;
 use crate::context::{Context, colour_on_stdout, width};
-use crate::failure::{Exit, Outcome};
+use crate::failure::{Exit, Failure, Outcome};
 use crate::input;
 
 /// Say what certificates, requests, keys, lists and live servers are
@@ -39,6 +41,10 @@ pub(crate) struct Inspect {
     #[arg(long)]
     pem: bool,
 
+    /// The password of PKCS#12 files, in the first line of this file: shows what is in them, too
+    #[arg(long, value_name = "FILE")]
+    p12_password_file: Option<PathBuf>,
+
     #[command(flatten)]
     tls: TlsArguments,
 }
@@ -53,17 +59,25 @@ struct Looked {
 impl Inspect {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let now = context.now();
+        let password = input::passphrase(context, self.p12_password_file.as_deref())?;
         let mut looked = Vec::new();
         for target in &self.targets {
-            looked.push(match kind(target) {
+            let this = match kind(target) {
                 Target::File(path) => {
-                    Looked { inspection: inspect(&input::bytes(&path)?, target, now), live: None }
+                    let bytes = input::bytes(&path)?;
+                    let inspection = inspect(&bytes, target, now);
+                    let is_pkcs12 = |item: &Item| matches!(item.content, Content::Pkcs12(_));
+                    if let (Some(password), true) = (&password, inspection.items.iter().any(is_pkcs12)) {
+                        looked.push(opened(&bytes, target, password, now)?);
+                    }
+                    Looked { inspection, live: None }
                 }
                 Target::Live(address) => {
                     let (inspection, facts) = live::look(context, &address, &self.tls)?;
                     Looked { inspection, live: Some(facts) }
                 }
-            });
+            };
+            looked.push(this);
         }
         if self.json {
             let mut values = looked.iter().map(|looked| {
@@ -100,6 +114,20 @@ impl Inspect {
         });
         Ok(if understood { Exit::Done } else { Exit::Refused })
     }
+}
+
+/// The certificates within a PKCS#12.
+fn opened(bytes: &[u8], target: &str, password: &Passphrase, now: Timestamp) -> Result<Looked, Failure> {
+    let contents = keys::pkcs12::read_pkcs12(bytes, password)
+        .map_err(|error| Failure::refused(format!("{target}: {error}")))?;
+    let chain: Vec<Vec<u8>> = contents.certificates.into_iter().map(|entry| entry.der).collect();
+    let what = match contents.keys.len() {
+        0 => "no private key".to_owned(),
+        1 => "a private key".to_owned(),
+        several => format!("{several} private keys"),
+    };
+    let inspection = describe_chain(&chain, &format!("in {target}, with {what}"), now);
+    Ok(Looked { inspection, live: None })
 }
 
 enum Target {

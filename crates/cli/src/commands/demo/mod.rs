@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 
 use clap::Args;
+use keys::file::Replace;
 use net::serve::{AccessRecord, Handler, Options};
 use net::snapshot::{Handle, Snapshot};
 use net::tls::Credentials;
@@ -18,6 +19,7 @@ use pki::policy::{Policy, Rule};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure, OrFail as _, Outcome};
+use crate::material::Files;
 use cast::Cast;
 use peers::Peers;
 
@@ -67,6 +69,14 @@ impl Demo {
             visitors.iter().all(|visitor| visitor.as_expected) && runs.iter().all(|run| run.as_expected);
         teller.closing(passed, &url, &visitors, &runs);
         if self.keep {
+            let alice = &cast.alice;
+            Files::of(&cast.directory, "alice").write_pkcs12(
+                &alice.key,
+                &alice.chain,
+                "alice",
+                None,
+                Replace::No,
+            )?;
             teller.keep(&url, &cast.directory);
             // Errors only where the signal cannot be heard; then there is nothing to wait for.
             let _ = runtime.block_on(tokio::signal::ctrl_c());

@@ -218,8 +218,8 @@ impl<'a> Teller<'a> {
              \x20  curl --cacert rootCA.pem {url}\n\
              \x20  openssl s_client -connect {} -CAfile rootCA.pem\n\
              \n\
-             In a browser: make alice a PKCS#12 and import it, then open {url}\n\
-             \x20  openssl pkcs12 -export -in alice.pem -inkey alice-key.pem -out alice.p12",
+             In a browser: trust rootCA.pem, import alice.p12 (its password is in\n\
+             alice-p12-password.txt), and open {url}",
             url.trim_start_matches("https://").trim_end_matches('/'),
         ));
     }

@@ -102,7 +102,10 @@ impl Facts {
         match &self.probe.outcome {
             Outcome::Accepted => format!("let in {sent}"),
             Outcome::Silent => {
-                format!("no objection {sent} within {} s (it speaks when a request comes)", PATIENCE.as_secs_f32())
+                format!(
+                    "no objection {sent} within {} s (it speaks when a request comes)",
+                    PATIENCE.as_secs_f32()
+                )
             }
             Outcome::RefusedLater { finding, .. } => {
                 format!("refused {sent}, after the handshake: {finding}")
