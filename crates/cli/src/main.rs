@@ -20,15 +20,15 @@ use crate::context::Context;
 
 /// Mutual TLS, set up in a minute, run in production, and seen through.
 #[derive(Debug, Parser)]
-#[command(name = "countersign", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "countersign", version, max_term_width = 80, disable_help_subcommand = true)]
 #[command(before_help = commands::TOP_EXAMPLES)]
 pub(crate) struct Arguments {
     /// Where the authority lives: ca.db and keys/ [default: $COUNTERSIGN_HOME, else the data directory]
-    #[arg(long, global = true, value_name = "DIR", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
     home: Option<std::path::PathBuf>,
 
     /// Say nothing but data, warnings and errors
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = "Everywhere")]
     quiet: bool,
 
     #[command(subcommand)]

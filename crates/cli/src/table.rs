@@ -1,4 +1,4 @@
-//! Tables for people: aligned columns, the widest cut where the terminal is too narrow.
+//! Text in columns for people: tables, and sentences broken to a width.
 
 use anstyle::Style;
 
@@ -59,6 +59,23 @@ fn cut(text: &str, width: usize) -> String {
 
 fn length(text: &str) -> usize {
     text.chars().count()
+}
+
+/// Breaks a text at white space.
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.len() - 1;
+        if !lines[last].is_empty() && lines[last].chars().count() + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else {
+            if !lines[last].is_empty() {
+                lines[last].push(' ');
+            }
+            lines[last].push_str(word);
+        }
+    }
+    lines
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use crate::failure::{Exit, Outcome};
 #[derive(Debug, Args)]
 #[command(before_help = "\
 Examples:
-  countersign completions bash > ~/.local/share/bash-completion/completions/countersign
+  countersign completions bash > \\
+      ~/.local/share/bash-completion/completions/countersign
   countersign completions zsh > ~/.zfunc/_countersign
   countersign completions fish > ~/.config/fish/completions/countersign.fish")]
 pub(crate) struct Completions {

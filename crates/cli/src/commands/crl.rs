@@ -15,8 +15,10 @@ use crate::home::Home;
 #[derive(Debug, Args)]
 #[command(before_help = "\
 Examples:
-  countersign crl --out lists.pem            for nginx's ssl_crl, Node.js's crl, openssl -CRLfile
-  countersign crl --der --out issuing.crl    the issuing CA's list alone, as HTTP serves it
+  countersign crl --out lists.pem
+      # for nginx's ssl_crl, Node.js's crl, openssl -CRLfile
+  countersign crl --der --out issuing.crl
+      # the issuing CA's list alone, as HTTP serves it
   countersign crl | openssl crl -noout -text")]
 pub(crate) struct Crl {
     /// Where it goes [default: standard output]

@@ -23,10 +23,14 @@ use crate::input;
 #[derive(Debug, Args)]
 #[command(before_help = "\
 Examples:
-  countersign fetch --cert alice.pem --key alice-key.pem --cacert rootCA.pem https://localhost:8443/
-  countersign fetch --cert alice.p12 --passphrase-file pass.txt -v https://partner.test/
-  countersign fetch -X POST -H 'Content-Type: application/json' -d @order.json https://localhost:8443/orders
-  countersign fetch -o /dev/null -w '%{http_code} %{ssl_verify_result}' https://localhost:8443/")]
+  countersign fetch --cert alice.pem --key alice-key.pem \\
+      --cacert rootCA.pem https://localhost:8443/
+  countersign fetch --cert alice.p12 --passphrase-file pass.txt -v \\
+      https://partner.test/
+  countersign fetch -X POST -H 'Content-Type: application/json' \\
+      -d @order.json https://localhost:8443/orders
+  countersign fetch -o /dev/null -w '%{http_code} %{ssl_verify_result}' \\
+      https://localhost:8443/")]
 #[command(
     after_help = "Exit codes are curl's: 6 name not resolved, 7 not connected, 22 --fail, 28 time is over, \
 35 handshake failed, 52 empty answer, 56 refused after the handshake, 58 own certificate, 60 server not believed."

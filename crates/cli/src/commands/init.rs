@@ -22,10 +22,13 @@ use crate::material;
 #[derive(Debug, Args)]
 #[command(before_help = "\
 Examples:
-  countersign init                                         for localhost; worth little when stolen
-  countersign init --permit dev.test --permit 10.0.0.0/8   and for names of your own
-  countersign init --name 'Acme Partners' --no-constraints --passphrase-file pass.txt
-                                                           an organisation's authority")]
+  countersign init
+      # for localhost; worth little when stolen
+  countersign init --permit dev.test --permit 10.0.0.0/8
+      # and for names of your own
+  countersign init --name 'Acme Partners' --no-constraints \\
+      --passphrase-file pass.txt
+      # an organisation's authority")]
 pub(crate) struct Init {
     /// What the authority is called in its certificates [default: countersign and this machine's name]
     #[arg(long, value_name = "NAME")]

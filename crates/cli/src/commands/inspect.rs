@@ -20,10 +20,14 @@ use crate::input;
 #[command(before_help = "\
 Examples:
   countersign inspect alice.pem alice-key.pem alice.p12
-  countersign inspect --full server.crt                    every field and extension
-  countersign inspect https://localhost:8443               what is served, and what is asked of clients
-  countersign inspect localhost:8443 --cert alice.pem      and how the server takes alice's certificate
-  openssl s_client -connect host:443 -showcerts </dev/null | countersign inspect -")]
+  countersign inspect --full server.crt
+      # every field and extension
+  countersign inspect https://localhost:8443
+      # what is served, and what is asked of clients
+  countersign inspect localhost:8443 --cert alice.pem
+      # and how the server takes alice's certificate
+  openssl s_client -connect host:443 -showcerts </dev/null | \\
+      countersign inspect -")]
 pub(crate) struct Inspect {
     /// Files, PEM or DER; - for standard input; host:port or a URL for a live server
     #[arg(value_name = "TARGET", required = true)]

@@ -23,9 +23,12 @@ use crate::material::Files;
 #[derive(Debug, Subcommand)]
 #[command(before_help = "\
 Examples:
-  countersign issue server localhost 127.0.0.1 ::1     localhost.pem, localhost-key.pem, rootCA.pem
-  countersign issue client alice --p12                 also alice.p12, for browsers
-  countersign issue client partner --uri spiffe://acme.test/partner --for 30d --out certs")]
+  countersign issue server localhost 127.0.0.1 ::1
+      # localhost.pem, localhost-key.pem, rootCA.pem
+  countersign issue client alice --p12
+      # also alice.p12, for browsers
+  countersign issue client partner --uri spiffe://acme.test/partner \\
+      --for 30d --out certs")]
 pub(crate) enum Issue {
     /// A certificate for a TLS server
     Server(IssueServer),

@@ -16,9 +16,12 @@ use crate::table::{self, Cell};
 #[derive(Debug, Args)]
 #[command(before_help = "\
 Examples:
-  countersign list                         the newest 100
-  countersign list --search acme           part of a name, or the start of a serial number
-  countersign list --expiring 30d          good now, and ending within 30 days
+  countersign list
+      # the newest 100
+  countersign list --search acme
+      # part of a name, or the start of a serial number
+  countersign list --expiring 30d
+      # good now, and ending within 30 days
   countersign list --revoked --json --limit 0")]
 pub(crate) struct List {
     /// Part of a name, or the start of a serial number, in any case

@@ -11,9 +11,12 @@ use crate::failure::{Exit, Failure, Outcome};
 #[derive(Debug, Args)]
 #[command(before_help = "\
 Examples:
-  countersign man | man -l -                          read the page of countersign
-  countersign man issue-client | man -l -             read the page of one command
-  countersign man --dir ~/.local/share/man/man1       write all pages")]
+  countersign man | man -l -
+      # read the page of countersign
+  countersign man issue-client | man -l -
+      # read the page of one command
+  countersign man --dir ~/.local/share/man/man1
+      # write all pages")]
 pub(crate) struct Man {
     /// The command whose page to print, its words joined by hyphens [default: countersign itself]
     #[arg(value_name = "COMMAND", conflicts_with = "dir")]

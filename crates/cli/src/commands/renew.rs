@@ -23,9 +23,12 @@ use crate::material::Files;
 #[derive(Debug, Args)]
 #[command(before_help = "\
 Examples:
-  countersign renew alice            into the files that `issue` wrote
-  countersign renew certs/alice.pem  the certificate in this file, and its key beside it
-  countersign renew --due            all that have used up two thirds of their time; for a daily timer")]
+  countersign renew alice
+      # into the files that `issue` wrote
+  countersign renew certs/alice.pem
+      # the certificate in this file, and its key beside it
+  countersign renew --due
+      # all that have used up two thirds of their time; for a daily timer")]
 pub(crate) struct Renew {
     /// A name, the start of a serial number, or a certificate's file
     #[arg(value_name = "NAME|SERIAL|FILE", required_unless_present = "due", conflicts_with = "due")]

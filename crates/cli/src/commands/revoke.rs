@@ -17,10 +17,14 @@ use crate::input;
 #[derive(Debug, Args)]
 #[command(before_help = "\
 Examples:
-  countersign revoke alice --reason keyCompromise     every certificate of alice that is still good
-  countersign revoke alice.pem                        the one in this file
-  countersign revoke 3f9c12ab                         the one whose serial starts so
-  countersign crl --out lists.pem                     then tell those who check")]
+  countersign revoke alice --reason keyCompromise
+      # every certificate of alice that is still good
+  countersign revoke alice.pem
+      # the one in this file
+  countersign revoke 3f9c12ab
+      # the one whose serial starts so
+  countersign crl --out lists.pem
+      # then tell those who check")]
 pub(crate) struct Revoke {
     /// A name, the start of a serial number (8 digits or more), or a certificate's file
     #[arg(value_name = "NAME|SERIAL|FILE")]

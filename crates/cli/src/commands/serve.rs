@@ -21,11 +21,15 @@ use setup::Setup;
 #[derive(Debug, Args)]
 #[command(before_help = "\
 Examples:
-  countersign serve --allow-cn alice                              a page that shows visitors who they are
-  countersign serve --to http://127.0.0.1:3000 --allow-cn alice   your service, and who asks in its headers
+  countersign serve --allow-cn alice
+      # a page that shows visitors who they are
+  countersign serve --to http://127.0.0.1:3000 --allow-cn alice
+      # your service, and who asks in its headers
   countersign serve --dir public --allow-ou Payments --log json
-  countersign serve --listen 0.0.0.0:443 --cert api.pem --key api-key.pem --client-ca partners.pem \\
-      --crl lists.pem --allow-uri 'spiffe://acme.test/partners/*' --to http://127.0.0.1:3000")]
+  countersign serve --listen 0.0.0.0:443 --cert api.pem --key api-key.pem \\
+      --client-ca partners.pem \\
+      --crl lists.pem --allow-uri 'spiffe://acme.test/partners/*' \\
+      --to http://127.0.0.1:3000")]
 pub(crate) struct Serve {
     /// Where it listens; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]

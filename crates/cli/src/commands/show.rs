@@ -16,9 +16,12 @@ use crate::home::Home;
 #[derive(Debug, Args)]
 #[command(before_help = "\
 Examples:
-  countersign show alice               the newest certificate of alice, and its history
-  countersign show 3f9c12ab --json     by the start of its serial number
-  countersign show alice --pem         the certificate itself, with its chain")]
+  countersign show alice
+      # the newest certificate of alice, and its history
+  countersign show 3f9c12ab --json
+      # by the start of its serial number
+  countersign show alice --pem
+      # the certificate itself, with its chain")]
 pub(crate) struct Show {
     /// A name, the start of a serial number (8 digits or more), or a certificate's file
     #[arg(value_name = "NAME|SERIAL|FILE")]

@@ -23,7 +23,8 @@ use crate::input;
 Examples:
   countersign sign partner.csr --profile client --out partner.pem
   countersign sign server.csr --profile server --for 30d > server.pem
-  openssl req -new -key k.pem -subj /CN=bob | countersign sign - --profile client")]
+  openssl req -new -key k.pem -subj /CN=bob | \\
+      countersign sign - --profile client")]
 pub(crate) struct Sign {
     /// The request, PEM or DER; - for standard input
     #[arg(value_name = "CSR")]

@@ -13,10 +13,14 @@ use crate::trust::{self, Anchor, Kind, Machine, Mark, Report, Store, Verdict};
 #[derive(Debug, Subcommand)]
 #[command(before_help = "\
 Examples:
-  countersign trust status                 who believes the authority; changes nothing
-  sudo -E countersign trust install        the system, browsers and Java believe it
-  countersign trust install --store nss    only Firefox and Chromium of this user
-  countersign trust uninstall              nobody believes it any more")]
+  countersign trust status
+      # who believes the authority; changes nothing
+  sudo -E countersign trust install
+      # the system, browsers and Java believe it
+  countersign trust install --store nss
+      # only Firefox and Chromium of this user
+  countersign trust uninstall
+      # nobody believes it any more")]
 pub(crate) enum Trust {
     /// Say which trust stores hold the anchor; changes nothing
     Status(Selection),

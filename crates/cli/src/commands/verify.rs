@@ -19,7 +19,8 @@ use crate::input;
 Examples:
   countersign verify alice.pem --cacert rootCA.pem --purpose client
   countersign verify server.pem --cacert rootCA.pem --host localhost
-  countersign verify alice.pem --cacert rootCA.pem --crl issuing.crl --at 2027-01-01T00:00:00Z")]
+  countersign verify alice.pem --cacert rootCA.pem --crl issuing.crl \\
+      --at 2027-01-01T00:00:00Z")]
 pub(crate) struct Verify {
     /// The certificate to judge, with the intermediates that its holder sends behind it
     #[arg(value_name = "FILE")]

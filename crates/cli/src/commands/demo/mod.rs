@@ -27,9 +27,12 @@ use peers::Peers;
 #[derive(Debug, Args)]
 #[command(before_help = "\
 Examples:
-  countersign demo            the whole story, in three seconds; leaves nothing behind
-  countersign demo --keep     and leave the server running, to try from another terminal or a browser
-  countersign demo --json     the facts alone")]
+  countersign demo
+      # the whole story, in three seconds; leaves nothing behind
+  countersign demo --keep
+      # and leave the server running, to try from another terminal or a browser
+  countersign demo --json
+      # the facts alone")]
 pub(crate) struct Demo {
     /// Leave the server running until Ctrl-C, and say what to try
     #[arg(long, conflicts_with = "json")]

@@ -8,6 +8,7 @@ use super::cast::Cast;
 use super::peers::{PeerRun, Peers};
 use super::visits::Visit;
 use crate::context::{BAD, BOLD, Context, DIM, GOOD};
+use crate::table::wrap;
 
 /// The width that every line keeps to.
 const WIDTH: usize = 80;
@@ -223,21 +224,4 @@ impl<'a> Teller<'a> {
             url.trim_start_matches("https://").trim_end_matches('/'),
         ));
     }
-}
-
-/// Breaks a text at white space.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let last = lines.len() - 1;
-        if !lines[last].is_empty() && lines[last].chars().count() + 1 + word.chars().count() > width {
-            lines.push(word.to_owned());
-        } else {
-            if !lines[last].is_empty() {
-                lines[last].push(' ');
-            }
-            lines[last].push_str(word);
-        }
-    }
-    lines
 }

@@ -11,8 +11,9 @@ use net::url::Url;
 use serde_json::{Value, json};
 
 use crate::commands::tls_arguments::TlsArguments;
-use crate::context::Context;
+use crate::context::{Context, width};
 use crate::failure::{Failure, OrFail as _};
+use crate::table::wrap;
 
 /// From the name's lookup to the end of the handshake.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -61,8 +62,14 @@ impl Facts {
     /// Lines for a person.
     pub(super) fn text(&self) -> String {
         let probe = &self.probe;
-        let mut lines = vec!["the connection".to_owned()];
-        let mut line = |what: &str, text: String| lines.push(format!("  {what:<10} {text}"));
+        let mut lines = vec!["\nthe connection".to_owned()];
+        let mut line = |what: &str, text: String| {
+            let indent = text.len() - text.trim_start().len();
+            for (index, part) in wrap(&text, width().saturating_sub(13 + indent)).into_iter().enumerate() {
+                let what = if index == 0 { what } else { "" };
+                lines.push(format!("  {what:<10} {:indent$}{part}", ""));
+            }
+        };
         if let Some(address) = probe.address {
             line("address", address.to_string());
         }
