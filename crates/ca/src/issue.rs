@@ -208,6 +208,9 @@ impl<S: Store> Authority<S> {
         if now >= own.not_after() {
             return Err(IssueError::AuthorityExpired { issuer, end: own.not_after() });
         }
+        if lifetime.is_some_and(|wish| wish < SignedDuration::from_secs(1)) {
+            return Err(IssueError::Policy("a certificate lives at least a second; ask for more".to_owned()));
+        }
         let most = SignedDuration::from_hours(24 * profile.most_days());
         if let Some(wish) = lifetime.filter(|wish| *wish > most) {
             return Err(IssueError::Policy(format!(
@@ -220,9 +223,12 @@ impl<S: Store> Authority<S> {
         let not_after = now
             .checked_add(lifetime.unwrap_or(default))
             .map_err(|error| IssueError::Policy(error.to_string()))?;
+        let not_before = (now - BACKDATING).max(own.not_before());
+        // Both ends belong to the validity, and the backdating counts (RFC 5280 section 4.1.2.5).
+        let not_after = not_after.min(not_before + most - SignedDuration::from_secs(1));
         // A wish that leaves the issuer's validity is refused when it is prepared; a default is cut to it.
         let not_after = if lifetime.is_none() { not_after.min(own.not_after()) } else { not_after };
-        Ok(((now - BACKDATING).max(own.not_before()), not_after))
+        Ok((not_before, not_after))
     }
 
     fn check(&self, certificate: &Certificate, profile: Profile, now: Timestamp) -> Result<(), IssueError> {

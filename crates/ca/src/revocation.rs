@@ -103,9 +103,7 @@ impl<S: Store> Authority<S> {
     /// [`CrlFailure`].
     pub fn crl(&self, now: Timestamp, lifetime: SignedDuration) -> Result<Vec<u8>, CrlFailure> {
         let next_update = now.checked_add(lifetime).map_err(CrlFailure::Lifetime)?;
-        let number = self.store.next_crl_number(now)?;
-        // Read after the number is taken: a list with a higher number never says less.
-        let entries = self.store.revoked(now)?;
+        let (number, entries) = self.store.begin_crl(now)?;
         let prepared = self.issuer.prepare_crl(number, now, next_update, &entries)?;
         Ok(prepared.sign(&*self.key)?)
     }

@@ -252,17 +252,13 @@ pub trait Store: Send + Sync {
         events: Vec<NewEvent>,
     ) -> Result<(), StoreError>;
 
-    /// What belongs on a list made at `at`: revoked, and not past its end before the last list was made.
+    /// Takes the next list number, and with it, in the same transaction, what belongs on the list: every revoked
+    /// certificate that no earlier list was made after the end of (RFC 5280 section 3.3). So a list with a higher
+    /// number never says less.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn revoked(&self, at: Timestamp) -> Result<Vec<RevokedEntry>, StoreError>;
-
-    /// Takes the next list number.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn next_crl_number(&self, at: Timestamp) -> Result<u64, StoreError>;
+    fn begin_crl(&self, at: Timestamp) -> Result<(u64, Vec<RevokedEntry>), StoreError>;
 
     /// A number that changes whenever a certificate is revoked.
     ///

@@ -32,12 +32,37 @@ pub(crate) fn create_file(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Refuses a file of something else, without changing a byte of it.
+pub(crate) fn check(path: &Path) -> Result<(), StoreError> {
+    // One statement is one moment: another process may be making the file just now.
+    let (application, version, tables): (i64, i64, i64) = open(path)?
+        .query_row(
+            "SELECT (SELECT application_id FROM pragma_application_id),
+                    (SELECT user_version FROM pragma_user_version),
+                    (SELECT count(*) FROM sqlite_schema)",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
+        .map_err(|error| store_error(path, error))?;
+    let new = (application, version, tables) == (0, 0, 0);
+    if application == APPLICATION_ID || new {
+        Ok(())
+    } else {
+        Err(StoreError::Foreign(path.display().to_string()))
+    }
+}
+
+fn open(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| store_error(path, error))?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| store_error(path, error))?;
+    Ok(connection)
+}
+
 /// A connection that reads and writes an existing file.
 pub(crate) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let wrap = |error| store_error(path, error);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(wrap)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(wrap)?;
+    let connection = open(path)?;
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
@@ -55,13 +80,7 @@ pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
         // Immediate: two processes that open a new file at once must not both migrate it.
         let current: i64 =
             connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(wrap)?;
-        let application: i64 =
-            connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(wrap)?;
         let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-        if application != APPLICATION_ID && (application != 0 || current != 0 || !is_empty(connection, path)?)
-        {
-            return Err(StoreError::Foreign(path.display().to_string()));
-        }
         if current > known {
             return Err(StoreError::Newer { path: path.display().to_string(), found: current, known });
         }
@@ -80,10 +99,4 @@ pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
             transaction.commit().map_err(wrap)?;
         }
     }
-}
-
-fn is_empty(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
-    connection
-        .query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(|error| store_error(path, error))
 }

@@ -3,17 +3,13 @@
 use ca::{AuditEvent, AuthorityRecord, Entry, Intent, Page, Query, RevocationRecord, Selector, StateFilter};
 use jiff::Timestamp;
 use pki::Profile;
-use pki::crl::{RevocationReason, RevokedEntry};
+use pki::crl::RevocationReason;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
 /// The columns of an [`Entry`], as [`entry`] reads them.
 const ENTRY: &str = "serial, label, profile, der, not_before, not_after, issued_at, requested_by, replaces, location, \
                      revoked_at, revocation_reason";
-
-/// How long after its end a revoked certificate stays on the list: RFC 5280 section 3.3 keeps it on one list past its
-/// end, and lists are made at least this often.
-const KEPT_AFTER_END: i64 = 31 * 86_400;
 
 pub(crate) fn authority(connection: &Connection) -> rusqlite::Result<Option<AuthorityRecord>> {
     connection
@@ -138,22 +134,6 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
     Ok(Page { entries, more })
 }
 
-pub(crate) fn revoked(connection: &Connection, at: Timestamp) -> rusqlite::Result<Vec<RevokedEntry>> {
-    connection
-        .prepare_cached(
-            "SELECT serial, revoked_at, revocation_reason FROM certificate
-             WHERE revoked_at IS NOT NULL AND not_after >= ?1",
-        )?
-        .query_map([at.as_second() - KEPT_AFTER_END], |row| {
-            Ok(RevokedEntry {
-                serial: row.get(0)?,
-                revoked_at: time(row.get(1)?),
-                reason: RevocationReason::from_code(row.get(2)?),
-            })
-        })?
-        .collect()
-}
-
 pub(crate) fn revocation_version(connection: &Connection) -> rusqlite::Result<u64> {
     let version: i64 = connection.query_row(
         "SELECT coalesce(max(sequence), 0) FROM audit WHERE action = 'revoke'",
@@ -214,7 +194,7 @@ fn profile(name: &str) -> Profile {
 }
 
 /// Only seconds that a [`Timestamp`] had are written.
-fn time(seconds: i64) -> Timestamp {
+pub(crate) fn time(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 

@@ -38,6 +38,7 @@ impl SqliteStore {
     /// # Errors
     /// As [`SqliteStore::create`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        open::check(path)?;
         let mut connection = open::connect(path)?;
         open::migrate(&mut connection, path)?;
         let writer = Writer::start(connection, path)?;
@@ -110,12 +111,8 @@ impl Store for SqliteStore {
         self.writing(move |connection| write::revoke(connection, &serials, record, &events))
     }
 
-    fn revoked(&self, at: Timestamp) -> Result<Vec<RevokedEntry>, StoreError> {
-        self.reading(|connection| read::revoked(connection, at))
-    }
-
-    fn next_crl_number(&self, at: Timestamp) -> Result<u64, StoreError> {
-        self.writing(move |connection| write::next_crl_number(connection, at))
+    fn begin_crl(&self, at: Timestamp) -> Result<(u64, Vec<RevokedEntry>), StoreError> {
+        self.writing(move |connection| write::begin_crl(connection, at))
     }
 
     fn revocation_version(&self) -> Result<u64, StoreError> {

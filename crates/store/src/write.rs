@@ -2,7 +2,10 @@
 
 use ca::{AuthorityRecord, Completion, Intent, NewEvent, RevocationRecord, StoreError};
 use jiff::Timestamp;
+use pki::crl::{RevocationReason, RevokedEntry};
 use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::read;
 
 /// What a write may fail with.
 pub(crate) enum WriteError {
@@ -95,13 +98,30 @@ pub(crate) fn revoke(
     Ok(())
 }
 
-pub(crate) fn next_crl_number(connection: &Connection, at: Timestamp) -> Result<u64, WriteError> {
+pub(crate) fn begin_crl(
+    connection: &Connection,
+    at: Timestamp,
+) -> Result<(u64, Vec<RevokedEntry>), WriteError> {
+    // Read before this list is recorded: what counts is whether an earlier one was made after the end.
+    let entries = connection
+        .prepare_cached(
+            "SELECT serial, revoked_at, revocation_reason FROM certificate
+             WHERE revoked_at IS NOT NULL AND not_after >= (SELECT coalesce(max(this_update), 0) FROM crl)",
+        )?
+        .query_map([], |row| {
+            Ok(RevokedEntry {
+                serial: row.get(0)?,
+                revoked_at: read::time(row.get(1)?),
+                reason: RevocationReason::from_code(row.get(2)?),
+            })
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
     let number: i64 = connection.query_row(
         "INSERT INTO crl (number, this_update) SELECT coalesce(max(number), 0) + 1, ?1 FROM crl RETURNING number",
         params![at.as_second()],
         |row| row.get(0),
     )?;
-    Ok(u64::try_from(number).unwrap_or(0))
+    Ok((u64::try_from(number).unwrap_or(0), entries))
 }
 
 fn append_audit(connection: &Connection, event: &NewEvent) -> Result<(), WriteError> {
