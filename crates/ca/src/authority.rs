@@ -16,6 +16,9 @@ pub struct Authority<S> {
     pub(crate) name: String,
     pub(crate) issuer: Issuer,
     pub(crate) anchors: TrustBundle,
+    /// The issuing CA alone, whose own signature was verified when the authority was opened: what each new
+    /// certificate's path is verified to.
+    pub(crate) issuing: TrustBundle,
     pub(crate) key: Box<dyn SigningKey>,
     pub(crate) entropy: Entropy,
     pub(crate) observer: Option<Box<dyn Fn(Step) + Send + Sync>>,
@@ -38,6 +41,9 @@ pub enum OpenError {
     /// Its issuing certificate may not sign.
     #[error(transparent)]
     Issuer(#[from] PrepareError),
+    /// The issuing CA is not the root's.
+    #[error("the issuing CA '{0}' is not signed by the root on record; restore the database from a backup")]
+    NotSigned(String),
     /// The key is another one.
     #[error("the signing key does not belong to the issuing CA '{0}'; restore the right key file")]
     WrongKey(String),
@@ -64,9 +70,14 @@ impl<S: Store> Authority<S> {
         if certificate.public_key().ok() != Some(key.public_key()) {
             return Err(OpenError::WrongKey(certificate.subject().short()));
         }
+        let root_key = issuer.anchor().public_key().map_err(PrepareError::from)?;
+        certificate
+            .verify_signature(root_key)
+            .map_err(|_| OpenError::NotSigned(certificate.subject().short()))?;
+        let issuing = TrustBundle::new(vec![certificate.clone()]);
         let anchors = TrustBundle::new(vec![issuer.anchor().clone()]);
         let name = record.name.clone();
-        Ok(Authority { store, name, issuer, anchors, key, entropy, observer: None })
+        Ok(Authority { store, name, issuer, anchors, issuing, key, entropy, observer: None })
     }
 
     /// Has every step of issuing told to `observer`, before the next one begins.

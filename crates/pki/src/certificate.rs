@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
@@ -47,6 +47,9 @@ struct Fields {
     subject_key_identifier: Option<Vec<u8>>,
     authority_key_identifier: Option<Vec<u8>>,
     name_constraints: Option<NameConstraints>,
+    /// The key with which the signature was found right. Neither the bytes nor a signature's truth ever change, so
+    /// what was verified once is not verified again.
+    verified_with: OnceLock<PublicKey>,
 }
 
 impl Certificate {
@@ -149,6 +152,7 @@ impl Certificate {
             name_constraints: value(oid::NAME_CONSTRAINTS).map(NameConstraints::from_der).transpose()?,
             extensions,
             der: der.to_vec(),
+            verified_with: OnceLock::new(),
         })))
     }
 
@@ -312,8 +316,14 @@ impl Certificate {
     /// # Errors
     /// [`SignatureInvalid`], also for algorithms this crate does not verify (MD5, SHA-1, DSA).
     pub fn verify_signature(&self, key: &PublicKey) -> Result<(), SignatureInvalid> {
+        if self.0.verified_with.get() == Some(key) {
+            return Ok(());
+        }
         let algorithm = self.signature_algorithm().ok_or(SignatureInvalid)?;
-        key.verify(algorithm, self.tbs_der(), self.signature())
+        key.verify(algorithm, self.tbs_der(), self.signature())?;
+        // Another key may have verified it meanwhile; either one is true.
+        let _ = self.0.verified_with.set(key.clone());
+        Ok(())
     }
 }
 

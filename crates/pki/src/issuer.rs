@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::certificate::{Certificate, CertificateError};
-use crate::crl::{self, RevokedEntry};
+use crate::crl::{self, CertificateRevocationList, RevokedEntry};
 use crate::der::{Writer, tag};
 use crate::extension::{ConstraintViolation, Extension, KeyUsage, NameConstraints};
 use crate::key::{PublicKey, PublicKeyError, SignError, SignatureAlgorithm, SigningKey};
@@ -280,6 +280,9 @@ impl Prepared {
         if certificate.tbs_der() != self.tbs {
             return Err(SignPreparedError::Differs("the signed bytes"));
         }
+        // A faulty token or memory must not put a bad signature into the world. The certificate remembers it, so
+        // that whoever judges its path does not pay again.
+        certificate.verify_signature(&self.key).map_err(|_| BAD_SIGNATURE)?;
         Ok(certificate)
     }
 
@@ -288,10 +291,6 @@ impl Prepared {
             return Err(SignPreparedError::WrongKey);
         }
         let signature = key.sign(&self.tbs)?;
-        // A faulty token or memory must not put a bad signature into the world.
-        self.key
-            .verify(self.algorithm, &self.tbs, &signature)
-            .map_err(|_| SignPreparedError::Differs("the signature does not verify"))?;
         let mut writer = Writer::new();
         writer.nested(tag::SEQUENCE, |w| {
             w.raw(&self.tbs);
@@ -312,9 +311,15 @@ impl PreparedCrl {
     /// # Errors
     /// [`SignPreparedError`].
     pub fn sign(self, key: &dyn SigningKey) -> Result<Vec<u8>, SignPreparedError> {
-        self.0.assemble(key)
+        let der = self.0.assemble(key)?;
+        let list = CertificateRevocationList::from_der(&der).map_err(|_| UNREADABLE_LIST)?;
+        list.verify_signature(&self.0.key).map_err(|_| BAD_SIGNATURE)?;
+        Ok(der)
     }
 }
+
+const BAD_SIGNATURE: SignPreparedError = SignPreparedError::Differs("the signature does not verify");
+const UNREADABLE_LIST: SignPreparedError = SignPreparedError::Differs("the list cannot be read back");
 
 fn lint(order: &Order) -> Result<(), PrepareError> {
     order.names.check()?;

@@ -142,13 +142,13 @@ impl Search<'_> {
     ) -> Option<Result<(), Reason>> {
         self.budget = self.budget.checked_sub(1)?;
         let refuse = |code, message| Some(Err(Reason::new(code, depth, child, message)));
-        let Some(algorithm) = child.signature_algorithm() else {
+        if child.signature_algorithm().is_none() {
             let name = child.signature_algorithm_oid().map_or_else(|| "?".to_owned(), |o| o.to_string());
             return refuse(
                 ReasonCode::WeakSignature,
                 format!("'{}' is signed with {name}, which is broken or not supported", child.short_name()),
             );
-        };
+        }
         let key = match issuer.public_key() {
             Ok(key) => key,
             Err(error) => {
@@ -158,7 +158,7 @@ impl Search<'_> {
         if let Some(weakness) = key.weakness() {
             return refuse(ReasonCode::WeakKey, format!("'{}': {weakness}", issuer.short_name()));
         }
-        match key.verify(algorithm, child.tbs_der(), child.signature()) {
+        match child.verify_signature(key) {
             Ok(()) => Some(Ok(())),
             Err(_) => {
                 let (subject, issuer_name) = (child.short_name(), issuer.subject());
