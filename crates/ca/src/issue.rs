@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use pki::extension::NameConstraints;
 use pki::issuer::{Order, PrepareError, SignPreparedError};
 use pki::key::PublicKey;
-use pki::name::SubjectNames;
+use pki::name::{GeneralName, SubjectNames};
 use pki::verify::{Purpose, RevocationMode, Rules};
 use pki::{Certificate, Profile};
 
@@ -241,7 +241,7 @@ impl<S: Store> Authority<S> {
             crls: &[],
             revocation: RevocationMode::WhereKnown,
         };
-        pki::verify::verify(certificate, &[], &rules)?;
+        pki::verify::verify_own(certificate, &[], &rules)?;
         Ok(())
     }
 
@@ -261,15 +261,15 @@ pub(crate) fn new_serial(entropy: &Entropy) -> Result<Vec<u8>, String> {
     Ok(serial)
 }
 
-/// Everything a certificate can be searched by, a line each.
+/// Every name a certificate can be searched by, a line each, each once. Its serial number has an index of its own.
 fn searchable(certificate: &Certificate, label: &str) -> String {
-    let mut lines = vec![label.to_owned(), certificate.serial_hex()];
-    for name in certificate.subject_alt_names() {
-        lines.push(name.value());
+    let mut lines = vec![label.to_owned()];
+    let alternative = certificate.subject_alt_names().iter().map(GeneralName::value);
+    let subject = certificate.subject().attributes().into_iter().map(|attribute| attribute.value);
+    for name in alternative.chain(subject) {
+        if !lines.contains(&name) {
+            lines.push(name);
+        }
     }
-    for attribute in certificate.subject().attributes() {
-        lines.push(attribute.value);
-    }
-    lines.dedup();
     lines.join("\n")
 }

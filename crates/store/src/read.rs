@@ -104,9 +104,15 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
         if text.chars().count() >= 3 {
             // A phrase of trigrams is a substring; its quotes are doubled.
             let phrase = bind(format!("\"{}\"", text.replace('"', "\"\"")).into());
-            conditions.push(format!(
-                "id IN (SELECT rowid FROM certificate_names WHERE certificate_names MATCH {phrase})"
-            ));
+            let mut matching =
+                format!("SELECT rowid FROM certificate_names WHERE certificate_names MATCH {phrase}");
+            if let Selector::LabelOrSerial(_, prefix) = Selector::parse(text) {
+                let (first, end) = (bind(Value::Blob(prefix.clone())), bind(Value::Blob(after(&prefix))));
+                matching.push_str(&format!(
+                    " UNION SELECT id FROM certificate WHERE serial >= {first} AND serial < {end}"
+                ));
+            }
+            conditions.push(format!("id IN ({matching})"));
         } else {
             // Too short for trigrams: names that start so.
             let prefix = bind(text.to_owned().into());

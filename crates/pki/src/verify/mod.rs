@@ -164,11 +164,33 @@ pub fn verify(
     intermediates: &[Certificate],
     rules: &Rules<'_>,
 ) -> Result<VerifiedPath, Refusal> {
+    first_valid(leaf, intermediates, rules, second_opinion::ask)
+}
+
+/// As [`verify`], without the second opinion: for a certificate that this process has just made itself, from a linted
+/// profile. Never for one that came from outside.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn verify_own(
+    leaf: &Certificate,
+    intermediates: &[Certificate],
+    rules: &Rules<'_>,
+) -> Result<VerifiedPath, Refusal> {
+    first_valid(leaf, intermediates, rules, |_, _| Ok(()))
+}
+
+fn first_valid(
+    leaf: &Certificate,
+    intermediates: &[Certificate],
+    rules: &Rules<'_>,
+    opinion: impl Fn(&[Certificate], &Rules<'_>) -> Result<(), Reason>,
+) -> Result<VerifiedPath, Refusal> {
     let attempts = path::attempts(leaf, intermediates, rules);
     let mut best: Option<path::Attempt> = None;
     for attempt in attempts {
         if attempt.reasons.is_empty() {
-            match second_opinion::ask(&attempt.path, rules) {
+            match opinion(&attempt.path, rules) {
                 Ok(()) => return Ok(VerifiedPath { certificates: attempt.path }),
                 Err(reason) => {
                     best.get_or_insert(path::Attempt { path: attempt.path, reasons: vec![reason] });
