@@ -14,14 +14,16 @@ fn without_room_nothing_is_written_and_nothing_is_left_behind() {
     let Some(home) = std::env::var_os(HOME).map(PathBuf::from) else {
         let home = tempfile::tempdir().unwrap();
         // ulimit counts in blocks; SIGXFSZ is ignored so that the write fails instead of the process.
-        let status = Command::new("sh")
+        // Its output goes through a pipe: the limit would hold for a log file, too.
+        let output = Command::new("sh")
             .args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" --exact \"$1\" --nocapture"])
             .arg(std::env::current_exe().unwrap())
             .arg("without_room_nothing_is_written_and_nothing_is_left_behind")
             .env(HOME, home.path())
-            .status()
+            .output()
             .unwrap();
-        assert!(status.success(), "under the limit: {status}");
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "under the limit: {}\n{said}", output.status);
         assert!(home.path().join("ran").exists(), "the test did not run under the limit");
         return;
     };
