@@ -32,12 +32,29 @@ CREATE TABLE certificate (
 CREATE INDEX certificate_label ON certificate (label, id);
 CREATE INDEX certificate_not_after ON certificate (not_after);
 CREATE INDEX certificate_revoked ON certificate (not_after) WHERE revoked_at IS NOT NULL;
+CREATE INDEX certificate_revoked_newest ON certificate (id) WHERE revoked_at IS NOT NULL;
 CREATE INDEX certificate_unfinished ON certificate (id) WHERE der IS NULL;
 
--- Parts of names, found without reading them all: three characters and more. Without a copy of the text.
-CREATE VIRTUAL TABLE certificate_names USING fts5 (names, content = '', tokenize = 'trigram');
--- Larger merges, half as often: the writing thread shares two cores with those who sign.
-INSERT INTO certificate_names (certificate_names, rank) VALUES ('automerge', 8);
+-- What a certificate can be found by, in lower case. `position` is the order of completion, which one writer at a time
+-- gives without gaps behind it: that of `id` is the order of intents.
+CREATE TABLE certificate_names (
+    position INTEGER PRIMARY KEY,
+    id       INTEGER NOT NULL UNIQUE REFERENCES certificate (id),
+    names    TEXT    NOT NULL
+) STRICT;
+
+-- The trigrams of those names up to a position; those after it are read one by one. Without positions and text of its
+-- own it is a third as large, and what it finds is checked against the names.
+CREATE VIRTUAL TABLE name_trigrams USING fts5 (
+    names, content = '', columnsize = 0, detail = none, tokenize = 'trigram'
+);
+
+CREATE TABLE name_index (
+    id      INTEGER PRIMARY KEY CHECK (id = 1),
+    through INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO name_index (id, through) VALUES (1, 0);
 
 CREATE TABLE crl (
     number      INTEGER PRIMARY KEY,

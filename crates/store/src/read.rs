@@ -11,6 +11,12 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter
 const ENTRY: &str = "serial, label, profile, der, not_before, not_after, issued_at, requested_by, replaces, location, \
                      revoked_at, revocation_reason";
 
+/// How many of the newest certificates a short search reads before it asks the index.
+const READ_ONE_BY_ONE: u32 = 5000;
+
+/// The most trigrams that one search asks the index for.
+const MOST_TRIGRAMS: usize = 6;
+
 pub(crate) fn authority(connection: &Connection) -> rusqlite::Result<Option<AuthorityRecord>> {
     connection
         .query_row("SELECT name, root, issuing, created_at FROM authority", [], |row| {
@@ -100,24 +106,62 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
         let profile = bind(profile.name().to_owned().into());
         conditions.push(format!("profile = {profile}"));
     }
-    if let Some(text) = query.search.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
-        if text.chars().count() >= 3 {
-            // A phrase of trigrams is a substring; its quotes are doubled.
-            let phrase = bind(format!("\"{}\"", text.replace('"', "\"\"")).into());
-            let mut matching =
-                format!("SELECT rowid FROM certificate_names WHERE certificate_names MATCH {phrase}");
+    let search = query.search.as_deref().map(str::trim).filter(|text| !text.is_empty());
+    // Where the rows come from. In the index's own order, newest first, a search ends at the limit: a million that fit
+    // cost no more than a hundred.
+    let mut sources = vec!["certificate".to_owned()];
+    let mut first_is_newer = false;
+    if let Some(text) = search {
+        let lower = text.to_lowercase();
+        let trigrams = trigrams(&lower);
+        sources = if trigrams.is_empty() {
+            let needle = bind(text.to_owned().into());
+            first_is_newer = true;
+            let newest = |compare| {
+                format!("id {compare} (SELECT coalesce(max(id), 0) - {READ_ONE_BY_ONE} FROM certificate)")
+            };
+            // Too short for trigrams: labels that start so. Where many do, the newest certificates hold enough of them;
+            // where few do, the index gives them all.
+            let fits = |label: &str| format!("{label} >= {needle} AND {label} < {needle} || char(1114111)");
+            vec![
+                format!(
+                    "(SELECT id AS place FROM certificate WHERE {newest} AND {} ORDER BY id DESC)
+                     CROSS JOIN certificate ON id = place",
+                    fits("+label"),
+                    newest = newest(">=")
+                ),
+                format!(
+                    "(SELECT id AS place FROM certificate INDEXED BY certificate_label WHERE {} AND {}
+                      ORDER BY id DESC) CROSS JOIN certificate ON id = place",
+                    fits("label"),
+                    newest("<")
+                ),
+            ]
+        } else {
+            let (trigrams, needle) = (bind(trigrams.into()), bind(lower.into()));
+            let mut found = vec![
+                format!(
+                    "(SELECT rowid AS place FROM name_trigrams WHERE name_trigrams MATCH {trigrams}
+                      ORDER BY rowid DESC)
+                     CROSS JOIN certificate_names AS n ON n.position = place AND instr(n.names, {needle}) > 0
+                     CROSS JOIN certificate USING (id)"
+                ),
+                format!(
+                    "(SELECT position AS place, id AS found FROM certificate_names
+                      WHERE position > (SELECT through FROM name_index) AND instr(names, {needle}) > 0
+                      ORDER BY position DESC)
+                     CROSS JOIN certificate ON id = found"
+                ),
+            ];
             if let Selector::LabelOrSerial(_, prefix) = Selector::parse(text) {
                 let (first, end) = (bind(Value::Blob(prefix.clone())), bind(Value::Blob(after(&prefix))));
-                matching.push_str(&format!(
-                    " UNION SELECT id FROM certificate WHERE serial >= {first} AND serial < {end}"
+                found.push(format!(
+                    "(SELECT id AS place FROM certificate WHERE serial >= {first} AND serial < {end})
+                     CROSS JOIN certificate ON id = place"
                 ));
             }
-            conditions.push(format!("id IN ({matching})"));
-        } else {
-            // Too short for trigrams: names that start so.
-            let prefix = bind(text.to_owned().into());
-            conditions.push(format!("label >= {prefix} AND label < {prefix} || char(1114111)"));
-        }
+            found
+        };
     }
     let limit = if query.limit == 0 { -1 } else { i64::try_from(query.limit).unwrap_or(-2) + 1 };
     let limit = bind(limit.into());
@@ -125,19 +169,60 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
         StateFilter::ExpiringBefore(_) => "not_after, id",
         _ => "id DESC",
     };
-    let sql = format!(
-        "SELECT {ENTRY} FROM certificate WHERE {} ORDER BY {order} LIMIT {limit}",
-        conditions.join(" AND ")
-    );
-    let mut entries: Vec<Entry> = connection
-        .prepare_cached(&sql)?
-        .query_map(params_from_iter(values), entry)?
-        .collect::<rusqlite::Result<_>>()?;
+    let is_by_end = matches!(query.state, StateFilter::ExpiringBefore(_));
+    let mut entries: Vec<(i64, Entry)> = Vec::new();
+    let enough = if query.limit == 0 || is_by_end { usize::MAX } else { query.limit };
+    for source in &sources {
+        // What the first source gives is newer than what the second would.
+        if first_is_newer && entries.len() > enough {
+            break;
+        }
+        let order = if sources.len() > 1 && !is_by_end { "place DESC" } else { order };
+        let sql = format!(
+            "SELECT {ENTRY}, certificate.id FROM {source} WHERE {} ORDER BY {order} LIMIT {limit}",
+            conditions.join(" AND ")
+        );
+        let mut statement = connection.prepare_cached(&sql)?;
+        for (index, value) in values.iter().enumerate().take(statement.parameter_count()) {
+            statement.raw_bind_parameter(index + 1, value)?;
+        }
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next()? {
+            entries.push((row.get(12)?, entry(row)?));
+        }
+    }
+    if sources.len() > 1 {
+        match is_by_end {
+            true => entries.sort_by_key(|(id, entry)| (entry.not_after, *id)),
+            false => entries.sort_by_key(|(id, _)| std::cmp::Reverse(*id)),
+        }
+        // One that was found by its name and by its serial number stands side by side with itself.
+        entries.dedup_by_key(|(id, _)| *id);
+    }
+    let mut entries: Vec<Entry> = entries.into_iter().map(|(_, entry)| entry).collect();
     let more = query.limit != 0 && entries.len() > query.limit;
     if more {
         entries.truncate(query.limit);
     }
     Ok(Page { entries, more })
+}
+
+/// Trigrams that together cover the text, as a query for the index; empty where the text is too short for one. Side by
+/// side is enough, since what is found is checked, and each one more costs. Of long texts those with a digit come
+/// first: in names that machines have they tell most.
+fn trigrams(text: &str) -> String {
+    let characters: Vec<char> = text.chars().collect();
+    let Some(last) = characters.len().checked_sub(3) else { return String::new() };
+    let mut found: Vec<String> = (0..last)
+        .step_by(3)
+        .chain([last])
+        .map(|start| characters[start..start + 3].iter().collect::<String>())
+        .collect();
+    found.sort_by_key(|trigram| !trigram.contains(|c: char| c.is_ascii_digit()));
+    found.truncate(MOST_TRIGRAMS);
+    let quoted: Vec<String> =
+        found.iter().map(|trigram| format!("\"{}\"", trigram.replace('"', "\"\""))).collect();
+    quoted.join(" AND ")
 }
 
 pub(crate) fn revocation_version(connection: &Connection) -> rusqlite::Result<u64> {

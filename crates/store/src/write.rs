@@ -7,6 +7,9 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::read;
 
+/// How many certificates' names wait before they are indexed; a search reads those that wait one by one.
+const INDEXED_TOGETHER: i64 = 512;
+
 /// What a write may fail with.
 pub(crate) enum WriteError {
     Sqlite(rusqlite::Error),
@@ -75,8 +78,9 @@ pub(crate) fn complete(
         .optional()?;
     let id = id.ok_or(WriteError::Store(StoreError::NoIntent))?;
     connection
-        .prepare_cached("INSERT INTO certificate_names (rowid, names) VALUES (?1, ?2)")?
-        .execute(params![id, completion.names])?;
+        .prepare_cached("INSERT INTO certificate_names (id, names) VALUES (?1, ?2)")?
+        // In lower case, as it will be searched for: SQLite's own lower() knows ASCII alone.
+        .execute(params![id, completion.names.to_lowercase()])?;
     append_audit(connection, event)
 }
 
@@ -122,6 +126,27 @@ pub(crate) fn begin_crl(
         |row| row.get(0),
     )?;
     Ok((u64::try_from(number).unwrap_or(0), entries))
+}
+
+/// Indexes the names that wait for it when enough of them wait: a segment of the index for each commit costs more than
+/// everything else in it.
+pub(crate) fn index_names(connection: &Connection) -> rusqlite::Result<()> {
+    let (through, last): (i64, i64) = connection
+        .prepare_cached(
+            "SELECT through, (SELECT coalesce(max(position), 0) FROM certificate_names) FROM name_index",
+        )?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if last - through < INDEXED_TOGETHER {
+        return Ok(());
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO name_trigrams (rowid, names)
+             SELECT position, names FROM certificate_names WHERE position > ?1 ORDER BY position",
+        )?
+        .execute([through])?;
+    connection.prepare_cached("UPDATE name_index SET through = ?1")?.execute([last])?;
+    Ok(())
 }
 
 fn append_audit(connection: &Connection, event: &NewEvent) -> Result<(), WriteError> {

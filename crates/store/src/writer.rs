@@ -9,6 +9,7 @@ use ca::StoreError;
 use rusqlite::Connection;
 
 use crate::error::store_error;
+use crate::write;
 
 /// The most jobs in one transaction, so that the first caller does not wait for ever.
 const LARGEST_GROUP: usize = 512;
@@ -73,11 +74,19 @@ fn write_groups(connection: &Connection, waiting: &Receiver<Job>, path: &Path) {
             continue;
         }
         let mut answers = vec![first(Ok(connection))];
-        while answers.len() < LARGEST_GROUP {
+        // A job that ran after SQLite rolled back by itself would stand alone, outside any transaction.
+        while answers.len() < LARGEST_GROUP && !connection.is_autocommit() {
             let Ok(job) = waiting.try_recv() else { break };
             answers.push(job(Ok(connection)));
         }
-        match connection.execute_batch("COMMIT") {
+        // A full disk makes SQLite roll back by itself.
+        let committed = if connection.is_autocommit() {
+            let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+            Err(rusqlite::Error::SqliteFailure(full, None))
+        } else {
+            write::index_names(connection).and_then(|()| connection.execute_batch("COMMIT"))
+        };
+        match committed {
             Ok(()) => answers.into_iter().for_each(|answer| answer(Ok(()))),
             Err(error) => {
                 // SQLite may have rolled back by itself; a second time is an error that says only this.
@@ -100,9 +109,15 @@ fn in_savepoint<T>(
     operation: impl FnOnce(&Connection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     let wrap = |error| store_error(path, error);
-    connection.execute_batch("SAVEPOINT job").map_err(wrap)?;
+    let run = |sql| connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+    run("SAVEPOINT job").map_err(wrap)?;
     let result = operation(connection);
-    let end = if result.is_ok() { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
-    connection.execute_batch(end).map_err(wrap)?;
+    // Where SQLite rolled everything back there is no savepoint either, and the job's own error says why.
+    if result.is_err() && !connection.is_autocommit() {
+        run("ROLLBACK TO job").map_err(wrap)?;
+    }
+    if !connection.is_autocommit() {
+        run("RELEASE job").map_err(wrap)?;
+    }
     result
 }

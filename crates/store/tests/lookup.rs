@@ -47,6 +47,60 @@ fn a_search_finds_parts_of_every_name_in_any_case() {
     assert_eq!(found(&authority, &Query { profile: Some(Profile::Server), ..Query::default() }), ["web"]);
 }
 
+/// More than wait to be indexed at any time: the old ones are in the index, the newest are not.
+#[test]
+fn a_search_is_right_over_what_is_indexed_and_what_waits_for_it() {
+    const COUNT: u16 = 1300;
+    let home = tempfile::tempdir().unwrap();
+    let (authority, _) = support::create(home.path());
+    let model = support::issue(&authority, "model").certificate;
+    let now = testkit::now();
+    for number in 0..COUNT {
+        let serial = [&[1, 2], &[0; 12][..], &number.to_be_bytes()].concat();
+        let store = authority.store();
+        let intent = ca::Intent {
+            serial: serial.clone(),
+            profile: Profile::Client,
+            label: format!("Dévice-{number:04}"),
+            tbs: Vec::new(),
+            not_before: now,
+            not_after: testkit::days_from_now(if number % 100 == 7 { 10 } else { 80 }),
+            requested_by: "tester".to_owned(),
+            requested_at: now,
+            replaces: None,
+            location: None,
+        };
+        let names = intent.label.clone();
+        store.record_intent(intent).unwrap();
+        let event = ca::NewEvent {
+            at: now,
+            actor: "tester".to_owned(),
+            action: "issue",
+            serial: Some(serial.clone()),
+            details: String::new(),
+        };
+        let der = model.der().to_vec();
+        store.complete(ca::Completion { serial, der, names, issued_at: now }, event).unwrap();
+    }
+    let all: Vec<String> = (0..COUNT).rev().map(|number| format!("Dévice-{number:04}")).collect();
+    for text in ["vice-", "DÉVICE-", "dévice"] {
+        assert_eq!(search(&authority, text), all, "{text}: each once, newest first");
+    }
+    for number in [0, 511, 512, 1023, 1024, 1299] {
+        assert_eq!(search(&authority, &format!("vice-{number:04}")), [format!("Dévice-{number:04}")]);
+    }
+    for (limit, more) in [(5, true), (1299, true), (1300, false)] {
+        let query = Query { search: Some("vice".to_owned()), limit, ..Query::default() };
+        let page = authority.store().list(&query, now).unwrap();
+        let labels: Vec<String> = page.entries.into_iter().map(|entry| entry.label).collect();
+        assert_eq!((labels.as_slice(), page.more), (&all[..limit], more));
+    }
+    let soon = StateFilter::ExpiringBefore(testkit::days_from_now(20));
+    let query = Query { search: Some("vice-".to_owned()), state: soon, ..Query::default() };
+    let expected: Vec<String> = (0..13).map(|n| format!("Dévice-{:04}", n * 100 + 7)).collect();
+    assert_eq!(found(&authority, &query), expected, "the first to end first");
+}
+
 #[test]
 fn a_list_is_newest_first_and_says_when_there_is_more() {
     let home = tempfile::tempdir().unwrap();
