@@ -89,6 +89,8 @@ impl SubjectNames {
         let mut names = SubjectNames::default();
         for text in texts {
             names.add(match classify(text.as_ref())? {
+                // A URL was pasted: what `dns_name` says of it is what helps.
+                Classified::General(GeneralName::Uri(url)) => GeneralName::Dns(dns_name(&url)?),
                 Classified::General(name) => name,
                 Classified::Plain(text) => GeneralName::Dns(dns_name(&text)?),
             });
@@ -352,6 +354,12 @@ mod tests {
         );
         let server = SubjectNames::for_server(&["myhost", "[::1]", "myhost"]).unwrap();
         assert_eq!(server.alternative.len(), 2, "a name given twice stands once");
+    }
+
+    #[test]
+    fn a_url_for_a_server_is_answered_with_what_to_give_instead() {
+        let error = SubjectNames::for_server(&["https://localhost:8443/"]).unwrap_err();
+        assert!(error.to_string().contains("give the host alone"), "{error}");
     }
 
     #[test]
