@@ -110,7 +110,8 @@ pub(crate) fn begin_crl(
     let entries = connection
         .prepare_cached(
             "SELECT serial, revoked_at, revocation_reason FROM certificate
-             WHERE revoked_at IS NOT NULL AND not_after >= (SELECT coalesce(max(this_update), 0) FROM crl)",
+             WHERE revoked_at IS NOT NULL
+               AND max(not_after, revoked_at) >= (SELECT coalesce(max(this_update), 0) FROM crl)",
         )?
         .query_map([], |row| {
             Ok(RevokedEntry {

@@ -129,3 +129,25 @@ fn a_list_with_a_higher_number_never_says_less() {
         );
     }
 }
+
+#[test]
+fn a_certificate_revoked_after_its_end_and_after_a_list_is_still_listed_once() {
+    use ca::{NewEvent, RevocationRecord};
+    let home = tempfile::tempdir().unwrap();
+    let (authority, _) = support::create(home.path());
+    let request = IssueRequest { lifetime: Some(SignedDuration::from_hours(24)), ..support::client("alice") };
+    let alice = authority.issue(request, testkit::now()).unwrap().certificate;
+    assert_eq!(list(&authority, testkit::days_from_now(2)).len(), 0);
+    let at = testkit::days_from_now(3);
+    let event = NewEvent {
+        at,
+        actor: "warden".to_owned(),
+        action: "revoke",
+        serial: Some(alice.serial().to_vec()),
+        details: String::new(),
+    };
+    let record = RevocationRecord { at, reason: RevocationReason::KeyCompromise };
+    authority.store().revoke(vec![alice.serial().to_vec()], record, vec![event]).unwrap();
+    assert_eq!(list(&authority, testkit::days_from_now(4)).len(), 1, "no list has named it yet");
+    assert_eq!(list(&authority, testkit::days_from_now(5)).len(), 0);
+}
