@@ -6,7 +6,7 @@ use pki::extension::NameConstraints;
 use pki::issuer::{Order, PrepareError, SignPreparedError};
 use pki::key::PublicKey;
 use pki::name::{GeneralName, SubjectNames};
-use pki::verify::{Purpose, RevocationMode, Rules};
+use pki::verify::{Purpose, Rules};
 use pki::{Certificate, Profile};
 
 use crate::Entropy;
@@ -233,15 +233,7 @@ impl<S: Store> Authority<S> {
 
     fn check(&self, certificate: &Certificate, profile: Profile, now: Timestamp) -> Result<(), IssueError> {
         let purpose = if profile == Profile::Server { Purpose::Server } else { Purpose::Client };
-        let rules = Rules {
-            anchors: &self.issuing,
-            purpose,
-            server_name: None,
-            at: now,
-            crls: &[],
-            revocation: RevocationMode::WhereKnown,
-        };
-        pki::verify::verify_own(certificate, &[], &rules)?;
+        pki::verify::verify_own(certificate, &[], &Rules::new(&self.issuing, purpose, now))?;
         Ok(())
     }
 

@@ -68,6 +68,14 @@ finding_codes! {
     CrlExpired = "crl_expired";
     /// A revocation list is required and there is none.
     CrlMissing = "crl_missing";
+    /// A revocation list is at hand and says nothing of this certificate: it is of another part.
+    CrlUnusable = "crl_unusable";
+    /// An OCSP response is at hand for the certificate, and cannot be believed or says nothing.
+    OcspInvalid = "ocsp_invalid";
+    /// The path is valid for none of the certificate policies demanded.
+    PolicyNotAccepted = "policy_not_accepted";
+    /// The certificate breaks a rule for those who make certificates, and strictness was asked for.
+    NotConforming = "not_conforming";
     /// The search for a path was given up.
     PathTooComplex = "path_too_complex";
     /// rustls-webpki refuses a path that our engine accepts.
@@ -176,6 +184,10 @@ impl From<ReasonCode> for FindingCode {
             ReasonCode::WeakSignature => Self::WeakSignature,
             ReasonCode::CrlExpired => Self::CrlExpired,
             ReasonCode::CrlMissing => Self::CrlMissing,
+            ReasonCode::CrlUnusable => Self::CrlUnusable,
+            ReasonCode::OcspInvalid => Self::OcspInvalid,
+            ReasonCode::PolicyNotAccepted => Self::PolicyNotAccepted,
+            ReasonCode::NotConforming => Self::NotConforming,
             ReasonCode::TooComplex => Self::PathTooComplex,
             ReasonCode::SecondOpinion => Self::SecondOpinion,
         }

@@ -19,7 +19,10 @@ pub(crate) fn certificate_error(reason: ReasonCode) -> CertificateError {
             CertificateError::UnknownIssuer
         }
         // unknown_ca (48), as OpenSSL, BoringSSL and rustls send it for an undetermined status.
-        ReasonCode::CrlExpired | ReasonCode::CrlMissing => CertificateError::UnknownRevocationStatus,
+        ReasonCode::CrlExpired
+        | ReasonCode::CrlMissing
+        | ReasonCode::CrlUnusable
+        | ReasonCode::OcspInvalid => CertificateError::UnknownRevocationStatus,
         // decrypt_error (51).
         ReasonCode::SignatureInvalid => CertificateError::BadSignature,
         // certificate_revoked (44).
@@ -36,9 +39,10 @@ pub(crate) fn certificate_error(reason: ReasonCode) -> CertificateError {
         ReasonCode::UnknownCriticalExtension => CertificateError::UnhandledCriticalExtension,
         ReasonCode::WeakKey | ReasonCode::WeakSignature => CertificateError::BadEncoding,
         // certificate_unknown (46).
-        ReasonCode::TooComplex | ReasonCode::SecondOpinion => {
-            CertificateError::Other(OtherError(std::sync::Arc::new(Unspecified)))
-        }
+        ReasonCode::TooComplex
+        | ReasonCode::SecondOpinion
+        | ReasonCode::PolicyNotAccepted
+        | ReasonCode::NotConforming => CertificateError::Other(OtherError(std::sync::Arc::new(Unspecified))),
     }
 }
 
@@ -74,7 +78,7 @@ fn remedy(code: ReasonCode, who: &str) -> Option<String> {
         ReasonCode::NameMismatch => {
             "use a name that the certificate has, or issue one with this name".to_owned()
         }
-        ReasonCode::CrlExpired | ReasonCode::CrlMissing => {
+        ReasonCode::CrlExpired | ReasonCode::CrlMissing | ReasonCode::CrlUnusable => {
             "publish a fresh revocation list and give it here".to_owned()
         }
         _ => return None,

@@ -128,12 +128,9 @@ impl Current {
     /// Judges a client's certificate.
     pub(crate) fn judge(&self, presented: &Presented, at: Timestamp) -> Result<VerifiedPeer, Refusal> {
         let rules = Rules {
-            anchors: &self.snapshot.trust,
-            purpose: Purpose::Client,
-            server_name: None,
-            at,
             crls: &self.snapshot.crls,
             revocation: self.snapshot.revocation,
+            ..Rules::new(&self.snapshot.trust, Purpose::Client, at)
         };
         verify(&presented.leaf, &presented.intermediates, &rules).map(VerifiedPeer::new)
     }

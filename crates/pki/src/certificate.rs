@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
+use crate::certificate_policy::PolicyExtensions;
 use crate::der::{DerError, Reader, tag};
 use crate::extension::{self, BasicConstraints, Extension, KeyUsage, NameConstraints};
 use crate::key::{PublicKey, PublicKeyError, SignatureAlgorithm, SignatureInvalid};
@@ -47,6 +48,8 @@ struct Fields {
     subject_key_identifier: Option<Vec<u8>>,
     authority_key_identifier: Option<Vec<u8>>,
     name_constraints: Option<NameConstraints>,
+    policies: PolicyExtensions,
+    version: u8,
     /// The key with which the signature was found right. Neither the bytes nor a signature's truth ever change, so
     /// what was verified once is not verified again.
     verified_with: OnceLock<PublicKey>,
@@ -149,6 +152,9 @@ impl Certificate {
                 .map(extension::authority_key_identifier)
                 .transpose()?
                 .flatten(),
+            policies: PolicyExtensions::read(value)?,
+            // At most 2, as said above.
+            version: version as u8 + 1,
             name_constraints: value(oid::NAME_CONSTRAINTS).map(NameConstraints::from_der).transpose()?,
             extensions,
             der: der.to_vec(),
@@ -297,6 +303,23 @@ impl Certificate {
     #[must_use]
     pub fn name_constraints(&self) -> Option<&NameConstraints> {
         self.0.name_constraints.as_ref()
+    }
+
+    /// certificatePolicies, policyMappings, policyConstraints and inhibitAnyPolicy.
+    #[must_use]
+    pub fn policy_extensions(&self) -> &PolicyExtensions {
+        &self.0.policies
+    }
+
+    /// The version: 1, 2 or 3.
+    #[must_use]
+    pub fn version(&self) -> u8 {
+        self.0.version
+    }
+
+    /// The key with which the signature was found right, where that was so.
+    pub(crate) fn verified_with(&self) -> Option<&PublicKey> {
+        self.0.verified_with.get()
     }
 
     /// Whether subject and issuer are the same name.

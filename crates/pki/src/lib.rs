@@ -4,6 +4,7 @@
 //! as bytes, private keys are a trait. What these bytes look like to a person is `explain`'s work.
 
 pub mod certificate;
+pub mod certificate_policy;
 pub mod crl;
 pub mod csr;
 pub mod der;
@@ -12,6 +13,7 @@ pub mod identity;
 pub mod issuer;
 pub mod key;
 pub mod name;
+pub mod ocsp;
 pub mod oid;
 pub mod pem;
 pub mod policy;

@@ -84,14 +84,15 @@ fn judge(case: &Case) -> Result<(), String> {
         }
         _ => None,
     };
+    let anchors = TrustBundle::new(readable(&case.trusted_certs));
+    let purpose = if case.validation_kind == "CLIENT" { Purpose::Client } else { Purpose::Server };
+    let at = case.validation_time.as_deref().unwrap_or(MADE_AT).parse::<Timestamp>().unwrap();
     let rules = Rules {
-        anchors: &TrustBundle::new(readable(&case.trusted_certs)),
-        purpose: if case.validation_kind == "CLIENT" { Purpose::Client } else { Purpose::Server },
         server_name: server_name.as_ref(),
-        at: case.validation_time.as_deref().unwrap_or(MADE_AT).parse::<Timestamp>().unwrap(),
         crls: &crls,
         // Whoever hands over a list that cannot be used wants to know.
         revocation: if case.crls.is_empty() { RevocationMode::WhereKnown } else { RevocationMode::Required },
+        ..Rules::new(&anchors, purpose, at)
     };
     let path = verify(&leaf, &readable(&case.untrusted_intermediates), &rules)
         .map_err(|refusal| format!("{}: {refusal}", refusal.first().code))?;

@@ -4,18 +4,12 @@
 //! Everything here panics instead of returning errors: a builder that fails is a broken test.
 //!
 //! ```
-//! use pki::verify::{Purpose, RevocationMode, Rules, verify};
+//! use pki::verify::{Purpose, Rules, verify};
 //!
 //! let ca = testkit::TestCa::new();
 //! let server = ca.issue_server(&["localhost"]);
-//! let rules = Rules {
-//!     anchors: &ca.anchors(),
-//!     purpose: Purpose::Server,
-//!     server_name: None,
-//!     at: testkit::now(),
-//!     crls: &[],
-//!     revocation: RevocationMode::WhereKnown,
-//! };
+//! let anchors = ca.anchors();
+//! let rules = Rules::new(&anchors, Purpose::Server, testkit::now());
 //! assert!(verify(&server.certificate, &server.chain, &rules).is_ok());
 //! ```
 #![allow(clippy::unwrap_used, reason = "a builder for tests fails by panicking")]

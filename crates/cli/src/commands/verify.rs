@@ -98,12 +98,10 @@ impl Verify {
         };
         let anchors = TrustBundle::new(anchors);
         let rules = Rules {
-            anchors: &anchors,
-            purpose,
             server_name: server_name.as_ref(),
-            at: self.at.unwrap_or_else(|| context.now()),
             crls: &crls,
             revocation: if self.crl_required { RevocationMode::Required } else { RevocationMode::WhereKnown },
+            ..Rules::new(&anchors, purpose, self.at.unwrap_or_else(|| context.now()))
         };
         let verdict = pki::verify::verify(&presented[0], &presented[1..], &rules);
         if self.json {

@@ -127,13 +127,12 @@ impl ServerVerifier {
         };
         let intermediates: Vec<Certificate> =
             intermediates.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
+        let at = (self.expectation.clock)();
         let rules = Rules {
-            anchors: &self.expectation.anchors,
-            purpose: Purpose::Server,
             server_name: Some(&self.expected),
-            at: (self.expectation.clock)(),
             crls: &self.expectation.crls,
             revocation: self.expectation.revocation,
+            ..Rules::new(&self.expectation.anchors, Purpose::Server, at)
         };
         match verify(&leaf, &intermediates, &rules) {
             Ok(path) => ServerVerdict::Verified(path),

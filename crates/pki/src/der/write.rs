@@ -1,6 +1,7 @@
 //! The writer: every element is written once, with its length patched in behind it.
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::tag;
@@ -103,15 +104,25 @@ impl Writer {
     /// A Time as RFC 5280 section 4.1.2.5 wants it: UTCTime through 2049, GeneralizedTime from 2050.
     pub fn time(&mut self, time: Timestamp) {
         let civil = time.to_zoned(TimeZone::UTC).datetime();
-        let (year, month, day) = (civil.year(), civil.month(), civil.day());
-        let rest =
-            format!("{month:02}{day:02}{:02}{:02}{:02}Z", civil.hour(), civil.minute(), civil.second());
-        if (1950..2050).contains(&year) {
-            self.primitive(tag::UTC_TIME, format!("{:02}{rest}", year.rem_euclid(100)).as_bytes());
+        if (1950..2050).contains(&civil.year()) {
+            let year = civil.year().rem_euclid(100);
+            self.primitive(tag::UTC_TIME, format!("{year:02}{}", after_year(civil)).as_bytes());
         } else {
-            self.primitive(tag::GENERALIZED_TIME, format!("{year:04}{rest}").as_bytes());
+            self.generalized_time(time);
         }
     }
+
+    /// A GeneralizedTime in whole seconds, as OCSP has it whatever the year.
+    pub fn generalized_time(&mut self, time: Timestamp) {
+        let civil = time.to_zoned(TimeZone::UTC).datetime();
+        let text = format!("{:04}{}", civil.year(), after_year(civil));
+        self.primitive(tag::GENERALIZED_TIME, text.as_bytes());
+    }
+}
+
+fn after_year(civil: DateTime) -> String {
+    let (month, day) = (civil.month(), civil.day());
+    format!("{month:02}{day:02}{:02}{:02}{:02}Z", civil.hour(), civil.minute(), civil.second())
 }
 
 /// The content octets of a non-negative INTEGER, from its big-endian magnitude.

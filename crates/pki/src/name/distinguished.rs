@@ -1,8 +1,10 @@
 //! Distinguished names (RFC 5280 section 4.1.2.4), kept as the DER they arrived in and shown as RFC 4514 says.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::OnceLock;
 
-use crate::der::{DerError, Reader, Writer, tag};
+use crate::der::{DerError, Reader, Tlv, Writer, tag};
 use crate::oid::{self, Oid};
 
 /// One attribute of a distinguished name.
@@ -17,10 +19,27 @@ pub struct Attribute {
     pub joined: bool,
 }
 
-/// A distinguished name.
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// A distinguished name. Two are equal when their bytes are; whether they name the same is [`DistinguishedName::matches`].
+#[derive(Clone)]
 pub struct DistinguishedName {
     der: Vec<u8>,
+    /// The form in which names are compared, made when it is first needed: a search for a path compares each name
+    /// with many.
+    canonical: OnceLock<Vec<u8>>,
+}
+
+impl PartialEq for DistinguishedName {
+    fn eq(&self, other: &Self) -> bool {
+        self.der == other.der
+    }
+}
+
+impl Eq for DistinguishedName {}
+
+impl Hash for DistinguishedName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.der.hash(state);
+    }
 }
 
 impl DistinguishedName {
@@ -29,9 +48,8 @@ impl DistinguishedName {
     /// # Errors
     /// [`DerError`] where it is malformed.
     pub fn from_der(der: &[u8]) -> Result<Self, DerError> {
-        let name = DistinguishedName { der: der.to_vec() };
-        name.read()?;
-        Ok(name)
+        walk(der, |_, _, _| ())?;
+        Ok(DistinguishedName { der: der.to_vec(), canonical: OnceLock::new() })
     }
 
     /// Builds a name from attributes in encoding order, each in its own RelativeDistinguishedName: the broadest
@@ -55,7 +73,7 @@ impl DistinguishedName {
                 });
             }
         });
-        DistinguishedName { der: writer.into_bytes() }
+        DistinguishedName { der: writer.into_bytes(), canonical: OnceLock::new() }
     }
 
     /// The DER.
@@ -100,53 +118,103 @@ impl DistinguishedName {
     }
 
     /// Whether both are the same name by the rules of RFC 5280 section 7.1: attribute by attribute, ignoring the
-    /// string type, case, and repeated white space.
+    /// string type, case, repeated white space, and the order within a RelativeDistinguishedName.
     #[must_use]
     pub fn matches(&self, other: &DistinguishedName) -> bool {
-        self.der == other.der || self.normalized() == other.normalized()
+        self.der == other.der || self.canonical() == other.canonical()
     }
 
     /// Whether `self` starts with all of `base`: the directoryName test of name constraints (RFC 5280 section
-    /// 4.2.1.10).
+    /// 4.2.1.10). A RelativeDistinguishedName of several attributes is inside only as a whole.
     #[must_use]
     pub fn is_within(&self, base: &DistinguishedName) -> bool {
-        let (own, base) = (self.normalized(), base.normalized());
-        own.starts_with(&base)
-            // A RelativeDistinguishedName of several attributes is inside only as a whole.
-            && own.get(base.len()).is_none_or(|(_, _, joined)| !joined)
+        self.canonical().starts_with(base.canonical())
     }
 
-    fn normalized(&self) -> Vec<(Oid, String, bool)> {
-        self.attributes()
-            .into_iter()
-            .map(|a| {
-                let folded = a.value.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-                (a.oid, folded, a.joined)
-            })
-            .collect()
+    /// The form that is compared: each RelativeDistinguishedName with its length before it, so that one form starts
+    /// with another only at such a border; in it the attributes in the order of their octets.
+    fn canonical(&self) -> &[u8] {
+        self.canonical.get_or_init(|| {
+            let mut sets: Vec<Vec<Vec<u8>>> = Vec::new();
+            // `from_der` and `build` are the only ways here, so reading succeeds.
+            let _ = walk(&self.der, |oid, value, joined| {
+                // Its length first, so that no type is the beginning of another.
+                let mut attribute = vec![oid.content().len() as u8];
+                attribute.extend_from_slice(oid.content());
+                match text(value.tag, value.content) {
+                    Some(text) => {
+                        attribute.push(b's');
+                        attribute.extend_from_slice(folded(&text).as_bytes());
+                    }
+                    None => {
+                        attribute.push(b'x');
+                        attribute.extend_from_slice(value.whole);
+                    }
+                }
+                match sets.last_mut() {
+                    Some(set) if joined => set.push(attribute),
+                    _ => sets.push(vec![attribute]),
+                }
+            });
+            let mut form = Vec::with_capacity(self.der.len() + 16);
+            for mut set in sets {
+                set.sort_unstable();
+                let length: usize = set.iter().map(|attribute| attribute.len() + 8).sum();
+                form.extend_from_slice(&(length as u64).to_be_bytes());
+                for attribute in set {
+                    form.extend_from_slice(&(attribute.len() as u64).to_be_bytes());
+                    form.extend_from_slice(&attribute);
+                }
+            }
+            form
+        })
     }
 
     fn read(&self) -> Result<Vec<Attribute>, DerError> {
         let mut attributes = Vec::new();
-        let mut outer = Reader::new(&self.der);
-        let mut sequence = outer.nested(tag::SEQUENCE)?;
-        outer.finish()?;
-        while !sequence.is_empty() {
-            let mut set = sequence.nested(tag::SET)?;
-            let mut joined = false;
-            while !set.is_empty() || !joined {
-                let mut pair = set.nested(tag::SEQUENCE)?;
-                let oid = pair.object_identifier()?;
-                let value = pair.any()?;
-                pair.finish()?;
-                let value =
-                    text(value.tag, value.content).unwrap_or_else(|| format!("#{}", crate::hex(value.whole)));
-                attributes.push(Attribute { oid, value, joined });
-                joined = true;
-            }
-        }
+        walk(&self.der, |oid, value, joined| {
+            let value =
+                text(value.tag, value.content).unwrap_or_else(|| format!("#{}", crate::hex(value.whole)));
+            attributes.push(Attribute { oid, value, joined });
+        })?;
         Ok(attributes)
     }
+}
+
+/// Walks a Name: each attribute's type and value, and whether it shares its RelativeDistinguishedName with the one
+/// before it.
+fn walk(der: &[u8], mut visit: impl FnMut(Oid, Tlv<'_>, bool)) -> Result<(), DerError> {
+    let mut outer = Reader::new(der);
+    let mut sequence = outer.nested(tag::SEQUENCE)?;
+    outer.finish()?;
+    while !sequence.is_empty() {
+        let mut set = sequence.nested(tag::SET)?;
+        let mut joined = false;
+        while !set.is_empty() || !joined {
+            let mut pair = set.nested(tag::SEQUENCE)?;
+            let oid = pair.object_identifier()?;
+            let value = pair.any()?;
+            pair.finish()?;
+            visit(oid, value, joined);
+            joined = true;
+        }
+    }
+    Ok(())
+}
+
+/// Case and white space as RFC 5280 section 7.1 ignores them.
+fn folded(text: &str) -> String {
+    if text.is_ascii() {
+        let mut folded = String::with_capacity(text.len());
+        for word in text.split_ascii_whitespace() {
+            if !folded.is_empty() {
+                folded.push(' ');
+            }
+            folded.extend(word.chars().map(|character| character.to_ascii_lowercase()));
+        }
+        return folded;
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
 /// The short names of RFC 4514 section 3 and the ones people expect beside them.

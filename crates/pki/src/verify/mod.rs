@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use crate::certificate::Certificate;
 use crate::crl::CertificateRevocationList;
 use crate::name::ServerName;
+use crate::ocsp;
 use crate::oid::{self, Oid};
 
 pub use reason::{Reason, ReasonCode};
@@ -52,6 +53,8 @@ pub enum Purpose {
     Client,
     /// For anything: the extended key usages are not looked at.
     Any,
+    /// For this extended key usage, and not for TLS.
+    Usage(Oid),
 }
 
 impl Purpose {
@@ -62,6 +65,7 @@ impl Purpose {
             Purpose::Server => Some(oid::SERVER_AUTH),
             Purpose::Client => Some(oid::CLIENT_AUTH),
             Purpose::Any => None,
+            Purpose::Usage(usage) => Some(usage),
         }
     }
 }
@@ -74,6 +78,32 @@ pub enum RevocationMode {
     WhereKnown,
     /// Every certificate under the anchor needs a current list.
     Required,
+}
+
+/// How much of RFC 5280 a path must keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Conformance {
+    /// Section 6, which binds those who believe certificates. Private CAs made with a few openssl commands break
+    /// rules of section 4 daily, without harm to those who believe them.
+    #[default]
+    Path,
+    /// Also what section 4 demands of those who make certificates, as far as it can be seen in them; as `openssl verify
+    /// -x509_strict` does, and Python from 3.13 on.
+    Strict,
+}
+
+/// What is demanded of certificate policies: the user's inputs of RFC 5280 section 6.1.1. The default demands nothing,
+/// and then only what CAs demand themselves (policyConstraints) is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PolicyDemand<'a> {
+    /// user-initial-policy-set; empty means any.
+    pub acceptable: &'a [Oid],
+    /// initial-explicit-policy: the path must be valid for an acceptable policy.
+    pub explicit: bool,
+    /// initial-policy-mapping-inhibit.
+    pub inhibit_mapping: bool,
+    /// initial-any-policy-inhibit.
+    pub inhibit_any: bool,
 }
 
 /// What a path is judged by.
@@ -89,8 +119,46 @@ pub struct Rules<'a> {
     pub at: Timestamp,
     /// The revocation lists at hand.
     pub crls: &'a [CertificateRevocationList],
+    /// The OCSP responses at hand, stapled or fetched.
+    pub ocsp: &'a [ocsp::Response],
     /// What a missing list means.
     pub revocation: RevocationMode,
+    /// What is demanded of certificate policies.
+    pub policies: PolicyDemand<'a>,
+    /// The most CAs between the certificate and its anchor, self-issued ones not counted; `None` leaves it to the CAs'
+    /// own path lengths and to the longest path searched.
+    pub max_intermediates: Option<usize>,
+    /// How much of RFC 5280 is demanded.
+    pub conformance: Conformance,
+}
+
+impl<'a> Rules<'a> {
+    /// These anchors, this purpose, this moment; no server's name, no lists, no demands on policies.
+    ///
+    /// ```
+    /// use pki::verify::{Purpose, Rules, TrustBundle, verify};
+    /// # let ca = testkit::TestCa::new();
+    /// # let (alice, at) = (ca.issue_client("alice"), testkit::now());
+    /// let anchors = TrustBundle::new(vec![ca.root().certificate.clone()]);
+    /// let rules = Rules::new(&anchors, Purpose::Client, at);
+    /// assert!(verify(&alice.certificate, &alice.chain, &rules).is_ok());
+    /// assert!(verify(&alice.certificate, &[], &rules).is_err());
+    /// ```
+    #[must_use]
+    pub fn new(anchors: &'a TrustBundle, purpose: Purpose, at: Timestamp) -> Self {
+        Rules {
+            anchors,
+            purpose,
+            server_name: None,
+            at,
+            crls: &[],
+            ocsp: &[],
+            revocation: RevocationMode::default(),
+            policies: PolicyDemand::default(),
+            max_intermediates: None,
+            conformance: Conformance::default(),
+        }
+    }
 }
 
 /// A path that is valid: leaf first, anchor last. Only this module makes one.

@@ -400,6 +400,10 @@ fn judge_revocation(
         if !authentic {
             continue;
         }
+        let covered = crl.covers(certificate);
+        if covered == crate::crl::Reasons::NONE {
+            continue;
+        }
         // An entry stays true when its list has become old.
         if let Some(revocation) = crl.revocation(certificate.serial()) {
             let (at, reason) = (revocation.revoked_at, revocation.reason);
@@ -409,7 +413,7 @@ fn judge_revocation(
         }
         match crl.next_update() {
             Some(next) if rules.at.as_second() > next.as_second() => stale = Some(next),
-            _ => current = true,
+            _ => current |= covered == crate::crl::Reasons::ALL,
         }
     }
     if current {

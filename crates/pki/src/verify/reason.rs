@@ -41,6 +41,14 @@ pub enum ReasonCode {
     CrlExpired,
     /// A revocation list is required and there is none.
     CrlMissing,
+    /// A list is at hand and says nothing of this certificate: it is of another part, or covers only some reasons.
+    CrlUnusable,
+    /// An OCSP response is at hand for this certificate, and it cannot be believed or says nothing.
+    OcspInvalid,
+    /// The path is valid for none of the certificate policies demanded.
+    PolicyNotAccepted,
+    /// It breaks a rule that binds those who make certificates; only with [`super::Conformance::Strict`].
+    NotConforming,
     /// The search for a path was given up.
     TooComplex,
     /// rustls-webpki refuses a path that this engine accepts.
@@ -69,6 +77,10 @@ impl ReasonCode {
             Self::WeakSignature => "weak_signature",
             Self::CrlExpired => "crl_expired",
             Self::CrlMissing => "crl_missing",
+            Self::CrlUnusable => "crl_unusable",
+            Self::OcspInvalid => "ocsp_invalid",
+            Self::PolicyNotAccepted => "policy_not_accepted",
+            Self::NotConforming => "not_conforming",
             Self::TooComplex => "path_too_complex",
             Self::SecondOpinion => "second_opinion",
         }
@@ -86,16 +98,20 @@ impl ReasonCode {
             Self::PathLengthExceeded => 6,
             Self::NameConstraintsViolated => 7,
             Self::UnknownCriticalExtension => 8,
-            Self::CertificateExpired => 9,
-            Self::CertificateNotYetValid => 10,
-            Self::WrongPurpose => 11,
-            Self::KeyUsage => 12,
-            Self::CaAsLeaf => 13,
-            Self::NameMismatch => 14,
-            Self::CrlExpired => 15,
-            Self::CrlMissing => 16,
-            Self::TooComplex => 17,
-            Self::SecondOpinion => 18,
+            Self::PolicyNotAccepted => 9,
+            Self::CertificateExpired => 10,
+            Self::CertificateNotYetValid => 11,
+            Self::WrongPurpose => 12,
+            Self::KeyUsage => 13,
+            Self::CaAsLeaf => 14,
+            Self::NameMismatch => 15,
+            Self::CrlExpired => 16,
+            Self::CrlUnusable => 17,
+            Self::CrlMissing => 18,
+            Self::OcspInvalid => 19,
+            Self::NotConforming => 20,
+            Self::TooComplex => 21,
+            Self::SecondOpinion => 22,
         }
     }
 }

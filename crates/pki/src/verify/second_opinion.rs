@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::{
+    AlgorithmIdentifier, CertificateDer, InvalidSignature, SignatureVerificationAlgorithm, UnixTime,
+};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use super::reason::{Reason, ReasonCode};
@@ -21,7 +23,7 @@ pub(super) fn ask(path: &[Certificate], rules: &Rules<'_>) -> Result<(), Reason>
     let usage = match rules.purpose {
         Purpose::Server => KeyUsage::server_auth(),
         Purpose::Client => KeyUsage::client_auth(),
-        Purpose::Any => return Ok(()),
+        Purpose::Any | Purpose::Usage(_) => return Ok(()),
     };
     let [leaf, intermediates @ .., anchor] = path else { return Ok(()) };
     // It counts self-issued CAs in path lengths and holds their names against constraints, which RFC 5280 sections
@@ -52,21 +54,55 @@ pub(super) fn ask(path: &[Certificate], rules: &Rules<'_>) -> Result<(), Reason>
         intermediates.iter().map(|c| CertificateDer::from(c.der())).collect();
     let seconds = u64::try_from(rules.at.as_second()).unwrap_or(0);
     let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    let witnessed: Vec<Witnessed<'_>> =
+        webpki::ALL_VERIFICATION_ALGS.iter().map(|inner| Witnessed { inner: *inner, path }).collect();
+    let algorithms: Vec<&dyn SignatureVerificationAlgorithm> =
+        witnessed.iter().map(|algorithm| algorithm as &dyn SignatureVerificationAlgorithm).collect();
     EndEntityCert::try_from(&leaf_der)
         .and_then(|end_entity| {
             end_entity
-                .verify_for_usage(
-                    webpki::ALL_VERIFICATION_ALGS,
-                    &anchors,
-                    &intermediates,
-                    now,
-                    usage,
-                    None,
-                    None,
-                )
+                .verify_for_usage(&algorithms, &anchors, &intermediates, now, usage, None, None)
                 .map(|_| ())
         })
         .map_err(disagree)
+}
+
+/// A signature algorithm that does not verify again what this engine has verified on the way here: the same octets
+/// with the same key, by the same library. Everything else it verifies itself. The second opinion is one on paths;
+/// asking the same primitive twice would only double the cost of a handshake.
+struct Witnessed<'a> {
+    inner: &'static dyn SignatureVerificationAlgorithm,
+    path: &'a [Certificate],
+}
+
+impl std::fmt::Debug for Witnessed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Witnessed({:?})", self.inner)
+    }
+}
+
+impl SignatureVerificationAlgorithm for Witnessed<'_> {
+    fn verify_signature(
+        &self,
+        public_key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), InvalidSignature> {
+        let is_known = self.path.iter().any(|certificate| {
+            certificate.tbs_der() == message
+                && certificate.signature() == signature
+                && certificate.verified_with().is_some_and(|key| key.key_octets() == public_key)
+        });
+        if is_known { Ok(()) } else { self.inner.verify_signature(public_key, message, signature) }
+    }
+
+    fn public_key_alg_id(&self) -> AlgorithmIdentifier {
+        self.inner.public_key_alg_id()
+    }
+
+    fn signature_alg_id(&self) -> AlgorithmIdentifier {
+        self.inner.signature_alg_id()
+    }
 }
 
 /// What rustls-webpki 0.103 cannot judge: constraints on mailboxes, URIs and directory names, the any-purpose

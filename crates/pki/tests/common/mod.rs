@@ -75,12 +75,10 @@ impl Check<'_> {
 
     pub(crate) fn verdict(&self) -> Result<VerifiedPath, Refusal> {
         let rules = Rules {
-            anchors: &self.anchors,
-            purpose: self.purpose,
             server_name: self.host.as_ref(),
-            at: self.at,
             crls: &self.crls,
             revocation: self.revocation,
+            ..Rules::new(&self.anchors, self.purpose, self.at)
         };
         verify(self.leaf, &self.intermediates, &rules)
     }

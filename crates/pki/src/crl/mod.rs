@@ -1,16 +1,22 @@
 //! Certificate revocation lists (RFC 5280 section 5): written for an issuer, and read to be believed.
 
+mod scope;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use jiff::Timestamp;
 
+use crate::certificate::Certificate;
 use crate::der::{DerError, Reader, Writer, tag};
 use crate::extension::{Extension, authority_key_identifier};
 use crate::key::{PublicKey, SignatureAlgorithm, SignatureInvalid};
 use crate::name::DistinguishedName;
 use crate::oid::{self, Oid};
+
+pub use scope::{DistributionPoint, IssuingDistributionPoint, PointName, Reasons, Scope};
 
 /// Why a certificate was revoked (RFC 5280 section 5.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -171,7 +177,7 @@ pub(crate) fn write_tbs(
 }
 
 /// Why bytes are no list that can be believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CrlError {
     /// Not the DER of a list.
     #[error("not a certificate revocation list: {0}")]
@@ -182,6 +188,23 @@ pub enum CrlError {
          publish a complete list without it"
     )]
     CriticalExtension(Oid),
+    /// An indirect list, which holds the certificates of several issuers (RFC 5280 section 5.2.5).
+    #[error(
+        "the list is indirect: it speaks for other issuers than its own, which is not supported; ask each \
+             issuer for a list of its own"
+    )]
+    Indirect,
+    /// A delta list, which holds the changes since another one (RFC 5280 section 5.2.4).
+    #[error(
+        "the list is a delta list, which only says what changed since another one; ask for the complete list"
+    )]
+    Delta,
+    /// Two entries for one certificate.
+    #[error("the list has the serial number {0} twice, so it contradicts itself; ask its issuer for another")]
+    Duplicate(String),
+    /// The structure is right and a rule of RFC 5280 is broken.
+    #[error("the list breaks RFC 5280: {0}")]
+    Rule(&'static str),
 }
 
 /// When and why a certificate was revoked.
@@ -205,14 +228,17 @@ pub struct CertificateRevocationList {
     next_update: Option<Timestamp>,
     number: Option<Vec<u8>>,
     authority_key: Option<Vec<u8>>,
+    distribution_point: Option<IssuingDistributionPoint>,
     entries: HashMap<Vec<u8>, Revocation>,
+    /// The key with which the signature was found right: a list is asked about many certificates.
+    verified_with: OnceLock<PublicKey>,
 }
 
 impl CertificateRevocationList {
     /// Reads a complete list in DER.
     ///
     /// # Errors
-    /// [`CrlError`]; a partitioned, delta or indirect list is refused by its critical extension.
+    /// [`CrlError`]; delta and indirect lists are refused by name.
     pub fn from_der(der: &[u8]) -> Result<Self, CrlError> {
         let mut outer = Reader::new(der);
         let mut list = outer.nested(tag::SEQUENCE)?;
@@ -224,7 +250,10 @@ impl CertificateRevocationList {
 
         let mut tbs = tbs_tlv.reader();
         if tbs.peek() == Some(tag::INTEGER) {
-            tbs.small_integer("version")?;
+            let version = tbs.small_integer("version")?;
+            if version != 1 {
+                return Err(CrlError::Rule("the version, where there is one, is 2 (section 5.1.2.1)"));
+            }
         }
         let offset = tbs.offset();
         if tbs.expect(tag::SEQUENCE)?.whole != identifier {
@@ -241,11 +270,14 @@ impl CertificateRevocationList {
             let mut revoked = revoked.reader();
             while !revoked.is_empty() {
                 let (serial, revocation) = read_entry(&mut revoked)?;
-                entries.insert(serial, revocation);
+                if entries.insert(serial.clone(), revocation).is_some() {
+                    return Err(CrlError::Duplicate(crate::hex(&serial)));
+                }
             }
         }
         let mut number = None;
         let mut authority_key = None;
+        let mut distribution_point = None;
         if let Some(explicit) = tbs.optional(tag::context_constructed(0))? {
             for extension in Extension::read_all(&mut explicit.reader())? {
                 match extension.oid {
@@ -253,6 +285,14 @@ impl CertificateRevocationList {
                     oid::AUTHORITY_KEY_IDENTIFIER => {
                         authority_key = authority_key_identifier(&extension.value)?;
                     }
+                    oid::ISSUING_DISTRIBUTION_POINT => {
+                        let point = IssuingDistributionPoint::from_der(&extension.value)?;
+                        if point.indirect {
+                            return Err(CrlError::Indirect);
+                        }
+                        distribution_point = Some(point);
+                    }
+                    oid::DELTA_CRL_INDICATOR => return Err(CrlError::Delta),
                     other if extension.critical => return Err(CrlError::CriticalExtension(other)),
                     _ => {}
                 }
@@ -269,7 +309,9 @@ impl CertificateRevocationList {
             next_update,
             number,
             authority_key,
+            distribution_point,
             entries,
+            verified_with: OnceLock::new(),
         })
     }
 
@@ -309,6 +351,22 @@ impl CertificateRevocationList {
         self.authority_key.as_deref()
     }
 
+    /// issuingDistributionPoint: which part of its issuer's certificates it speaks of; all where absent.
+    #[must_use]
+    pub fn distribution_point(&self) -> Option<&IssuingDistributionPoint> {
+        self.distribution_point.as_ref()
+    }
+
+    /// The reasons for which it speaks of this certificate of its issuer: all of them for a complete list, none
+    /// where the certificate is of another part.
+    #[must_use]
+    pub fn covers(&self, certificate: &Certificate) -> Reasons {
+        match &self.distribution_point {
+            None => Reasons::ALL,
+            Some(point) => point.covers(certificate, &self.issuer),
+        }
+    }
+
     /// How many certificates it revokes.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -332,7 +390,13 @@ impl CertificateRevocationList {
     /// # Errors
     /// [`SignatureInvalid`].
     pub fn verify_signature(&self, key: &PublicKey) -> Result<(), SignatureInvalid> {
-        key.verify(self.algorithm.ok_or(SignatureInvalid)?, &self.tbs, &self.signature)
+        if self.verified_with.get() == Some(key) {
+            return Ok(());
+        }
+        key.verify(self.algorithm.ok_or(SignatureInvalid)?, &self.tbs, &self.signature)?;
+        // Another key may have verified it meanwhile; either one is true.
+        let _ = self.verified_with.set(key.clone());
+        Ok(())
     }
 }
 
