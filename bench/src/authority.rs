@@ -48,6 +48,7 @@ pub(crate) fn read_request(der: &[u8], label: &str) -> Result<IssueRequest> {
         public_key: request.public_key().clone(),
         lifetime: None,
         requested_by: "bench".to_owned(),
+        origin: String::new(),
         replaces: None,
         location: None,
     })

@@ -97,6 +97,7 @@ fn insert(store: &SqliteStore, model: &Certificate, number: u32, now: Timestamp)
     let event = NewEvent {
         at: now,
         actor: "bench".to_owned(),
+        origin: String::new(),
         action: "issue",
         serial: Some(serial.clone()),
         details: format!("client for {label}"),
@@ -238,6 +239,7 @@ fn revoke_many(authority: &BenchAuthority, count: u32, now: Timestamp) -> Result
             events.push(NewEvent {
                 at: now,
                 actor: "bench".to_owned(),
+                origin: String::new(),
                 action: "revoke",
                 serial: Some(entry.serial.clone()),
                 details: entry.label.clone(),

@@ -10,12 +10,35 @@ pub struct NewEvent {
     pub at: Timestamp,
     /// Who did it.
     pub actor: String,
+    /// From where: an address and a way in; empty for the machine itself.
+    pub origin: String,
     /// What: `create`, `issue`, `revoke`.
     pub action: &'static str,
     /// Which certificate.
     pub serial: Option<Vec<u8>>,
     /// The rest, for people.
     pub details: String,
+}
+
+/// Who does something, and from where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Who<'a> {
+    /// Who.
+    pub actor: &'a str,
+    /// From where: an address and a way in; empty for the machine itself.
+    pub origin: &'a str,
+}
+
+impl<'a> From<&'a str> for Who<'a> {
+    fn from(actor: &'a str) -> Self {
+        Who { actor, origin: "" }
+    }
+}
+
+impl<'a> From<&'a String> for Who<'a> {
+    fn from(actor: &'a String) -> Self {
+        Who { actor, origin: "" }
+    }
 }
 
 /// An event as it is recorded.
@@ -27,6 +50,8 @@ pub struct AuditEvent {
     pub at: Timestamp,
     /// Who did it.
     pub actor: String,
+    /// From where.
+    pub origin: String,
     /// What.
     pub action: String,
     /// Which certificate.
@@ -41,7 +66,9 @@ impl NewEvent {
     /// The hash that chains it behind the event before it; 32 zero octets stand before the first.
     #[must_use]
     pub fn hash(&self, sequence: u64, previous: &[u8; 32]) -> [u8; 32] {
-        chain(previous, sequence, self.at, &self.actor, self.action, self.serial.as_deref(), &self.details)
+        let fields = [self.actor.as_str(), self.action, self.details.as_str(), self.origin.as_str()]
+            .map(str::as_bytes);
+        chain(previous, sequence, self.at, fields, self.serial.as_deref())
     }
 }
 
@@ -58,32 +85,46 @@ pub struct AuditBroken {
 /// # Errors
 /// [`AuditBroken`] at the first event that does not fit.
 pub fn verify_audit(events: &[AuditEvent]) -> Result<(), AuditBroken> {
-    let mut previous = [0; 32];
-    for (event, sequence) in events.iter().zip(1..) {
-        let serial = event.serial.as_deref();
-        let hash = chain(&previous, sequence, event.at, &event.actor, &event.action, serial, &event.details);
+    verify_audit_from(0, [0; 32], events).map(drop)
+}
+
+/// Checks that the events follow the one of this number and hash, and gives the hash of the last: a long trail is
+/// checked piece by piece.
+///
+/// # Errors
+/// [`AuditBroken`] at the first event that does not fit.
+pub fn verify_audit_from(
+    after: u64,
+    previous: [u8; 32],
+    events: &[AuditEvent],
+) -> Result<[u8; 32], AuditBroken> {
+    let mut previous = previous;
+    for (event, sequence) in events.iter().zip(after + 1..) {
+        let fields =
+            [&event.actor, &event.action, &event.details, &event.origin].map(|field| field.as_bytes());
+        let hash = chain(&previous, sequence, event.at, fields, event.serial.as_deref());
         if event.sequence != sequence || event.hash != hash {
             return Err(AuditBroken { sequence });
         }
         previous = hash;
     }
-    Ok(())
+    Ok(previous)
 }
 
-/// Each field with its length before it, so that no two events have the same octets.
+/// Each field with its length before it, so that no two events have the same octets. An origin comes last, and only
+/// where there is one: events from before origins were kept hash as they did.
 fn chain(
     previous: &[u8; 32],
     sequence: u64,
     at: Timestamp,
-    actor: &str,
-    action: &str,
+    [actor, action, details, origin]: [&[u8]; 4],
     serial: Option<&[u8]>,
-    details: &str,
 ) -> [u8; 32] {
     let mut octets = previous.to_vec();
     octets.extend_from_slice(&sequence.to_be_bytes());
     octets.extend_from_slice(&at.as_second().to_be_bytes());
-    for field in [actor.as_bytes(), action.as_bytes(), serial.unwrap_or_default(), details.as_bytes()] {
+    let origin = Some(origin).filter(|origin| !origin.is_empty());
+    for field in [actor, action, serial.unwrap_or_default(), details].into_iter().chain(origin) {
         octets.extend_from_slice(&(field.len() as u64).to_be_bytes());
         octets.extend_from_slice(field);
     }
@@ -101,6 +142,7 @@ mod tests {
                 let event = NewEvent {
                     at: Timestamp::UNIX_EPOCH,
                     actor: "someone".to_owned(),
+                    origin: if sequence == 2 { "192.0.2.7".to_owned() } else { String::new() },
                     action: "issue",
                     serial: Some(vec![1, 2, 3]),
                     details: format!("number {sequence}"),
@@ -110,6 +152,7 @@ mod tests {
                     sequence,
                     at: event.at,
                     actor: event.actor,
+                    origin: event.origin,
                     action: event.action.to_owned(),
                     serial: event.serial,
                     details: event.details,
@@ -125,6 +168,9 @@ mod tests {
         let mut changed = trail();
         changed[1].details.push('!');
         assert_eq!(verify_audit(&changed), Err(AuditBroken { sequence: 2 }));
+        let mut moved = trail();
+        moved[1].origin.clear();
+        assert_eq!(verify_audit(&moved), Err(AuditBroken { sequence: 2 }));
         let mut missing = trail();
         missing.remove(0);
         assert_eq!(verify_audit(&missing), Err(AuditBroken { sequence: 1 }));

@@ -8,6 +8,7 @@ use pki::verify::TrustBundle;
 
 use crate::Entropy;
 use crate::issue::Step;
+use crate::publication::Publication;
 use crate::store::{AuthorityRecord, Store, StoreError};
 
 /// An authority that can sign.
@@ -21,6 +22,7 @@ pub struct Authority<S> {
     pub(crate) issuing: TrustBundle,
     pub(crate) key: Box<dyn SigningKey>,
     pub(crate) entropy: Entropy,
+    pub(crate) publication: Publication,
     pub(crate) observer: Option<Box<dyn Fn(Step) + Send + Sync>>,
 }
 
@@ -77,7 +79,17 @@ impl<S: Store> Authority<S> {
         let issuing = TrustBundle::new(vec![certificate.clone()]);
         let anchors = TrustBundle::new(vec![issuer.anchor().clone()]);
         let name = record.name.clone();
-        Ok(Authority { store, name, issuer, anchors, issuing, key, entropy, observer: None })
+        Ok(Authority {
+            store,
+            name,
+            issuer,
+            anchors,
+            issuing,
+            key,
+            entropy,
+            publication: Publication::default(),
+            observer: None,
+        })
     }
 
     /// Has every step of issuing told to `observer`, before the next one begins.
@@ -85,6 +97,33 @@ impl<S: Store> Authority<S> {
     pub fn observed_by(mut self, observer: impl Fn(Step) + Send + Sync + 'static) -> Self {
         self.observer = Some(Box::new(observer));
         self
+    }
+
+    /// Has every certificate say where its revocation is published.
+    #[must_use]
+    pub fn publishing(mut self, publication: Publication) -> Self {
+        self.publication = publication;
+        self
+    }
+
+    /// Where certificates say that their revocation is published.
+    #[must_use]
+    pub fn publication(&self) -> &Publication {
+        &self.publication
+    }
+
+    /// The key of its issuing CA, for what else that CA signs.
+    #[must_use]
+    pub fn key(&self) -> &dyn SigningKey {
+        &*self.key
+    }
+
+    /// Fills the slice with random octets.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn random(&self, octets: &mut [u8]) -> Result<(), String> {
+        (self.entropy)(octets)
     }
 
     /// What it is called.

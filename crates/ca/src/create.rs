@@ -81,6 +81,7 @@ impl<S: Store> Authority<S> {
                 not_before,
                 not_after,
                 constraints: wish.constraints.clone(),
+                publication: pki::extension::Publication::default(),
             })
         };
         let root = prepare_root(&order(Profile::Root, "Root CA", root_key)?)?.sign(root_key)?;
@@ -96,6 +97,7 @@ impl<S: Store> Authority<S> {
         let event = NewEvent {
             at: now,
             actor: wish.requested_by.clone(),
+            origin: String::new(),
             action: "create",
             serial: Some(issuing.serial().to_vec()),
             details: format!("root sha256 {}", pki::hex(&root.sha256())),

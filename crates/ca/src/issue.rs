@@ -32,6 +32,8 @@ pub struct IssueRequest {
     pub lifetime: Option<SignedDuration>,
     /// Who asks, for the audit trail.
     pub requested_by: String,
+    /// From where: an address and a way in; empty for the machine itself.
+    pub origin: String,
     /// The serial number of the certificate it takes the place of.
     pub replaces: Option<Vec<u8>>,
     /// Where its files are to be written, if this machine writes them.
@@ -148,6 +150,7 @@ impl<S: Store> Authority<S> {
             not_before,
             not_after,
             constraints: NameConstraints::default(),
+            publication: self.publication.of(&serial, not_after.duration_since(not_before)),
         })?;
         self.tell(Step::Prepared);
 
@@ -183,7 +186,14 @@ impl<S: Store> Authority<S> {
                 names: searchable(&certificate, &request.label),
                 issued_at: now,
             },
-            NewEvent { at: now, actor: request.requested_by, action: "issue", serial: Some(serial), details },
+            NewEvent {
+                at: now,
+                actor: request.requested_by,
+                origin: request.origin,
+                action: "issue",
+                serial: Some(serial),
+                details,
+            },
         )?;
         self.tell(Step::Stored);
 

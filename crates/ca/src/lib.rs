@@ -8,15 +8,19 @@ mod audit;
 mod authority;
 mod create;
 mod issue;
+pub mod publication;
+mod record;
 mod revocation;
 mod selector;
 mod store;
 
-pub use audit::{AuditBroken, AuditEvent, NewEvent, verify_audit};
+pub use audit::{AuditBroken, AuditEvent, NewEvent, Who, verify_audit, verify_audit_from};
 pub use authority::{Authority, OpenError};
 pub use create::{CreateAuthority, CreateError};
 pub use issue::{IssueError, IssueRequest, Issued, Step};
-pub use revocation::{CrlFailure, RevokeError, revoke};
+pub use publication::Publication;
+pub use record::{Commit, Record, Write};
+pub use revocation::{CrlFailure, ReleaseError, RevokeError, release, revoke};
 pub use selector::Selector;
 pub use store::{
     AuthorityRecord, Completion, Entry, Intent, Page, Query, RevocationRecord, StateFilter, Store, StoreError,

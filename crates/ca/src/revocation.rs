@@ -1,11 +1,12 @@
 //! Taking certificates back, and telling the world.
 
 use jiff::{SignedDuration, Timestamp};
-use pki::crl::RevocationReason;
+use pki::crl::{RevocationReason, RevokedEntry};
 use pki::issuer::{PrepareError, SignPreparedError};
 
-use crate::audit::NewEvent;
+use crate::audit::{NewEvent, Who};
 use crate::authority::Authority;
+use crate::publication::partition;
 use crate::selector::Selector;
 use crate::store::{Entry, RevocationRecord, Store, StoreError};
 
@@ -46,13 +47,14 @@ pub enum RevokeError {
 ///
 /// # Errors
 /// [`RevokeError`].
-pub fn revoke(
+pub fn revoke<'a>(
     store: &dyn Store,
     selector: &Selector,
     reason: RevocationReason,
-    actor: &str,
+    by: impl Into<Who<'a>>,
     now: Timestamp,
 ) -> Result<Vec<Entry>, RevokeError> {
+    let by = by.into();
     let found = store.find(selector)?;
     let first = found.first().ok_or_else(|| RevokeError::NotFound(selector.to_string()))?;
     if matches!(selector, Selector::LabelOrSerial(..)) && found.iter().any(|e| e.label != first.label) {
@@ -69,7 +71,8 @@ pub fn revoke(
     }
     let events = live.iter().map(|entry| NewEvent {
         at: now,
-        actor: actor.to_owned(),
+        actor: by.actor.to_owned(),
+        origin: by.origin.to_owned(),
         action: "revoke",
         serial: Some(entry.serial.clone()),
         details: format!("{} ({reason})", entry.label),
@@ -77,6 +80,49 @@ pub fn revoke(
     let serials = live.iter().map(|entry| entry.serial.clone()).collect();
     store.revoke(serials, RevocationRecord { at: now, reason }, events.collect())?;
     Ok(live)
+}
+
+/// Why nothing was taken off hold.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// Nothing by that name or number is on hold.
+    #[error(
+        "no certificate of '{0}' is on hold; every other revocation is for ever (RFC 5280 section 5.3.1)"
+    )]
+    NotOnHold(String),
+    /// The memory failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Takes every certificate that the selector means off hold: the next list no longer has it (removeFromCRL).
+///
+/// # Errors
+/// [`ReleaseError`].
+pub fn release<'a>(
+    store: &dyn Store,
+    selector: &Selector,
+    by: impl Into<Who<'a>>,
+    now: Timestamp,
+) -> Result<Vec<Entry>, ReleaseError> {
+    let by = by.into();
+    let mut found = store.find(selector)?;
+    found.retain(|e| e.revoked.is_some_and(|record| record.reason == RevocationReason::CertificateHold));
+    if found.is_empty() {
+        return Err(ReleaseError::NotOnHold(selector.to_string()));
+    }
+    for entry in &found {
+        let event = NewEvent {
+            at: now,
+            actor: by.actor.to_owned(),
+            origin: by.origin.to_owned(),
+            action: "release",
+            serial: Some(entry.serial.clone()),
+            details: entry.label.clone(),
+        };
+        store.release(entry.serial.clone(), event)?;
+    }
+    Ok(found)
 }
 
 /// Why a list could not be made.
@@ -106,5 +152,30 @@ impl<S: Store> Authority<S> {
         let (number, entries) = self.store.begin_crl(now)?;
         let prepared = self.issuer.prepare_crl(number, now, next_update, &entries)?;
         Ok(prepared.sign(&*self.key)?)
+    }
+
+    /// Signs all partitions of the issuing CA's list as of `now`, and gives their DER in order. `place` gives the
+    /// addresses under which certificates name each. One moment holds for all of them.
+    ///
+    /// # Errors
+    /// [`CrlFailure`].
+    pub fn crl_partitions(
+        &self,
+        now: Timestamp,
+        lifetime: SignedDuration,
+        partitions: u16,
+        place: impl Fn(u16) -> Vec<String>,
+    ) -> Result<Vec<Vec<u8>>, CrlFailure> {
+        let next_update = now.checked_add(lifetime).map_err(CrlFailure::Lifetime)?;
+        let (number, entries) = self.store.begin_crl(now)?;
+        let mut divided = vec![Vec::new(); usize::from(partitions.max(1))];
+        for entry in entries {
+            divided[usize::from(partition(partitions, &entry.serial))].push(entry);
+        }
+        let sign = |(entries, index): (Vec<RevokedEntry>, u16)| {
+            let prepared = self.issuer.prepare_crl_part(number, now, next_update, &entries, &place(index))?;
+            Ok(prepared.sign(&*self.key)?)
+        };
+        divided.into_iter().zip(0..).map(sign).collect()
     }
 }

@@ -7,6 +7,7 @@ use pki::Profile;
 use pki::crl::{RevocationReason, RevokedEntry};
 
 use crate::audit::{AuditEvent, NewEvent};
+use crate::record::{Commit, Record};
 use crate::selector::Selector;
 
 /// Why the memory could not do what it was asked.
@@ -21,6 +22,20 @@ pub enum StoreError {
     /// The record to be completed is not there, or complete already.
     #[error("no certificate is waiting under this serial number")]
     NoIntent,
+    /// A record is not the version that it was changed from: somebody else was faster.
+    #[error("the {kind} '{id}' was changed by somebody else meanwhile; read it again and decide again")]
+    Conflict {
+        /// What it is.
+        kind: String,
+        /// Which one.
+        id: String,
+    },
+    /// The certificate is not on hold.
+    #[error("only a certificate that is on hold (certificateHold) can be released")]
+    NotOnHold,
+    /// The database's server cannot be reached.
+    #[error("the database at {0} cannot be reached; what was asked may be tried again")]
+    Unreachable(String),
     /// No room on the disk.
     #[error("the disk is full; nothing was changed. Make room and try again")]
     Full,
@@ -266,9 +281,154 @@ pub trait Store: Send + Sync {
     /// [`StoreError`].
     fn revocation_version(&self) -> Result<u64, StoreError>;
 
+    /// Takes a certificate off hold.
+    ///
+    /// # Errors
+    /// [`StoreError::NotOnHold`], or another.
+    fn release(&self, serial: Vec<u8>, event: NewEvent) -> Result<(), StoreError>;
+
     /// The audit events, oldest first; of one certificate where a serial number is given.
     ///
     /// # Errors
     /// [`StoreError`].
     fn audit(&self, serial: Option<&[u8]>) -> Result<Vec<AuditEvent>, StoreError>;
+
+    /// The audit events behind this number, oldest first, as many as the limit lets through.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn audit_after(&self, sequence: u64, limit: usize) -> Result<Vec<AuditEvent>, StoreError>;
+
+    /// The number of the last audit event; 0 before the first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn audit_length(&self) -> Result<u64, StoreError>;
+
+    /// A record.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn record(&self, kind: &str, id: &str) -> Result<Option<Record>, StoreError>;
+
+    /// The records of a kind in the order of their ids, those of one owner where one is given, behind `after`; at most
+    /// `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn records(
+        &self,
+        kind: &str,
+        owner: Option<&str>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError>;
+
+    /// How many records of a kind an owner has.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn count_records(&self, kind: &str, owner: &str) -> Result<u64, StoreError>;
+
+    /// Changes records and appends audit events, all of it or nothing. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where one is not the version that was read, or another.
+    fn commit(&self, commit: Commit) -> Result<(), StoreError>;
+
+    /// Forgets the records that expired before this moment, and says how many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn prune_records(&self, before: Timestamp) -> Result<u64, StoreError>;
+}
+
+/// A shared memory is a memory.
+impl<T: Store + ?Sized> Store for std::sync::Arc<T> {
+    fn authority(&self) -> Result<Option<AuthorityRecord>, StoreError> {
+        (**self).authority()
+    }
+
+    fn create_authority(&self, record: AuthorityRecord, event: NewEvent) -> Result<(), StoreError> {
+        (**self).create_authority(record, event)
+    }
+
+    fn record_intent(&self, intent: Intent) -> Result<(), StoreError> {
+        (**self).record_intent(intent)
+    }
+
+    fn complete(&self, completion: Completion, event: NewEvent) -> Result<(), StoreError> {
+        (**self).complete(completion, event)
+    }
+
+    fn unfinished(&self) -> Result<Vec<Intent>, StoreError> {
+        (**self).unfinished()
+    }
+
+    fn find(&self, selector: &Selector) -> Result<Vec<Entry>, StoreError> {
+        (**self).find(selector)
+    }
+
+    fn list(&self, query: &Query, now: Timestamp) -> Result<Page, StoreError> {
+        (**self).list(query, now)
+    }
+
+    fn revoke(
+        &self,
+        serials: Vec<Vec<u8>>,
+        record: RevocationRecord,
+        events: Vec<NewEvent>,
+    ) -> Result<(), StoreError> {
+        (**self).revoke(serials, record, events)
+    }
+
+    fn begin_crl(&self, at: Timestamp) -> Result<(u64, Vec<RevokedEntry>), StoreError> {
+        (**self).begin_crl(at)
+    }
+
+    fn revocation_version(&self) -> Result<u64, StoreError> {
+        (**self).revocation_version()
+    }
+
+    fn release(&self, serial: Vec<u8>, event: NewEvent) -> Result<(), StoreError> {
+        (**self).release(serial, event)
+    }
+
+    fn audit(&self, serial: Option<&[u8]>) -> Result<Vec<AuditEvent>, StoreError> {
+        (**self).audit(serial)
+    }
+
+    fn audit_after(&self, sequence: u64, limit: usize) -> Result<Vec<AuditEvent>, StoreError> {
+        (**self).audit_after(sequence, limit)
+    }
+
+    fn audit_length(&self) -> Result<u64, StoreError> {
+        (**self).audit_length()
+    }
+
+    fn record(&self, kind: &str, id: &str) -> Result<Option<Record>, StoreError> {
+        (**self).record(kind, id)
+    }
+
+    fn records(
+        &self,
+        kind: &str,
+        owner: Option<&str>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        (**self).records(kind, owner, after, limit)
+    }
+
+    fn count_records(&self, kind: &str, owner: &str) -> Result<u64, StoreError> {
+        (**self).count_records(kind, owner)
+    }
+
+    fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        (**self).commit(commit)
+    }
+
+    fn prune_records(&self, before: Timestamp) -> Result<u64, StoreError> {
+        (**self).prune_records(before)
+    }
 }

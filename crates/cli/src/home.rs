@@ -1,7 +1,9 @@
 //! The authority's home: `ca.db`, `keys/`, and a copy of the anchor for people to take.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use ca::Store;
 use jiff::{SignedDuration, Timestamp};
 use keys::Passphrase;
 use pki::issuer::Issuer;
@@ -18,7 +20,7 @@ pub(crate) struct Home {
 }
 
 /// An authority that is open: it can look up, and sign with its issuing key.
-pub(crate) type Authority = ca::Authority<store::SqliteStore>;
+pub(crate) type Authority = ca::Authority<Arc<dyn Store>>;
 
 impl Home {
     pub(crate) fn of(context: &Context) -> Result<Self, Failure> {
@@ -60,12 +62,12 @@ impl Home {
     }
 
     /// Opens the memory alone, for commands that only look.
-    pub(crate) fn open_memory(&self) -> Result<store::SqliteStore, Failure> {
+    pub(crate) fn open_memory(&self) -> Result<Arc<dyn Store>, Failure> {
         if !self.exists() {
             return Err(Failure::usage(format!("there is no authority in {}", self.directory.display()))
                 .hint("countersign init"));
         }
-        store::SqliteStore::open(&self.database()).or_usage()
+        Ok(Arc::new(store::SqliteStore::open(&self.database()).or_usage()?))
     }
 
     /// Opens the authority with its issuing key.
@@ -73,7 +75,8 @@ impl Home {
         let store = self.open_memory()?;
         let passphrase = passphrase_of(context, passphrase)?;
         let key = self.read_key(context, &self.issuing_key(), passphrase.as_ref())?;
-        ca::Authority::open(store, key, entropy()).or_usage()
+        let publication = ca::Publication::recorded(&store).or_usage()?;
+        Ok(ca::Authority::open(store, key, entropy()).or_usage()?.publishing(publication))
     }
 
     fn read_key(
@@ -118,12 +121,24 @@ impl Home {
             ));
             return Ok(None);
         }
+        self.root_list(context, authority.issuer().anchor(), passphrase, now, lifetime).map(Some)
+    }
+
+    /// The list of this root, whose key is here.
+    pub(crate) fn root_list(
+        &self,
+        context: &Context,
+        root: &pki::Certificate,
+        passphrase: Option<&Path>,
+        now: Timestamp,
+        lifetime: SignedDuration,
+    ) -> Result<Vec<u8>, Failure> {
         let passphrase = passphrase_of(context, passphrase)?;
         let key = self.read_key(context, &self.root_key(), passphrase.as_ref())?;
-        let root = Issuer::new(authority.issuer().anchor().clone(), Vec::new()).or_refuse()?;
+        let root = Issuer::new(root.clone(), Vec::new()).or_refuse()?;
         // Seconds since 1970 grow as list numbers must (RFC 5280 section 5.2.3), without a memory of their own.
         let number = u64::try_from(now.as_second()).unwrap_or(0);
         let list = root.prepare_crl(number, now, now + lifetime, &[]).or_refuse()?;
-        list.sign(&*key).or_refuse().map(Some)
+        list.sign(&*key).or_refuse()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use explain::Finding;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pki::crl::CertificateRevocationList;
 use pki::identity::VerifiedPeer;
 use pki::policy::{Permit, Policy};
@@ -54,6 +54,9 @@ pub struct Snapshot {
     pub policy: Policy,
     /// The TLS versions taken.
     pub versions: TlsVersions,
+    /// How long past its end a client's own certificate is still taken, for renewing it; zero for not at all. What
+    /// answers must then look at the certificate's dates itself.
+    pub grace: SignedDuration,
 }
 
 impl Snapshot {
@@ -79,6 +82,7 @@ impl Snapshot {
             client_auth: ClientAuth::default(),
             policy: Policy::default(),
             versions: TlsVersions::default(),
+            grace: SignedDuration::ZERO,
         }
     }
 }
@@ -116,6 +120,10 @@ impl Current {
         self.snapshot.versions
     }
 
+    pub(crate) fn grace(&self) -> SignedDuration {
+        self.snapshot.grace
+    }
+
     /// The subjects of the anchors: what CertificateRequest names as acceptable.
     pub(crate) fn hints(&self) -> &[DistinguishedName] {
         &self.hints
@@ -127,6 +135,10 @@ impl Current {
 
     /// Judges a client's certificate.
     pub(crate) fn judge(&self, presented: &Presented, at: Timestamp) -> Result<VerifiedPeer, Refusal> {
+        // Within the grace it is judged as of its last second.
+        let end = presented.leaf.not_after();
+        let is_within_grace = at > end && at.duration_since(end) <= self.snapshot.grace;
+        let at = if is_within_grace { end } else { at };
         let rules = Rules {
             crls: &self.snapshot.crls,
             revocation: self.snapshot.revocation,

@@ -92,6 +92,55 @@ impl BasicConstraints {
     }
 }
 
+/// Where those who verify a certificate learn whether it was revoked, and find its issuer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Publication {
+    /// cRLDistributionPoints (RFC 5280 section 4.2.1.13): URIs of one list, each as good as the other.
+    pub lists: Vec<String>,
+    /// authorityInfoAccess, id-ad-ocsp (RFC 5280 section 4.2.2.1).
+    pub responders: Vec<String>,
+    /// authorityInfoAccess, id-ad-caIssuers: the issuer's certificate in DER.
+    pub issuers: Vec<String>,
+    /// noRevAvail (RFC 9608): nothing will ever be published about this certificate, for it ends soon.
+    pub no_revocation: bool,
+}
+
+impl Publication {
+    /// Writes the extensions that say it. noRevAvail excludes the others (RFC 9608 section 3).
+    pub(crate) fn write(&self, writer: &mut Writer) {
+        let uri = |w: &mut Writer, uri: &String| w.primitive(tag::context(6), uri.as_bytes());
+        if self.no_revocation {
+            Extension::write(writer, &oid::NO_REV_AVAIL, false, Writer::null);
+        } else if !self.lists.is_empty() {
+            Extension::write(writer, &oid::CRL_DISTRIBUTION_POINTS, false, |w| {
+                w.nested(tag::SEQUENCE, |w| {
+                    w.nested(tag::SEQUENCE, |w| {
+                        w.nested(tag::context_constructed(0), |w| {
+                            w.nested(tag::context_constructed(0), |w| {
+                                self.lists.iter().for_each(|list| uri(w, list));
+                            });
+                        });
+                    });
+                });
+            });
+        }
+        let responders = self.responders.iter().filter(|_| !self.no_revocation).map(|r| (oid::OCSP, r));
+        let places: Vec<_> = responders.chain(self.issuers.iter().map(|i| (oid::CA_ISSUERS, i))).collect();
+        if !places.is_empty() {
+            Extension::write(writer, &oid::AUTHORITY_INFO_ACCESS, false, |w| {
+                w.nested(tag::SEQUENCE, |w| {
+                    for (method, place) in places {
+                        w.nested(tag::SEQUENCE, |w| {
+                            w.object_identifier(&method);
+                            uri(w, place);
+                        });
+                    }
+                });
+            });
+        }
+    }
+}
+
 /// keyUsage (RFC 5280 section 4.2.1.3): bit 0, digitalSignature, is the lowest here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct KeyUsage(pub u16);

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::certificate::{Certificate, CertificateError};
-use crate::crl::{self, CertificateRevocationList, RevokedEntry};
+use crate::crl::{self, RevokedEntry};
 use crate::der::{Writer, tag};
-use crate::extension::{ConstraintViolation, Extension, KeyUsage, NameConstraints};
+use crate::extension::{ConstraintViolation, Extension, KeyUsage, NameConstraints, Publication};
 use crate::key::{PublicKey, PublicKeyError, SignError, SignatureAlgorithm, SigningKey};
 use crate::name::{DistinguishedName, GeneralName, NameError, SubjectNames};
 use crate::oid;
@@ -31,6 +31,8 @@ pub struct Order {
     pub not_after: Timestamp,
     /// What a CA may certify below it; empty in every other certificate.
     pub constraints: NameConstraints,
+    /// Where its revocation and its issuer are published.
+    pub publication: Publication,
 }
 
 /// Why an order cannot be made into a certificate.
@@ -182,6 +184,23 @@ impl Issuer {
         next_update: Timestamp,
         entries: &[RevokedEntry],
     ) -> Result<PreparedCrl, PrepareError> {
+        self.prepare_crl_part(number, this_update, next_update, entries, &[])
+    }
+
+    /// Builds the to-be-signed bytes of one of several lists between which the certificates are divided. Its critical
+    /// issuingDistributionPoint (RFC 5280 section 5.2.5) gives the addresses under which certificates name it; without
+    /// an address it is the complete list.
+    ///
+    /// # Errors
+    /// As [`Issuer::prepare_crl`].
+    pub fn prepare_crl_part(
+        &self,
+        number: u64,
+        this_update: Timestamp,
+        next_update: Timestamp,
+        entries: &[RevokedEntry],
+        places: &[String],
+    ) -> Result<PreparedCrl, PrepareError> {
         if next_update <= this_update {
             return Err(PrepareError::Validity("a CRL must be good for some time".to_owned()));
         }
@@ -194,7 +213,15 @@ impl Issuer {
             .subject_key_identifier()
             .map_or_else(|| self.key.key_identifier().to_vec(), <[u8]>::to_vec);
         let subject = self.certificate.subject();
-        let tbs = crl::write_tbs(subject, &authority, algorithm, number, this_update, next_update, entries);
+        let tbs = crl::write_tbs(
+            subject,
+            &authority,
+            algorithm,
+            number,
+            [this_update, next_update],
+            entries,
+            places,
+        );
         Ok(PreparedCrl(Prepared { tbs, algorithm, key: Arc::clone(&self.key) }))
     }
 
@@ -312,14 +339,12 @@ impl PreparedCrl {
     /// [`SignPreparedError`].
     pub fn sign(self, key: &dyn SigningKey) -> Result<Vec<u8>, SignPreparedError> {
         let der = self.0.assemble(key)?;
-        let list = CertificateRevocationList::from_der(&der).map_err(|_| UNREADABLE_LIST)?;
-        list.verify_signature(&self.0.key).map_err(|_| BAD_SIGNATURE)?;
+        crl::verify_der(&der, &self.0.tbs, &self.0.key).map_err(|_| BAD_SIGNATURE)?;
         Ok(der)
     }
 }
 
 const BAD_SIGNATURE: SignPreparedError = SignPreparedError::Differs("the signature does not verify");
-const UNREADABLE_LIST: SignPreparedError = SignPreparedError::Differs("the list cannot be read back");
 
 fn lint(order: &Order) -> Result<(), PrepareError> {
     order.names.check()?;
@@ -467,6 +492,7 @@ fn write_tbs(
                 if profile.basic_constraints().is_some() && !order.constraints.is_empty() {
                     Extension::write(w, &oid::NAME_CONSTRAINTS, true, |w| order.constraints.write(w));
                 }
+                order.publication.write(w);
             });
         });
     });

@@ -30,6 +30,7 @@ fn ca_order(profile: Profile, key: &TestKey) -> Order {
         not_before: days_from_now(-1),
         not_after: days_from_now(100),
         constraints: NameConstraints::default(),
+        publication: pki::extension::Publication::default(),
     }
 }
 

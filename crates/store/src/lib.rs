@@ -2,10 +2,13 @@
 //! machine. SQL lives only here; decisions do not.
 
 mod error;
+mod memory;
 mod open;
 mod read;
+mod records;
 mod sqlite;
 mod write;
 mod writer;
 
+pub use memory::MemoryStore;
 pub use sqlite::SqliteStore;

@@ -14,7 +14,8 @@ use crate::error::store_error;
 const APPLICATION_ID: i64 = 0x6373_676e;
 
 /// Every change of the schema, in order. A file's version is how many it has seen.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../migrations/0001_initial.sql"), include_str!("../migrations/0002_records.sql")];
 
 /// How long a process waits for another one's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);

@@ -3,7 +3,7 @@
 use ca::{AuditEvent, AuthorityRecord, Entry, Intent, Page, Query, RevocationRecord, Selector, StateFilter};
 use jiff::Timestamp;
 use pki::Profile;
-use pki::crl::RevocationReason;
+use pki::crl::{RevocationReason, RevokedEntry};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
@@ -227,21 +227,60 @@ fn trigrams(text: &str) -> String {
 
 pub(crate) fn revocation_version(connection: &Connection) -> rusqlite::Result<u64> {
     let version: i64 = connection.query_row(
-        "SELECT coalesce(max(sequence), 0) FROM audit WHERE action = 'revoke'",
+        "SELECT max((SELECT coalesce(max(sequence), 0) FROM audit WHERE action = 'revoke'),
+                    (SELECT coalesce(max(sequence), 0) FROM audit WHERE action = 'release'))",
         [],
         |row| row.get(0),
     )?;
     Ok(u64::try_from(version).unwrap_or(0))
 }
 
+/// What belongs on a list: every revoked certificate that no earlier list was made after the end of.
+pub(crate) fn revoked(connection: &Connection) -> rusqlite::Result<Vec<RevokedEntry>> {
+    connection
+        .prepare_cached(
+            "SELECT serial, revoked_at, revocation_reason FROM certificate
+             WHERE revoked_at IS NOT NULL
+               AND max(not_after, revoked_at) >= (SELECT coalesce(max(this_update), 0) FROM crl)",
+        )?
+        .query_map([], |row| {
+            Ok(RevokedEntry {
+                serial: row.get(0)?,
+                revoked_at: time(row.get(1)?),
+                reason: RevocationReason::from_code(row.get(2)?),
+            })
+        })?
+        .collect()
+}
+
+pub(crate) fn audit_length(connection: &Connection) -> rusqlite::Result<u64> {
+    let length: i64 = connection
+        .prepare_cached("SELECT coalesce(max(sequence), 0) FROM audit")?
+        .query_row([], |row| row.get(0))?;
+    Ok(u64::try_from(length).unwrap_or(0))
+}
+
 pub(crate) fn audit(connection: &Connection, serial: Option<&[u8]>) -> rusqlite::Result<Vec<AuditEvent>> {
-    let (condition, values) = match serial {
-        Some(serial) => ("WHERE serial = ?1", vec![Value::Blob(serial.to_vec())]),
-        None => ("", Vec::new()),
-    };
-    let sql = format!(
-        "SELECT sequence, at, actor, action, serial, details, hash FROM audit {condition} ORDER BY sequence"
-    );
+    match serial {
+        Some(serial) => {
+            events(connection, "WHERE serial = ?1 ORDER BY sequence", vec![Value::Blob(serial.to_vec())])
+        }
+        None => events(connection, "ORDER BY sequence", Vec::new()),
+    }
+}
+
+pub(crate) fn audit_after(
+    connection: &Connection,
+    sequence: u64,
+    limit: usize,
+) -> rusqlite::Result<Vec<AuditEvent>> {
+    let integer = |value: u64| Value::Integer(i64::try_from(value).unwrap_or(i64::MAX));
+    let values = vec![integer(sequence), integer(limit as u64)];
+    events(connection, "WHERE sequence > ?1 ORDER BY sequence LIMIT ?2", values)
+}
+
+fn events(connection: &Connection, which: &str, values: Vec<Value>) -> rusqlite::Result<Vec<AuditEvent>> {
+    let sql = format!("SELECT sequence, at, actor, action, serial, details, hash, origin FROM audit {which}");
     connection
         .prepare_cached(&sql)?
         .query_map(params_from_iter(values), |row| {
@@ -253,6 +292,7 @@ pub(crate) fn audit(connection: &Connection, serial: Option<&[u8]>) -> rusqlite:
                 serial: row.get(4)?,
                 details: row.get(5)?,
                 hash: row.get(6)?,
+                origin: row.get(7)?,
             })
         })?
         .collect()

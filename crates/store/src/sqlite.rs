@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use ca::{
-    AuditEvent, AuthorityRecord, Completion, Entry, Intent, NewEvent, Page, Query, RevocationRecord,
-    Selector, Store, StoreError,
+    AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, NewEvent, Page, Query, Record,
+    RevocationRecord, Selector, Store, StoreError,
 };
 use jiff::Timestamp;
 use pki::crl::RevokedEntry;
@@ -13,7 +13,7 @@ use rusqlite::Connection;
 
 use crate::error::store_error;
 use crate::writer::Writer;
-use crate::{open, read, write};
+use crate::{open, read, records, write};
 
 /// An authority's memory in one SQLite file.
 pub struct SqliteStore {
@@ -45,15 +45,17 @@ impl SqliteStore {
         Ok(SqliteStore { path: path.to_owned(), writer, readers: Mutex::new(Vec::new()) })
     }
 
+    /// A connection that nobody reads with.
+    fn reader(&self) -> Result<Connection, StoreError> {
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.map_or_else(|| open::connect(&self.path), Ok)
+    }
+
     fn reading<T>(
         &self,
         operation: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => open::connect(&self.path)?,
-        };
+        let connection = self.reader()?;
         let result = operation(&connection).map_err(|error| store_error(&self.path, error));
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         result
@@ -64,12 +66,7 @@ impl SqliteStore {
         operation: impl FnOnce(&Connection) -> Result<T, write::WriteError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let path = self.path.clone();
-        self.writer.run(move |connection| {
-            operation(connection).map_err(|error| match error {
-                write::WriteError::Sqlite(error) => store_error(&path, error),
-                write::WriteError::Store(error) => error,
-            })
-        })
+        self.writer.run(move |connection| operation(connection).map_err(|error| error.into_store(&path)))
     }
 }
 
@@ -112,7 +109,24 @@ impl Store for SqliteStore {
     }
 
     fn begin_crl(&self, at: Timestamp) -> Result<(u64, Vec<RevokedEntry>), StoreError> {
-        self.writing(move |connection| write::begin_crl(connection, at))
+        let reader = self.reader()?;
+        let path = self.path.clone();
+        // The reader's moment is fixed while the writer holds the number, so the list of a higher number was read later
+        // and says no less; and a million entries are read without anybody waiting for it.
+        let (number, reader) = self.writer.run(move |connection| {
+            let wrap = |error| store_error(&path, error);
+            reader.execute_batch("BEGIN; SELECT count(*) FROM authority;").map_err(wrap)?;
+            let number = write::number_crl(connection, at).map_err(|error| error.into_store(&path))?;
+            Ok((number, reader))
+        })?;
+        let entries = read::revoked(&reader);
+        reader.execute_batch("COMMIT").map_err(|error| store_error(&self.path, error))?;
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+        Ok((number, entries.map_err(|error| store_error(&self.path, error))?))
+    }
+
+    fn release(&self, serial: Vec<u8>, event: NewEvent) -> Result<(), StoreError> {
+        self.writing(move |connection| write::release(connection, &serial, &event))
     }
 
     fn revocation_version(&self) -> Result<u64, StoreError> {
@@ -121,5 +135,39 @@ impl Store for SqliteStore {
 
     fn audit(&self, serial: Option<&[u8]>) -> Result<Vec<AuditEvent>, StoreError> {
         self.reading(|connection| read::audit(connection, serial))
+    }
+
+    fn audit_after(&self, sequence: u64, limit: usize) -> Result<Vec<AuditEvent>, StoreError> {
+        self.reading(|connection| read::audit_after(connection, sequence, limit))
+    }
+
+    fn audit_length(&self) -> Result<u64, StoreError> {
+        self.reading(read::audit_length)
+    }
+
+    fn record(&self, kind: &str, id: &str) -> Result<Option<Record>, StoreError> {
+        self.reading(|connection| records::record(connection, kind, id))
+    }
+
+    fn records(
+        &self,
+        kind: &str,
+        owner: Option<&str>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        self.reading(|connection| records::records(connection, kind, owner, after, limit))
+    }
+
+    fn count_records(&self, kind: &str, owner: &str) -> Result<u64, StoreError> {
+        self.reading(|connection| records::count(connection, kind, owner))
+    }
+
+    fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        self.writing(move |connection| records::commit(connection, &commit))
+    }
+
+    fn prune_records(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.writing(move |connection| records::prune(connection, before))
     }
 }

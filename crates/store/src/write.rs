@@ -1,11 +1,13 @@
 //! The operations that change something. Each runs within a savepoint of the writer.
 
+use std::path::Path;
+
 use ca::{AuthorityRecord, Completion, Intent, NewEvent, RevocationRecord, StoreError};
 use jiff::Timestamp;
-use pki::crl::{RevocationReason, RevokedEntry};
+use pki::crl::RevocationReason;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use crate::read;
+use crate::error::store_error;
 
 /// How many certificates' names wait before they are indexed; a search reads those that wait one by one.
 const INDEXED_TOGETHER: i64 = 512;
@@ -19,6 +21,16 @@ pub(crate) enum WriteError {
 impl From<rusqlite::Error> for WriteError {
     fn from(error: rusqlite::Error) -> Self {
         WriteError::Sqlite(error)
+    }
+}
+
+impl WriteError {
+    /// The store's word for it.
+    pub(crate) fn into_store(self, path: &Path) -> StoreError {
+        match self {
+            WriteError::Sqlite(error) => store_error(path, error),
+            WriteError::Store(error) => error,
+        }
     }
 }
 
@@ -102,31 +114,27 @@ pub(crate) fn revoke(
     Ok(())
 }
 
-pub(crate) fn begin_crl(
-    connection: &Connection,
-    at: Timestamp,
-) -> Result<(u64, Vec<RevokedEntry>), WriteError> {
-    // Read before this list is recorded: what counts is whether an earlier one was made after the end.
-    let entries = connection
+pub(crate) fn release(connection: &Connection, serial: &[u8], event: &NewEvent) -> Result<(), WriteError> {
+    let released = connection
         .prepare_cached(
-            "SELECT serial, revoked_at, revocation_reason FROM certificate
-             WHERE revoked_at IS NOT NULL
-               AND max(not_after, revoked_at) >= (SELECT coalesce(max(this_update), 0) FROM crl)",
+            "UPDATE certificate SET revoked_at = NULL, revocation_reason = NULL
+             WHERE serial = ?1 AND revoked_at IS NOT NULL AND revocation_reason = ?2",
         )?
-        .query_map([], |row| {
-            Ok(RevokedEntry {
-                serial: row.get(0)?,
-                revoked_at: read::time(row.get(1)?),
-                reason: RevocationReason::from_code(row.get(2)?),
-            })
-        })?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
+        .execute(params![serial, RevocationReason::CertificateHold.code()])?;
+    if released == 0 {
+        return Err(WriteError::Store(StoreError::NotOnHold));
+    }
+    append_audit(connection, event)
+}
+
+/// Records a list, and gives its number.
+pub(crate) fn number_crl(connection: &Connection, at: Timestamp) -> Result<u64, WriteError> {
     let number: i64 = connection.query_row(
         "INSERT INTO crl (number, this_update) SELECT coalesce(max(number), 0) + 1, ?1 FROM crl RETURNING number",
         params![at.as_second()],
         |row| row.get(0),
     )?;
-    Ok((u64::try_from(number).unwrap_or(0), entries))
+    Ok(u64::try_from(number).unwrap_or(0))
 }
 
 /// Indexes the names that wait for it when enough of them wait: a segment of the index for each commit costs more than
@@ -150,7 +158,7 @@ pub(crate) fn index_names(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn append_audit(connection: &Connection, event: &NewEvent) -> Result<(), WriteError> {
+pub(crate) fn append_audit(connection: &Connection, event: &NewEvent) -> Result<(), WriteError> {
     let last: Option<(i64, [u8; 32])> = connection
         .prepare_cached("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -160,8 +168,8 @@ fn append_audit(connection: &Connection, event: &NewEvent) -> Result<(), WriteEr
     let hash = event.hash(u64::try_from(sequence).unwrap_or(0), &previous);
     connection
         .prepare_cached(
-            "INSERT INTO audit (sequence, at, actor, action, serial, details, hash)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO audit (sequence, at, actor, action, serial, details, hash, origin)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
             sequence,
@@ -171,6 +179,7 @@ fn append_audit(connection: &Connection, event: &NewEvent) -> Result<(), WriteEr
             event.serial,
             event.details,
             hash.as_slice(),
+            event.origin,
         ])?;
     Ok(())
 }

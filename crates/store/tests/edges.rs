@@ -142,6 +142,7 @@ fn a_certificate_revoked_after_its_end_and_after_a_list_is_still_listed_once() {
     let event = NewEvent {
         at,
         actor: "warden".to_owned(),
+        origin: String::new(),
         action: "revoke",
         serial: Some(alice.serial().to_vec()),
         details: String::new(),

@@ -75,6 +75,7 @@ fn a_search_is_right_over_what_is_indexed_and_what_waits_for_it() {
         let event = ca::NewEvent {
             at: now,
             actor: "tester".to_owned(),
+            origin: String::new(),
             action: "issue",
             serial: Some(serial.clone()),
             details: String::new(),

@@ -142,6 +142,7 @@ impl TestOrder {
             not_before: self.not_before,
             not_after: self.not_after,
             constraints: NameConstraints::default(),
+            publication: pki::extension::Publication::default(),
         }
     }
 }
@@ -187,6 +188,7 @@ impl TestCa {
             not_before: days_from_now(-365),
             not_after: days_from_now(3285),
             constraints: constraints.clone(),
+            publication: pki::extension::Publication::default(),
         };
         let root = prepare_root(&order(Profile::Root, "Root", &root_key)).unwrap().sign(&root_key).unwrap();
         let issuing = Issuer::new(root.clone(), Vec::new())

@@ -34,6 +34,8 @@ const HOUSES: &[House] = &[
 
 /// Test builders: for `[dev-dependencies]` everywhere, and for the two programs that never ship.
 const TESTKIT: &str = "testkit";
+/// An arrow that tests alone may draw: the service is tested with the memories it will have.
+const FOR_TESTS: &[(&str, &str)] = &[("service", "store")];
 const MAY_LINK_TESTKIT: &[&str] = &["bench", "xtask"];
 
 /// Never part of what a user runs; the rules on external crates do not hold for them.
@@ -95,7 +97,7 @@ pub(super) fn between_our_crates(members: &[&Package]) -> Vec<Finding> {
             let allowed = if target == TESTKIT {
                 is_dev || MAY_LINK_TESTKIT.contains(&name)
             } else {
-                house.uses.contains(&target)
+                house.uses.contains(&target) || (is_dev && FOR_TESTS.contains(&(name, target)))
             };
             if !allowed {
                 let may =

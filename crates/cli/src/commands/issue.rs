@@ -189,6 +189,7 @@ impl Common {
                     public_key: request.public_key().clone(),
                     lifetime: self.lifetime,
                     requested_by: requester(),
+                    origin: String::new(),
                     replaces: None,
                     location: location(&self.out),
                 },

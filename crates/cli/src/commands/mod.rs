@@ -1,5 +1,6 @@
 //! The subcommands, one file each, all with the same signature: `run(self, &Context) -> Outcome`.
 
+mod ca;
 mod completions;
 mod crl;
 mod demo;
@@ -63,6 +64,9 @@ pub(crate) enum Command {
     /// Make this machine's programs believe the authority, or stop
     #[command(subcommand)]
     Trust(trust::Trust),
+    /// Run the authority as a service
+    #[command(subcommand)]
+    Ca(ca::Ca),
     /// Put mutual TLS in front of a service, a directory, or a page that says who you are
     Serve(serve::Serve),
     /// Fetch a URL as curl does, and wait for the server's verdict on the client's certificate
@@ -89,6 +93,7 @@ impl Command {
             Command::Inspect(command) => command.run(context),
             Command::Verify(command) => command.run(context),
             Command::Trust(command) => command.run(context),
+            Command::Ca(command) => command.run(context),
             Command::Serve(command) => command.run(context),
             Command::Fetch(command) => command.run(context),
             Command::Completions(command) => command.run(context),

@@ -62,7 +62,7 @@ impl Renew {
         let Some(which) = &self.which else { return self.all_due(context, &authority, now) };
         let found = authority.store().find(&selector(which)?).or_refuse()?;
         let Some(entry) = found.iter().find(|entry| entry.is_good(now)).or(found.first()) else {
-            return Err(not_found(authority.store(), which, context));
+            return Err(not_found(&**authority.store(), which, context));
         };
         let files = if Path::new(which).is_file() {
             Files::beside(Path::new(which))
@@ -156,6 +156,7 @@ impl Renew {
                     public_key: key.public_key().clone(),
                     lifetime: Some(self.lifetime.unwrap_or(lived)),
                     requested_by: requester(),
+                    origin: String::new(),
                     replaces: Some(entry.serial.clone()),
                     location: crate::commands::issue::location(&files.directory),
                 },

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ca::{Query, RevokeError, Store as _};
+use ca::{Query, RevokeError};
 use clap::Args;
 use pki::crl::RevocationReason;
 use serde_json::json;
@@ -44,9 +44,9 @@ impl Revoke {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let memory = Home::of(context)?.open_memory()?;
         let selector = selector(&self.which)?;
-        let revoked = ca::revoke(&memory, &selector, self.reason, &requester(), context.now());
+        let revoked = ca::revoke(&*memory, &selector, self.reason, &requester(), context.now());
         let revoked = match revoked {
-            Err(RevokeError::NotFound(_)) => return Err(not_found(&memory, &self.which, context)),
+            Err(RevokeError::NotFound(_)) => return Err(not_found(&*memory, &self.which, context)),
             other => other.or_refuse()?,
         };
         if self.json {
@@ -90,7 +90,7 @@ pub(crate) fn selector(text: &str) -> Result<ca::Selector, Failure> {
 }
 
 /// Nothing by that name: what is there that resembles it.
-pub(crate) fn not_found(memory: &store::SqliteStore, text: &str, context: &Context) -> Failure {
+pub(crate) fn not_found(memory: &dyn ca::Store, text: &str, context: &Context) -> Failure {
     let failure = Failure::refused(format!("no certificate of '{text}' was found")).hint("countersign list");
     let query = Query { search: Some(text.to_owned()), limit: 5, ..Query::default() };
     // The search is a kindness; where it fails too, the first sentence is enough.

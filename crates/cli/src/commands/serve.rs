@@ -212,7 +212,7 @@ fn write_record(format: LogFormat, record: &AccessRecord) {
 }
 
 /// Ends with SIGINT or SIGTERM.
-async fn end_of_life() {
+pub(crate) async fn end_of_life() {
     use tokio::signal::unix::{SignalKind, signal};
     let terminate = async {
         match signal(SignalKind::terminate()) {

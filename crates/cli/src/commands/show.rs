@@ -43,7 +43,7 @@ impl Show {
         let found = memory.find(&selector(&self.which)?).or_refuse()?;
         // The one in use, else the newest.
         let Some(entry) = found.iter().find(|entry| entry.is_good(now)).or(found.first()) else {
-            return Err(not_found(&memory, &self.which, context));
+            return Err(not_found(&*memory, &self.which, context));
         };
         let history = memory.audit(Some(&entry.serial)).or_refuse()?;
         if self.pem {

@@ -109,6 +109,7 @@ impl Sign {
                     public_key: request.public_key().clone(),
                     lifetime: self.lifetime,
                     requested_by: requester(),
+                    origin: String::new(),
                     replaces: None,
                     location: None,
                 },

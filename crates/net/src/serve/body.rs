@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead as _, ReadBuf};
 use super::Log;
 use super::access::{AccessRecord, RequestRecord};
 use super::pool::UpstreamBody;
+use super::service::ServiceBody;
 
 pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -22,6 +23,7 @@ pub(crate) enum AnswerBody {
     Full(Bytes),
     Upstream(Box<UpstreamBody>),
     File(FileBody),
+    Service(ServiceBody),
 }
 
 impl From<String> for AnswerBody {
@@ -47,6 +49,7 @@ impl Body for AnswerBody {
             }
             AnswerBody::Upstream(body) => Pin::new(body).poll_frame(cx),
             AnswerBody::File(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            AnswerBody::Service(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
@@ -56,6 +59,7 @@ impl Body for AnswerBody {
             AnswerBody::Full(bytes) => bytes.is_empty(),
             AnswerBody::Upstream(body) => body.is_end_stream(),
             AnswerBody::File(body) => body.left == 0,
+            AnswerBody::Service(body) => body.is_end_stream(),
         }
     }
 
@@ -65,6 +69,7 @@ impl Body for AnswerBody {
             AnswerBody::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             AnswerBody::Upstream(body) => body.size_hint(),
             AnswerBody::File(body) => SizeHint::with_exact(body.left),
+            AnswerBody::Service(body) => body.size_hint(),
         }
     }
 }

@@ -23,7 +23,7 @@ use tokio::time::sleep;
 use super::access::{AccessRecord, RefusalRecord, RequestRecord};
 use super::body::{AnswerBody, LoggedBody};
 use super::standing::{RefusedRequest, Standing};
-use super::{Handler, Phase, Server, pages, visitor};
+use super::{Handler, Phase, Server, Visitor, pages, visitor};
 use crate::accept::{self, Accepted, RefusedHandshake};
 use crate::tls::Negotiated;
 
@@ -229,6 +229,10 @@ async fn answer(connection: Arc<Connection>, request: Request<Incoming>) -> Resp
                 Handler::Upstream(upstream) => upstream.forward(&admission, request, &visit).await,
                 Handler::Directory(directory) => directory.answer(&admission, &request).await,
                 Handler::Identity => visitor::answer(&admission, &request, &visit),
+                Handler::Service(service) => {
+                    let visitor = Visitor { address: visit.address, peer: visit.peer.clone() };
+                    service.answer(request, visitor).await.map(AnswerBody::Service)
+                }
             }
         }
         Err(RefusedRequest { finding, peer, closes }) => {

@@ -9,6 +9,7 @@ mod headers;
 mod identity_headers;
 mod pages;
 mod pool;
+mod service;
 mod standing;
 mod upstream;
 mod visitor;
@@ -26,6 +27,7 @@ pub use access::{AccessRecord, RefusalRecord, RequestRecord};
 pub use directory::{Directory, DirectoryError};
 pub(crate) use headers::percent_encode;
 pub use identity_headers::{Dialect, UnknownDialect};
+pub use service::{Answering, Service, ServiceBody, Visitor};
 pub use upstream::{Upstream, UpstreamError};
 
 use crate::snapshot::Handle;
@@ -42,6 +44,8 @@ pub enum Handler {
     Directory(Directory),
     /// A page that shows visitors who they are.
     Identity,
+    /// Something of another crate.
+    Service(Arc<dyn Service>),
 }
 
 /// How much, and how long, a server puts up with.

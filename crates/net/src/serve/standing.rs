@@ -70,7 +70,7 @@ impl Standing {
             *judged = Judged { under, outcome };
         }
         if let Ok(Some(peer)) = &judged.outcome
-            && peer.path().not_after() < now
+            && peer.path().not_after() + judged.under.grace() < now
         {
             let text = format!("the client's certificate path expired at {}", peer.path().not_after());
             let finding = Finding::new(FindingCode::CertificateExpired, Fault::Client, text);

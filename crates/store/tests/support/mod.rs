@@ -70,6 +70,7 @@ pub fn client(label: &str) -> IssueRequest {
         public_key: TestKey::generate(KeyKind::P256).public_key().clone(),
         lifetime: None,
         requested_by: "tester".to_owned(),
+        origin: String::new(),
         replaces: None,
         location: None,
     }

@@ -101,6 +101,7 @@ fn issue(
         public_key: key.public_key().clone(),
         lifetime,
         requested_by: "demo".to_owned(),
+        origin: String::new(),
         replaces: None,
         location: None,
     };

@@ -247,6 +247,7 @@ impl Local {
                     public_key: key.public_key().clone(),
                     lifetime: Some(OWN_LIFETIME),
                     requested_by: format!("serve, {}", requester()),
+                    origin: String::new(),
                     replaces: None,
                     location: None,
                 },

@@ -1,0 +1,365 @@
+//! `countersign ca serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ca::{IssueRequest, Publication, Who};
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use keys::PrivateKey;
+use net::serve::AccessRecord;
+use net::snapshot::Handle;
+use net::tls::Credentials;
+use pki::Profile;
+use pki::key::{KeyAlgorithm, SigningKey as _};
+use pki::name::SubjectNames;
+use service::{RootList, Settings, State, Surface, router, server};
+
+use crate::commands::issue::{full_chain, requester};
+use crate::context::{BOLD, Context, DIM, report};
+use crate::failure::{Exit, Failure, OrFail as _, Outcome};
+use crate::home::{Authority, Home};
+use crate::input::plain;
+
+/// How long the certificate that the service makes for itself lives. It is made again at two thirds.
+const OWN_LIFETIME: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// How often it is looked whether something was revoked, by this process or another one.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// Serve the authority: invites, renewal, ACME, EST, lists, OCSP, the API
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  countersign ca serve
+      # for this machine, at https://localhost:8444
+  countersign ca serve --listen 0.0.0.0:8444 --name ca.acme.test \\
+      --status-listen 0.0.0.0:80 --status-url http://ca.acme.test
+      # lists and OCSP over plain HTTP, named in every certificate
+  countersign ca serve --listen 0.0.0.0:8444 --name ca.acme.test \\
+      --admin-listen 127.0.0.1:8445
+      # the API reachable from this machine alone")]
+pub(crate) struct Serve {
+    /// Where it listens; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8444")]
+    listen: SocketAddr,
+
+    /// Also serve lists and OCSP here, over plain HTTP: they are signed
+    #[arg(long, value_name = "ADDRESS")]
+    status_listen: Option<SocketAddr>,
+
+    /// Serve the API and the feed here, and no longer on --listen
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<SocketAddr>,
+
+    /// The names it is reached by: its own certificate has them
+    #[arg(long, value_name = "NAME", default_values = ["localhost", "127.0.0.1", "::1"])]
+    name: Vec<String>,
+
+    /// Where clients reach it, where that is not the first --name and the port of --listen
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+
+    /// What certificates say about where lists and OCSP are: http://HOST[:PORT]; remembered. 'none' says nothing
+    #[arg(long, value_name = "URL")]
+    status_url: Option<String>,
+
+    /// Divide the list into this many parts: 1, or a power of two up to 256; remembered
+    #[arg(long, value_name = "N", value_parser = partitions)]
+    crl_partitions: Option<u16>,
+
+    /// Certificates that live no longer than this name no list and say so (noRevAvail); remembered
+    #[arg(long, value_name = "TIME", value_parser = crate::duration::parse)]
+    no_revocation_below: Option<SignedDuration>,
+
+    /// How long a revocation list is good; it is made again at half of that, and with every revocation
+    #[arg(long = "crl-for", value_name = "TIME", default_value = "24h", value_parser = crate::duration::parse)]
+    list_lifetime: SignedDuration,
+
+    /// How long after its end a certificate can still renew itself [default: not at all]
+    #[arg(long, value_name = "TIME", value_parser = crate::duration::parse)]
+    grace: Option<SignedDuration>,
+
+    /// The passphrase of the authority's keys, in the first line of this file
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+
+    /// Write the access log to standard output, one JSON object a line
+    #[arg(long)]
+    log: bool,
+}
+
+fn partitions(text: &str) -> Result<u16, String> {
+    match text.parse::<u16>() {
+        Ok(number) if (1..=256).contains(&number) && number.is_power_of_two() => Ok(number),
+        _ => Err(format!("'{text}' is not 1, 2, 4, 8 … 256")),
+    }
+}
+
+impl Serve {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let home = Home::of(context)?;
+        let authority = home.open(context, self.passphrase_file.as_deref())?;
+        tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
+            .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+            .with_target(false)
+            .init();
+        let runtime = tokio::runtime::Runtime::new()
+            .map_err(|error| Failure::usage(format!("cannot start threads: {}", plain(&error))))?;
+        let _entered = runtime.enter();
+        let listener = bind(self.listen)?;
+        let status = self.status_listen.map(bind).transpose()?;
+        let admin = self.admin_listen.map(bind).transpose()?;
+
+        let publication = self.publication(authority.publication())?;
+        let by = requester();
+        publication.record(&**authority.store(), Who::from(&by), context.now()).or_refuse()?;
+        let authority = authority.publishing(publication);
+        let mut settings = Settings::new(&self.base(&listener));
+        settings.list_lifetime = self.list_lifetime;
+        settings.grace = self.grace.unwrap_or(SignedDuration::ZERO);
+        settings.root_list =
+            root_list(context, &home, &authority, self.passphrase_file.clone(), self.list_lifetime);
+        let state = State::new(authority, settings);
+
+        let front = Front { names: SubjectNames::for_server(&self.name).or_usage()?, state: state.clone() };
+        let credentials = front.credentials(context.now())?;
+        let handle = Handle::new(server::snapshot(&state, credentials.clone()).map_err(told)?);
+        self.announce(context, &state, &listener, status.as_ref(), admin.as_ref());
+        let keeper = Keeper::start(front, handle.clone(), credentials);
+
+        let log = self.log();
+        let (stop, _) = tokio::sync::watch::channel(false);
+        let stopped = || {
+            let mut stop = stop.subscribe();
+            async move { drop(stop.wait_for(|over| *over).await) }
+        };
+        let mut others = tokio::task::JoinSet::new();
+        if let Some(listener) = status {
+            others.spawn(server::serve_plain(listener, router(&state, Surface::STATUS), stopped()));
+        }
+        let mut surface = Surface::ALL;
+        if let Some(listener) = admin {
+            surface.admin = false;
+            let only = Surface { enrolment: false, status: false, admin: true };
+            let serving =
+                server::serve(listener, handle.clone(), router(&state, only), Arc::clone(&log), stopped());
+            others.spawn(async move {
+                let _ = serving.await;
+            });
+        }
+        let ending = async {
+            super::super::serve::end_of_life().await;
+            stop.send_replace(true);
+        };
+        let cut_off = runtime.block_on(server::serve(listener, handle, router(&state, surface), log, ending));
+        runtime.block_on(async { while others.join_next().await.is_some() {} });
+        keeper.stop();
+        if cut_off > 0 {
+            context.warn(format!("{cut_off} connection(s) had not ended in time and were cut off"));
+        }
+        Ok(Exit::Done)
+    }
+
+    /// Where clients reach it.
+    fn base(&self, listener: &tokio::net::TcpListener) -> String {
+        let port = listener.local_addr().map_or(self.listen.port(), |address| address.port());
+        let host = self.name.first().map_or("localhost", String::as_str);
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        self.url.clone().unwrap_or_else(|| format!("https://{host}:{port}"))
+    }
+
+    /// What is on record, with what the flags change of it.
+    fn publication(&self, recorded: &Publication) -> Result<Publication, Failure> {
+        let mut publication = recorded.clone();
+        match self.status_url.as_deref() {
+            None => {}
+            Some("none") => publication.base = None,
+            Some(url) if url.starts_with("http://") => {
+                publication.base = Some(url.trim_end_matches('/').to_owned());
+            }
+            Some(url) => {
+                return Err(Failure::usage(format!(
+                    "--status-url {url}: lists and OCSP are had over plain http://, since whoever checks a TLS \
+                     certificate cannot need TLS for it (RFC 5280 section 8)"
+                ))
+                .hint("--status-listen 0.0.0.0:80 --status-url http://ca.example.com"));
+            }
+        }
+        if let Some(partitions) = self.crl_partitions {
+            publication.partitions = partitions;
+        }
+        if self.no_revocation_below.is_some() {
+            publication.none_below = self.no_revocation_below;
+        }
+        Ok(publication)
+    }
+
+    fn log(&self) -> net::serve::Log {
+        if !self.log {
+            return Arc::new(|_| {});
+        }
+        Arc::new(|record: &AccessRecord| {
+            use std::io::Write as _;
+            // A log that nobody reads any more ends nothing.
+            let _ = writeln!(std::io::stdout().lock(), "{}", record.json());
+        })
+    }
+
+    fn announce(
+        &self,
+        context: &Context,
+        state: &State,
+        listener: &tokio::net::TcpListener,
+        status: Option<&tokio::net::TcpListener>,
+        admin: Option<&tokio::net::TcpListener>,
+    ) {
+        let address = |listener: &tokio::net::TcpListener| {
+            listener.local_addr().map(|address| address.to_string()).unwrap_or_default()
+        };
+        context.say(format!(
+            "{BOLD}{}{BOLD:#}  the authority '{}', on {}",
+            state.base(),
+            state.authority().name(),
+            address(listener)
+        ));
+        if let Some(status) = status {
+            context.say(format!("  lists and OCSP without TLS on http://{}", address(status)));
+        }
+        if let Some(admin) = admin {
+            context.say(format!("  the API on https://{} alone", address(admin)));
+        }
+        let root = state.authority().issuer().anchor();
+        context.say(format!("  root sha256 {}", pki::hex(&root.sha256())));
+        context.say(format!("{DIM}Ctrl-C ends it.{DIM:#}"));
+    }
+}
+
+fn told(problem: service::Problem) -> Failure {
+    Failure::refused(problem.detail())
+}
+
+fn bind(address: SocketAddr) -> Result<tokio::net::TcpListener, Failure> {
+    let cannot = |error: std::io::Error| {
+        Failure::usage(format!("cannot listen on {address}: {}", plain(&error)))
+            .hint(format!("ss -ltnp 'sport = :{}'    (who has it)", address.port()))
+    };
+    let listener = std::net::TcpListener::bind(address).map_err(cannot)?;
+    listener.set_nonblocking(true).map_err(cannot)?;
+    tokio::net::TcpListener::from_std(listener).map_err(cannot)
+}
+
+/// What makes the root's own list, where its key is here.
+fn root_list(
+    context: &Context,
+    home: &Home,
+    authority: &Authority,
+    passphrase_file: Option<PathBuf>,
+    lifetime: SignedDuration,
+) -> Option<RootList> {
+    if !home.root_key().exists() {
+        context.warn(format!(
+            "{} is not here, so the root's own list is not served; OpenSSL's -crl_check_all needs it",
+            home.root_key().display()
+        ));
+        return None;
+    }
+    let home = home.clone();
+    let root = authority.issuer().anchor().clone();
+    Some(Arc::new(move |now| {
+        let context = Context::from_environment(None, true);
+        home.root_list(&context, &root, passphrase_file.as_deref(), now, lifetime).ok()
+    }))
+}
+
+/// What the service shows of itself.
+struct Front {
+    names: SubjectNames,
+    state: State,
+}
+
+impl Front {
+    /// A new certificate of the authority for the service; its key stays in the memory of this process.
+    fn credentials(&self, now: Timestamp) -> Result<Credentials, Failure> {
+        let key = PrivateKey::generate(KeyAlgorithm::P256).or_usage()?;
+        let own = self.state.authority().issuer().certificate().not_after().duration_since(now);
+        let issued = self
+            .state
+            .authority()
+            .issue(
+                IssueRequest {
+                    profile: Profile::Server,
+                    label: self.names.common_name.clone().unwrap_or_default(),
+                    names: self.names.clone(),
+                    public_key: key.public_key().clone(),
+                    lifetime: Some(OWN_LIFETIME.min(own)),
+                    requested_by: format!("ca serve, {}", requester()),
+                    origin: String::new(),
+                    replaces: None,
+                    location: None,
+                },
+                now,
+            )
+            .or_refuse()?;
+        Credentials::new(full_chain(&issued), key.to_pkcs8_der()).or_usage()
+    }
+}
+
+/// Keeps the service's own certificate fresh, and its clients judged by what was revoked.
+struct Keeper {
+    over: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Keeper {
+    fn start(front: Front, handle: Handle, credentials: Credentials) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&over);
+        // Its own thread: it reads the memory and signs.
+        let thread = std::thread::spawn(move || {
+            let mut credentials = credentials;
+            let mut seen = (version(&front.state), front.state.now());
+            while !stop.load(Ordering::Relaxed) {
+                std::thread::park_timeout(INTERVAL);
+                let now = front.state.now();
+                let own = credentials.leaf();
+                let life = own.not_after().duration_since(own.not_before());
+                if own.not_after().duration_since(now) < life / 3 {
+                    match front.credentials(now) {
+                        Ok(fresh) => (credentials, seen.1) = (fresh, Timestamp::UNIX_EPOCH),
+                        Err(failure) => report(&failure),
+                    }
+                }
+                let current = version(&front.state);
+                let half = front.state.settings().list_lifetime / 2;
+                if current.is_none() || (current == seen.0 && now.duration_since(seen.1) < half) {
+                    continue;
+                }
+                match server::snapshot(&front.state, credentials.clone()) {
+                    Ok(snapshot) => {
+                        handle.replace(snapshot);
+                        seen = (current, now);
+                    }
+                    Err(problem) => report(&told(problem)),
+                }
+            }
+        });
+        Keeper { over, thread }
+    }
+
+    fn stop(self) {
+        self.over.store(true, Ordering::Relaxed);
+        self.thread.thread().unpark();
+        // A panic in it was printed when it happened.
+        let _ = self.thread.join();
+    }
+}
+
+/// The number of the last revocation, where the memory can be read now.
+fn version(state: &State) -> Option<u64> {
+    state.store().revocation_version().ok()
+}

@@ -1,0 +1,22 @@
+//! The authority over HTTP: the ways to a certificate (invites, renewal, ACME, EST), the ways to learn that one was
+//! taken back (lists, OCSP, the feed), and the API that administers both.
+//!
+//! Every way in ends in the same [`ca::Authority::issue`]. Nothing here knows SQL or prints; TLS is `net`'s, which hands
+//! over requests with the client's verified certificate. What blocks (the memory, the signing key) runs on threads of
+//! its own, by way of [`State::blocking`].
+//!
+//! From a request to an answer: [`server`] takes it from `net`, [`router`](router()) finds its handler, the handler
+//! answers, or fails with a [`Problem`].
+
+pub mod acme;
+mod est;
+mod problem;
+mod router;
+pub mod server;
+pub mod state;
+mod status;
+
+pub use net::serve::Visitor;
+pub use problem::Problem;
+pub use router::{Surface, router};
+pub use state::{RootList, Settings, State};

@@ -1,0 +1,143 @@
+//! From listeners to the router: over TLS by way of `net`, which verifies clients' certificates; and plain, for what
+//! anyone may read.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::IntoResponse as _;
+use http::Request;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use net::serve::{Answering, Handler, Log, Options, Service, ServiceBody, Visitor};
+use net::snapshot::{ClientAuth, Handle, Snapshot};
+use net::tls::Credentials;
+use pki::crl::CertificateRevocationList;
+use pki::policy::{Policy, Rule};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tower::ServiceExt as _;
+
+use crate::{Problem, State};
+
+/// From a request's head to its answer's head.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// Connections at a time on a plain listener; more wait in the listener's queue.
+const PLAIN_CONNECTIONS: usize = 4096;
+
+/// From one answer to the end of the next request's head on a plain connection.
+const PLAIN_HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The router as `net` sees it.
+struct Web {
+    router: Router,
+}
+
+impl Service for Web {
+    fn answer(&self, request: Request<Incoming>, visitor: Visitor) -> Answering {
+        Box::pin(answer(self.router.clone(), request, visitor))
+    }
+}
+
+async fn answer(router: Router, request: Request<Incoming>, visitor: Visitor) -> http::Response<ServiceBody> {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(visitor);
+    let response = match timeout(ANSWER_WITHIN, router.oneshot(request)).await {
+        Ok(Ok(response)) => response,
+        Err(_) => Problem::of(
+            503,
+            "too-slow",
+            format!("there was no answer within {} s; try again", ANSWER_WITHIN.as_secs()),
+        )
+        .retry_after(5)
+        .into_response(),
+    };
+    response.map(|body| body.map_err(Into::into).boxed_unsync())
+}
+
+/// Serves a router over TLS until `shutdown` ends; clients' certificates are judged by the snapshot of `handle`.
+pub async fn serve(
+    listener: TcpListener,
+    handle: Handle,
+    router: Router,
+    log: Log,
+    shutdown: impl Future<Output = ()>,
+) -> u32 {
+    let mut options = Options::new(Handler::Service(Arc::new(Web { router })));
+    options.log = log;
+    net::serve::serve(listener, handle, options, shutdown).await
+}
+
+/// Serves a router without TLS until `shutdown` ends: for lists and OCSP, which are signed, and which whoever verifies a
+/// TLS connection must be able to have without one.
+pub async fn serve_plain(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
+    let slots = Arc::new(Semaphore::new(PLAIN_CONNECTIONS));
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let next = async {
+            let slot = Arc::clone(&slots).acquire_owned().await;
+            (slot, listener.accept().await)
+        };
+        let (slot, accepted) = tokio::select! {
+            biased;
+            () = shutdown.as_mut() => return,
+            next = next => next,
+        };
+        match accepted {
+            Ok((tcp, address)) => {
+                let router = router.clone();
+                tokio::spawn(async move {
+                    plain_connection(TokioIo::new(tcp), address, router).await;
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no connection can be accepted at the moment");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn plain_connection(stream: TokioIo<tokio::net::TcpStream>, address: SocketAddr, router: Router) {
+    let service = service_fn(move |request| {
+        let router = router.clone();
+        async move { Ok::<_, Infallible>(answer(router, request, Visitor { address, peer: None }).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PLAIN_HEADER_TIMEOUT)
+        .max_buf_size(16 * 1024)
+        .serve_connection(stream, service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%address, %error, "a plain connection ended early");
+    }
+}
+
+/// What the service's TLS believes: its own anchor's clients, as far as they were not taken back. Whoever has no
+/// certificate is let in too, since most ways to a certificate start without one; what a handler allows is its own
+/// question.
+///
+/// # Errors
+/// A [`Problem`] where the list cannot be made.
+pub fn snapshot(state: &State, credentials: Credentials) -> Result<Snapshot, Problem> {
+    let authority = state.authority();
+    let mut snapshot = Snapshot::new(credentials, authority.anchors().clone());
+    let list = authority
+        .crl(state.now(), state.settings().list_lifetime)
+        .map_err(|error| Problem::internal(&error))?;
+    let list = CertificateRevocationList::from_der(&list).map_err(|error| Problem::internal(&error))?;
+    snapshot.crls = vec![list];
+    snapshot.client_auth = ClientAuth::Optional { allow_anonymous: true };
+    snapshot.policy = Policy::new(vec![Rule::All]);
+    snapshot.grace = state.settings().grace;
+    Ok(snapshot)
+}

@@ -1,0 +1,140 @@
+//! What every handler is given: the authority, the settings, the time.
+
+use std::sync::Arc;
+
+use ca::{Authority, IssueRequest, Issued, Store};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::status::lists::Lists;
+use crate::{Problem, acme};
+
+/// The authority as the service holds it, whichever memory is below.
+pub type SharedAuthority = Authority<Arc<dyn Store>>;
+
+/// Makes the root's own list as of a moment, where that can be done.
+pub type RootList = Arc<dyn Fn(Timestamp) -> Option<Vec<u8>> + Send + Sync>;
+
+/// What the operator decides.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where clients reach it: `https://ca.acme.test:8444`, without a slash at the end.
+    pub base: String,
+    /// How long a revocation list is good. It is made again at half of that, and with every revocation.
+    pub list_lifetime: SignedDuration,
+    /// How long past its end a certificate can still be renewed with itself.
+    pub grace: SignedDuration,
+    /// The moment of everything.
+    pub clock: fn() -> Timestamp,
+    /// The root's own list in DER as of a moment, where its key is at hand.
+    pub root_list: Option<RootList>,
+    /// What concerns ACME alone.
+    pub acme: acme::Settings,
+}
+
+impl Settings {
+    /// The usual settings of an authority that is reached at `base`.
+    ///
+    /// ```
+    /// let settings = service::Settings::new("https://localhost:8444");
+    /// assert_eq!(settings.list_lifetime.as_hours(), 24);
+    /// ```
+    #[must_use]
+    pub fn new(base: &str) -> Self {
+        Settings {
+            base: base.trim_end_matches('/').to_owned(),
+            list_lifetime: SignedDuration::from_hours(24),
+            grace: SignedDuration::ZERO,
+            clock: Timestamp::now,
+            root_list: None,
+            acme: acme::Settings::default(),
+        }
+    }
+}
+
+/// What every handler is given. Cloning it is cheap, and gives the same one.
+#[derive(Clone)]
+pub struct State(Arc<Inner>);
+
+struct Inner {
+    authority: SharedAuthority,
+    settings: Settings,
+    lists: Lists,
+}
+
+impl State {
+    /// The state of a service of this authority.
+    #[must_use]
+    pub fn new(authority: SharedAuthority, settings: Settings) -> Self {
+        State(Arc::new(Inner { authority, settings, lists: Lists::default() }))
+    }
+
+    /// The authority. Its memory and its key block: call it within [`State::blocking`].
+    #[must_use]
+    pub fn authority(&self) -> &SharedAuthority {
+        &self.0.authority
+    }
+
+    /// The authority's memory, which blocks too.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &**self.0.authority.store()
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Where clients reach it, without a slash at the end.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.0.settings.base
+    }
+
+    /// The time now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.0.settings.clock)()
+    }
+
+    pub(crate) fn lists(&self) -> &Lists {
+        &self.0.lists
+    }
+
+    /// Random octets.
+    ///
+    /// # Errors
+    /// A [`Problem`] where there are none.
+    pub fn random<const N: usize>(&self) -> Result<[u8; N], Problem> {
+        let mut octets = [0; N];
+        self.0.authority.random(&mut octets).map_err(|error| {
+            tracing::error!(%error, "no random numbers");
+            Problem::of(500, "internal", "the authority has no random numbers; its log says why")
+        })?;
+        Ok(octets)
+    }
+
+    /// Runs what blocks on a thread of its own. Many at a time share one flush to the disk.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&State) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let state = self.clone();
+        match tokio::task::spawn_blocking(move || work(&state)).await {
+            Ok(result) => result,
+            Err(error) => Err(Problem::internal(&error)),
+        }
+    }
+
+    /// Issues a certificate, now.
+    ///
+    /// # Errors
+    /// A [`Problem`] that says why not.
+    pub async fn issue(&self, request: IssueRequest) -> Result<Issued, Problem> {
+        self.blocking(move |state| Ok(state.authority().issue(request, state.now())?)).await
+    }
+}

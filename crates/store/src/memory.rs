@@ -1,0 +1,337 @@
+//! A memory that is gone with its process: for tests and demonstrations. It keeps every promise of a store but
+//! durability, and is what the others are compared with.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ca::{
+    AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, NewEvent, Page, Query, Record,
+    RevocationRecord, Selector, StateFilter, Store, StoreError, Write,
+};
+use jiff::Timestamp;
+use pki::crl::{RevocationReason, RevokedEntry};
+
+/// An authority's memory in this process alone.
+#[derive(Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    authority: Option<AuthorityRecord>,
+    /// In the order of their intents.
+    certificates: Vec<Known>,
+    by_serial: BTreeMap<Vec<u8>, usize>,
+    audit: Vec<AuditEvent>,
+    /// The number of the last list, and the latest moment of one.
+    lists: (u64, i64),
+    records: BTreeMap<(String, String), Record>,
+}
+
+struct Known {
+    intent: Intent,
+    /// The certificate and what it is found by, once it is signed.
+    signed: Option<Completion>,
+    revoked: Option<RevocationRecord>,
+}
+
+impl MemoryStore {
+    /// An empty memory.
+    ///
+    /// ```
+    /// use ca::Store as _;
+    /// assert!(store::MemoryStore::new().authority()?.is_none());
+    /// # Ok::<(), ca::StoreError>(())
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is made after everything that can fail, so a panic leaves the state whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn append(&mut self, event: NewEvent) {
+        let sequence = self.audit.len() as u64 + 1;
+        let previous = self.audit.last().map_or([0; 32], |event| event.hash);
+        // Seconds are what is kept, as in a database.
+        let at = seconds(event.at);
+        let hash = event.hash(sequence, &previous);
+        let NewEvent { actor, origin, action, serial, details, .. } = event;
+        let action = action.to_owned();
+        self.audit.push(AuditEvent { sequence, at, actor, origin, action, serial, details, hash });
+    }
+
+    fn known(&mut self, serial: &[u8]) -> Option<&mut Known> {
+        let index = *self.by_serial.get(serial)?;
+        self.certificates.get_mut(index)
+    }
+
+    fn entries(&self) -> impl DoubleEndedIterator<Item = (&Known, Entry)> {
+        self.certificates.iter().filter_map(|known| Some((known, known.entry()?)))
+    }
+}
+
+impl Known {
+    fn entry(&self) -> Option<Entry> {
+        let signed = self.signed.as_ref()?;
+        let intent = &self.intent;
+        Some(Entry {
+            serial: intent.serial.clone(),
+            label: intent.label.clone(),
+            profile: intent.profile,
+            der: signed.der.clone(),
+            not_before: seconds(intent.not_before),
+            not_after: seconds(intent.not_after),
+            issued_at: seconds(signed.issued_at),
+            requested_by: intent.requested_by.clone(),
+            replaces: intent.replaces.clone(),
+            location: intent.location.clone(),
+            revoked: self.revoked,
+        })
+    }
+}
+
+/// What is left of a time in whole seconds.
+fn seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+impl Store for MemoryStore {
+    fn authority(&self) -> Result<Option<AuthorityRecord>, StoreError> {
+        Ok(self.state().authority.clone())
+    }
+
+    fn create_authority(&self, record: AuthorityRecord, event: NewEvent) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if state.authority.is_some() {
+            return Err(StoreError::AuthorityExists);
+        }
+        state.authority = Some(AuthorityRecord { created_at: seconds(record.created_at), ..record });
+        state.append(event);
+        Ok(())
+    }
+
+    fn record_intent(&self, intent: Intent) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if state.by_serial.contains_key(&intent.serial) {
+            return Err(StoreError::DuplicateSerial);
+        }
+        let index = state.certificates.len();
+        state.by_serial.insert(intent.serial.clone(), index);
+        state.certificates.push(Known { intent, signed: None, revoked: None });
+        Ok(())
+    }
+
+    fn complete(&self, completion: Completion, event: NewEvent) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let known = state.known(&completion.serial).filter(|known| known.signed.is_none());
+        known.ok_or(StoreError::NoIntent)?.signed = Some(completion);
+        state.append(event);
+        Ok(())
+    }
+
+    fn unfinished(&self) -> Result<Vec<Intent>, StoreError> {
+        let state = self.state();
+        let intent = |intent: &Intent| Intent {
+            not_before: seconds(intent.not_before),
+            not_after: seconds(intent.not_after),
+            requested_at: seconds(intent.requested_at),
+            ..intent.clone()
+        };
+        Ok(state.certificates.iter().filter(|k| k.signed.is_none()).map(|k| intent(&k.intent)).collect())
+    }
+
+    fn find(&self, selector: &Selector) -> Result<Vec<Entry>, StoreError> {
+        let state = self.state();
+        let newest_first = |fits: &dyn Fn(&Entry) -> bool| -> Vec<Entry> {
+            state.entries().rev().map(|(_, entry)| entry).filter(|entry| fits(entry)).collect()
+        };
+        let labelled = |label: &str| newest_first(&|entry| entry.label.eq_ignore_ascii_case(label));
+        Ok(match selector {
+            Selector::Label(label) => labelled(label),
+            Selector::Serial(serial) => newest_first(&|entry| entry.serial == *serial),
+            Selector::LabelOrSerial(label, prefix) => {
+                let mut found = labelled(label);
+                if found.is_empty() {
+                    found = newest_first(&|entry| entry.serial.starts_with(prefix));
+                    found.truncate(100);
+                }
+                found
+            }
+        })
+    }
+
+    fn list(&self, query: &Query, now: Timestamp) -> Result<Page, StoreError> {
+        let state = self.state();
+        let search = query.search.as_deref().map(str::trim).filter(|text| !text.is_empty());
+        let fits_text = |known: &Known, entry: &Entry| {
+            let Some(text) = search else { return true };
+            let lower = text.to_lowercase();
+            let names = known.signed.as_ref().map(|signed| signed.names.to_lowercase()).unwrap_or_default();
+            let by_serial = match Selector::parse(text) {
+                Selector::LabelOrSerial(_, prefix) => entry.serial.starts_with(&prefix),
+                _ => false,
+            };
+            // Fewer than three characters find labels that start with them, as an index of trigrams would.
+            match lower.chars().count() {
+                0..3 => entry.label.to_lowercase().starts_with(&lower),
+                _ => names.contains(&lower) || by_serial,
+            }
+        };
+        let fits_state = |entry: &Entry| match query.state {
+            StateFilter::Any => true,
+            StateFilter::Good => entry.is_good(now),
+            StateFilter::Expired => entry.revoked.is_none() && entry.not_after < now,
+            StateFilter::Revoked => entry.revoked.is_some(),
+            StateFilter::ExpiringBefore(end) => {
+                entry.revoked.is_none() && entry.not_after >= now && entry.not_after <= end
+            }
+        };
+        let mut entries: Vec<Entry> = state
+            .entries()
+            .rev()
+            .filter(|(known, entry)| {
+                fits_state(entry)
+                    && query.profile.is_none_or(|profile| profile == entry.profile)
+                    && fits_text(known, entry)
+            })
+            .map(|(_, entry)| entry)
+            .collect();
+        if matches!(query.state, StateFilter::ExpiringBefore(_)) {
+            entries.reverse();
+            entries.sort_by_key(|entry| entry.not_after);
+        }
+        let more = query.limit != 0 && entries.len() > query.limit;
+        if more {
+            entries.truncate(query.limit);
+        }
+        Ok(Page { entries, more })
+    }
+
+    fn revoke(
+        &self,
+        serials: Vec<Vec<u8>>,
+        record: RevocationRecord,
+        events: Vec<NewEvent>,
+    ) -> Result<(), StoreError> {
+        let mut state = self.state();
+        for (serial, event) in serials.iter().zip(events) {
+            if let Some(known) = state.known(serial).filter(|known| known.revoked.is_none()) {
+                known.revoked = Some(RevocationRecord { at: seconds(record.at), ..record });
+                state.append(event);
+            }
+        }
+        Ok(())
+    }
+
+    fn release(&self, serial: Vec<u8>, event: NewEvent) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let on_hold = |record: RevocationRecord| record.reason == RevocationReason::CertificateHold;
+        let known = state.known(&serial).filter(|known| known.revoked.is_some_and(on_hold));
+        known.ok_or(StoreError::NotOnHold)?.revoked = None;
+        state.append(event);
+        Ok(())
+    }
+
+    fn begin_crl(&self, at: Timestamp) -> Result<(u64, Vec<RevokedEntry>), StoreError> {
+        let mut state = self.state();
+        let (number, last) = state.lists;
+        let listed = |entry: Entry| {
+            let revoked = entry.revoked?;
+            let end = entry.not_after.max(revoked.at).as_second();
+            let RevocationRecord { at: revoked_at, reason } = revoked;
+            (end >= last).then_some(RevokedEntry { serial: entry.serial, revoked_at, reason })
+        };
+        let entries = state.entries().filter_map(|(_, entry)| listed(entry)).collect();
+        state.lists = (number + 1, last.max(at.as_second()));
+        Ok((number + 1, entries))
+    }
+
+    fn revocation_version(&self) -> Result<u64, StoreError> {
+        let state = self.state();
+        let changes = |event: &&AuditEvent| matches!(event.action.as_str(), "revoke" | "release");
+        Ok(state.audit.iter().rev().find(changes).map_or(0, |event| event.sequence))
+    }
+
+    fn audit(&self, serial: Option<&[u8]>) -> Result<Vec<AuditEvent>, StoreError> {
+        let state = self.state();
+        let fits = |event: &&AuditEvent| serial.is_none() || event.serial.as_deref() == serial;
+        Ok(state.audit.iter().filter(fits).cloned().collect())
+    }
+
+    fn audit_after(&self, sequence: u64, limit: usize) -> Result<Vec<AuditEvent>, StoreError> {
+        let skipped = usize::try_from(sequence).unwrap_or(usize::MAX);
+        Ok(self.state().audit.iter().skip(skipped).take(limit).cloned().collect())
+    }
+
+    fn audit_length(&self) -> Result<u64, StoreError> {
+        Ok(self.state().audit.len() as u64)
+    }
+
+    fn record(&self, kind: &str, id: &str) -> Result<Option<Record>, StoreError> {
+        Ok(self.state().records.get(&(kind.to_owned(), id.to_owned())).cloned())
+    }
+
+    fn records(
+        &self,
+        kind: &str,
+        owner: Option<&str>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let state = self.state();
+        let fits = |record: &&Record| {
+            record.kind == kind
+                && owner.is_none_or(|owner| owner == record.owner)
+                && after.is_none_or(|after| record.id.as_str() > after)
+        };
+        Ok(state.records.values().filter(fits).take(limit).cloned().collect())
+    }
+
+    fn count_records(&self, kind: &str, owner: &str) -> Result<u64, StoreError> {
+        let state = self.state();
+        Ok(state.records.values().filter(|r| r.kind == kind && r.owner == owner).count() as u64)
+    }
+
+    fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        let mut state = self.state();
+        // On a copy, so that a conflict leaves everything as it was.
+        let mut records = state.records.clone();
+        for write in commit.writes {
+            let found = records.get(&(write.record().kind.clone(), write.record().id.clone()));
+            if found.map_or(0, |found| found.version) != write.record().version {
+                let Record { kind, id, .. } = write.record().clone();
+                return Err(StoreError::Conflict { kind, id });
+            }
+            match write {
+                Write::Put(mut record) => {
+                    record.version += 1;
+                    record.expires = record.expires.map(seconds);
+                    records.insert((record.kind.clone(), record.id.clone()), record);
+                }
+                Write::Delete(record) if record.version == 0 => {
+                    return Err(StoreError::Conflict { kind: record.kind, id: record.id });
+                }
+                Write::Delete(record) => {
+                    records.remove(&(record.kind, record.id));
+                }
+            }
+        }
+        state.records = records;
+        commit.events.into_iter().for_each(|event| state.append(event));
+        Ok(())
+    }
+
+    fn prune_records(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let mut state = self.state();
+        let length = state.records.len();
+        state.records.retain(|_, record| record.expires.is_none_or(|expires| expires >= before));
+        Ok((length - state.records.len()) as u64)
+    }
+}

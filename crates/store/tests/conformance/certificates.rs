@@ -1,0 +1,192 @@
+//! Certificates: found, listed, revoked, put on lists; and the audit trail they leave.
+
+use ca::publication::partition;
+use ca::{Query, Selector, StateFilter, Store as _, StoreError, release, revoke, verify_audit};
+use pki::crl::{CertificateRevocationList, RevocationReason};
+
+use crate::worlds::{authority, every_memory, issue};
+
+fn labels(page: &ca::Page) -> Vec<&str> {
+    page.entries.iter().map(|entry| entry.label.as_str()).collect()
+}
+
+#[test]
+fn what_was_issued_is_found_by_name_by_serial_and_by_part_of_either() {
+    every_memory(|memory| {
+        let authority = authority(&memory);
+        let alice = issue(&authority, "alice@shop.test").certificate;
+        issue(&authority, "bob");
+        issue(&authority, "Alice@shop.test");
+        let found = memory.find(&Selector::parse("ALICE@shop.test")).unwrap();
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[1].serial, alice.serial());
+        assert_eq!(found[1].der, alice.der());
+        let by_serial = memory.find(&Selector::Serial(alice.serial().to_vec())).unwrap();
+        assert_eq!(by_serial, found[1..]);
+        let start = alice.serial_hex().replace(':', "")[..12].to_owned();
+        assert_eq!(memory.find(&Selector::parse(&start)).unwrap(), by_serial);
+        let search = |text: &str| {
+            let query = Query { search: Some(text.to_owned()), ..Query::default() };
+            memory.list(&query, testkit::now()).unwrap()
+        };
+        assert_eq!(labels(&search("shop.test")), ["Alice@shop.test", "alice@shop.test"]);
+        assert_eq!(labels(&search(&start)), ["alice@shop.test"]);
+        assert_eq!(labels(&search("bo")), ["bob"]);
+        assert_eq!(labels(&search("%")), Vec::<&str>::new());
+        assert_eq!(labels(&search("no-one")), Vec::<&str>::new());
+        let page = memory.list(&Query { limit: 2, ..Query::default() }, testkit::now()).unwrap();
+        assert_eq!((labels(&page), page.more), (vec!["Alice@shop.test", "bob"], true));
+        assert!(memory.unfinished().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn states_are_told_apart_by_date_and_revocation() {
+    every_memory(|memory| {
+        let authority = authority(&memory);
+        issue(&authority, "alice");
+        issue(&authority, "bob");
+        let reason = RevocationReason::KeyCompromise;
+        revoke(&memory, &Selector::parse("bob"), reason, "warden", testkit::now()).unwrap();
+        let list = |state, days| {
+            let query = Query { state, ..Query::default() };
+            labels(&memory.list(&query, testkit::days_from_now(days)).unwrap()).join(" ")
+        };
+        assert_eq!(list(StateFilter::Good, 0), "alice");
+        assert_eq!(list(StateFilter::Good, 91), "");
+        assert_eq!(list(StateFilter::Expired, 91), "alice");
+        assert_eq!(list(StateFilter::Revoked, 0), "bob");
+        assert_eq!(list(StateFilter::ExpiringBefore(testkit::days_from_now(100)), 0), "alice");
+        assert_eq!(list(StateFilter::ExpiringBefore(testkit::days_from_now(10)), 0), "");
+    });
+}
+
+#[test]
+fn a_revoked_certificate_is_on_every_later_list_until_one_was_made_after_its_end() {
+    every_memory(|memory| {
+        let authority = authority(&memory);
+        let alice = issue(&authority, "alice").certificate;
+        let version = memory.revocation_version().unwrap();
+        let (first, entries) = memory.begin_crl(testkit::now()).unwrap();
+        assert!(entries.is_empty());
+        let reason = RevocationReason::KeyCompromise;
+        revoke(&memory, &Selector::parse("alice"), reason, "warden", testkit::now()).unwrap();
+        assert!(memory.revocation_version().unwrap() > version);
+        for days in [1, 91, 92] {
+            let (number, entries) = memory.begin_crl(testkit::days_from_now(days)).unwrap();
+            assert!(number > first);
+            let expected = if days < 92 { vec![(alice.serial().to_vec(), reason)] } else { Vec::new() };
+            assert_eq!(
+                entries.into_iter().map(|e| (e.serial, e.reason)).collect::<Vec<_>>(),
+                expected,
+                "{days}"
+            );
+        }
+    });
+}
+
+#[test]
+fn one_on_hold_can_be_released_and_no_other_one() {
+    every_memory(|memory| {
+        let authority = authority(&memory);
+        issue(&authority, "alice");
+        issue(&authority, "bob");
+        let on_hold = RevocationReason::CertificateHold;
+        revoke(&memory, &Selector::parse("alice"), on_hold, "warden", testkit::now()).unwrap();
+        let lost = RevocationReason::KeyCompromise;
+        revoke(&memory, &Selector::parse("bob"), lost, "warden", testkit::now()).unwrap();
+        let version = memory.revocation_version().unwrap();
+        release(&memory, &Selector::parse("alice"), "warden", testkit::now()).unwrap();
+        assert!(memory.revocation_version().unwrap() > version);
+        assert!(release(&memory, &Selector::parse("alice"), "warden", testkit::now()).is_err());
+        assert!(release(&memory, &Selector::parse("bob"), "warden", testkit::now()).is_err());
+        let (_, entries) = memory.begin_crl(testkit::now()).unwrap();
+        assert_eq!(entries.len(), 1);
+        assert_eq!(verify_audit(&memory.audit(None).unwrap()), Ok(()));
+    });
+}
+
+#[test]
+fn the_parts_of_a_list_hold_each_revoked_certificate_once_and_in_its_own_part() {
+    every_memory(|memory| {
+        let authority = authority(&memory);
+        let serials: Vec<Vec<u8>> =
+            (0..20).map(|n| issue(&authority, &format!("c{n}")).certificate.serial().to_vec()).collect();
+        for serial in &serials {
+            let selector = Selector::Serial(serial.clone());
+            revoke(&memory, &selector, RevocationReason::Superseded, "warden", testkit::now()).unwrap();
+        }
+        let lifetime = jiff::SignedDuration::from_hours(24);
+        let place = |_| Vec::new();
+        let parts = authority.crl_partitions(testkit::now(), lifetime, 4, place).unwrap();
+        let parts: Vec<_> =
+            parts.iter().map(|der| CertificateRevocationList::from_der(der).unwrap()).collect();
+        assert_eq!(parts.iter().map(CertificateRevocationList::len).sum::<usize>(), 20);
+        for serial in &serials {
+            assert!(parts[usize::from(partition(4, serial))].revocation(serial).is_some());
+        }
+    });
+}
+
+#[test]
+fn a_serial_number_is_taken_once_and_a_record_completed_once() {
+    every_memory(|memory| {
+        let authority = authority(&memory);
+        let alice = issue(&authority, "alice").certificate;
+        let intent = ca::Intent {
+            serial: alice.serial().to_vec(),
+            profile: pki::Profile::Client,
+            label: "eve".to_owned(),
+            tbs: vec![1],
+            not_before: testkit::now(),
+            not_after: testkit::now(),
+            requested_by: "eve".to_owned(),
+            requested_at: testkit::now(),
+            replaces: None,
+            location: None,
+        };
+        let error = memory.record_intent(intent.clone()).unwrap_err();
+        assert!(matches!(error, StoreError::DuplicateSerial), "{error}");
+        let other = ca::Intent { serial: vec![0x55; 16], ..intent };
+        memory.record_intent(other.clone()).unwrap();
+        assert_eq!(memory.unfinished().unwrap(), [other]);
+        let completion = ca::Completion {
+            serial: alice.serial().to_vec(),
+            der: vec![1],
+            names: String::new(),
+            issued_at: testkit::now(),
+        };
+        let event = memory.audit(None).unwrap().len();
+        let note = ca::NewEvent {
+            at: testkit::now(),
+            actor: "eve".to_owned(),
+            origin: String::new(),
+            action: "issue",
+            serial: None,
+            details: String::new(),
+        };
+        let error = memory.complete(completion, note).unwrap_err();
+        assert!(matches!(error, StoreError::NoIntent), "{error}");
+        assert_eq!(memory.audit(None).unwrap().len(), event);
+    });
+}
+
+#[test]
+fn an_authority_is_made_once() {
+    every_memory(|memory| {
+        let first = authority(&memory);
+        let record = memory.authority().unwrap().unwrap();
+        assert_eq!(record.name, first.name());
+        let event = memory.audit(None).unwrap()[0].clone();
+        assert_eq!((event.sequence, event.action.as_str()), (1, "create"));
+        let again = ca::NewEvent {
+            at: testkit::now(),
+            actor: "eve".to_owned(),
+            origin: String::new(),
+            action: "create",
+            serial: None,
+            details: String::new(),
+        };
+        assert!(matches!(memory.create_authority(record, again), Err(StoreError::AuthorityExists)));
+    });
+}

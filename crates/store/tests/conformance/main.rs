@@ -1,0 +1,6 @@
+//! What every memory promises, asked of each of them.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod certificates;
+mod records;
+mod worlds;
