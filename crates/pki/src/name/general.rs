@@ -145,6 +145,42 @@ impl IpRange {
         }
     }
 
+    /// The one address in it, where it is one.
+    #[must_use]
+    pub fn single(&self) -> Option<IpAddr> {
+        let whole = if self.address.is_ipv4() { 32 } else { 128 };
+        (self.prefix == whole).then_some(self.address)
+    }
+
+    /// Its first address.
+    #[must_use]
+    pub fn base(&self) -> IpAddr {
+        // An address is of its own family.
+        self.base_of(self.address).unwrap_or(self.address)
+    }
+
+    /// The first address of the range of this length that `ip` is in; `None` for an address of the other family.
+    #[must_use]
+    pub fn base_of(&self, ip: IpAddr) -> Option<IpAddr> {
+        match (self.address, ip) {
+            (IpAddr::V4(_), IpAddr::V4(ip)) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
+                Some(Ipv4Addr::from(u32::from(ip) & mask).into())
+            }
+            (IpAddr::V6(_), IpAddr::V6(ip)) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
+                Some(Ipv6Addr::from(u128::from(ip) & mask).into())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether another range has the same family and length.
+    #[must_use]
+    pub fn is_as_long_as(&self, other: &IpRange) -> bool {
+        self.prefix == other.prefix && self.address.is_ipv4() == other.address.is_ipv4()
+    }
+
     /// Address and mask octets, as name constraints carry them.
     fn octets(&self) -> Vec<u8> {
         match self.address {

@@ -214,7 +214,7 @@ impl Setup {
             }
             ClientAuthFlag::Require => lines.push("requires a client certificate".to_owned()),
         }
-        let rules: Vec<String> = self.policy.rules().iter().map(ToString::to_string).collect();
+        let rules: Vec<&str> = self.policy.texts().collect();
         if !rules.is_empty() {
             lines.push(format!("admits: {}", rules.join(", ")));
         }

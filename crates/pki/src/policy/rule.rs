@@ -1,4 +1,4 @@
-//! Policy: which identities may pass. Rules are OR-ed; an empty policy denies, in both directions.
+//! One rule: which peers it speaks of. What follows from that is the policy's business.
 
 use std::fmt;
 
@@ -25,13 +25,19 @@ pub enum Rule {
     Email(String),
     /// These addresses.
     Ip(IpRange),
+    /// This user principal name, in any case.
+    UserPrincipalName(String),
+    /// This registeredID, in dotted form.
+    RegisteredId(String),
+    /// This directoryName, as RFC 4514 writes it, exactly.
+    Directory(String),
     /// A certificate with this key, whatever its names: SHA-256 of the SubjectPublicKeyInfo.
     SpkiPin([u8; 32]),
 }
 
 /// The text of a rule cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("--allow-{kind} '{text}': {why}")]
+#[error("'{text}' is no rule of the kind {kind}: {why}")]
 pub struct RuleError {
     kind: &'static str,
     text: String,
@@ -39,14 +45,18 @@ pub struct RuleError {
 }
 
 impl Rule {
-    /// Reads the value of `--allow-KIND`.
+    /// The kinds of rules that have a value, in the words of the flags and of the configuration.
+    pub const KINDS: [&'static str; 10] =
+        ["cn", "ou", "dns", "uri", "email", "ip", "upn", "rid", "dir", "spki-pin"];
+
+    /// Reads the value of `--allow-KIND` and its likes.
     ///
     /// # Errors
     /// [`RuleError`] for an empty value, an address or pin that is none, or an unknown kind.
     ///
     /// ```
     /// use pki::policy::Rule;
-    /// assert_eq!(Rule::parse("cn", "alice")?.to_string(), "allow-cn alice");
+    /// assert_eq!(Rule::parse("cn", "alice")?.to_string(), "cn alice");
     /// assert!(Rule::parse("cn", "").is_err());
     /// # Ok::<(), pki::policy::RuleError>(())
     /// ```
@@ -63,6 +73,15 @@ impl Rule {
             "email" if text.contains('@') => Ok(Rule::Email(text.to_owned())),
             "email" => Err(problem("write a mailbox (a@example.com) or a whole host (@example.com)")),
             "ip" => text.parse().map(Rule::Ip).map_err(|e: String| problem(&e)),
+            "upn" if text.contains('@') => Ok(Rule::UserPrincipalName(text.to_owned())),
+            "upn" => Err(problem("write a user principal name, such as alice@corp.example.com")),
+            "rid"
+                if text.split('.').all(|arc| !arc.is_empty() && arc.bytes().all(|b| b.is_ascii_digit())) =>
+            {
+                Ok(Rule::RegisteredId(text.to_owned()))
+            }
+            "rid" => Err(problem("write an object identifier in dotted form, such as 1.3.6.1.4.1.311.20")),
+            "dir" => Ok(Rule::Directory(text.to_owned())),
             "spki-pin" => parse_pin(text).map(Rule::SpkiPin).ok_or_else(|| {
                 problem("a pin is the SHA-256 of the key in base64 (44 characters) or hexadecimal (64)")
             }),
@@ -70,7 +89,9 @@ impl Rule {
         }
     }
 
-    fn admits(&self, peer: &VerifiedPeer) -> bool {
+    /// Whether it speaks of this peer. The index of [`super::Policy`] gives the same answer for many rules at once.
+    #[must_use]
+    pub fn concerns(&self, peer: &VerifiedPeer) -> bool {
         match self {
             Rule::All => true,
             Rule::SpkiPin(pin) => peer.certificate().public_key().is_ok_and(|key| key.spki_sha256() == *pin),
@@ -99,6 +120,11 @@ impl Rule {
                 }
             }
             (Rule::Ip(range), Identity::Ip(ip)) => range.contains(*ip),
+            (Rule::UserPrincipalName(wanted), Identity::UserPrincipalName(name)) => {
+                wanted.eq_ignore_ascii_case(name)
+            }
+            (Rule::RegisteredId(wanted), Identity::RegisteredId(name))
+            | (Rule::Directory(wanted), Identity::Directory(name)) => wanted == name,
             _ => false,
         }
     }
@@ -107,19 +133,23 @@ impl Rule {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Rule::All => f.write_str("allow-all"),
-            Rule::CommonName(name) => write!(f, "allow-cn {name}"),
-            Rule::OrganizationalUnit(name) => write!(f, "allow-ou {name}"),
-            Rule::Dns(name) => write!(f, "allow-dns {name}"),
-            Rule::Uri(name) => write!(f, "allow-uri {name}"),
-            Rule::Email(name) => write!(f, "allow-email {name}"),
-            Rule::Ip(range) => write!(f, "allow-ip {range}"),
-            Rule::SpkiPin(pin) => write!(f, "allow-spki-pin {}", STANDARD.encode(pin)),
+            Rule::All => f.write_str("all"),
+            Rule::CommonName(name) => write!(f, "cn {name}"),
+            Rule::OrganizationalUnit(name) => write!(f, "ou {name}"),
+            Rule::Dns(name) => write!(f, "dns {name}"),
+            Rule::Uri(name) => write!(f, "uri {name}"),
+            Rule::Email(name) => write!(f, "email {name}"),
+            Rule::Ip(range) => write!(f, "ip {range}"),
+            Rule::UserPrincipalName(name) => write!(f, "upn {name}"),
+            Rule::RegisteredId(name) => write!(f, "rid {name}"),
+            Rule::Directory(name) => write!(f, "dir {name}"),
+            Rule::SpkiPin(pin) => write!(f, "spki-pin {}", STANDARD.encode(pin)),
         }
     }
 }
 
-fn uri_matches(pattern: &str, name: &str) -> bool {
+/// Whether a pattern of whole segments fits a name.
+pub(super) fn uri_matches(pattern: &str, name: &str) -> bool {
     let mut names = name.split('/');
     let mut patterns = pattern.split('/').peekable();
     while let Some(wanted) = patterns.next() {
@@ -144,105 +174,6 @@ fn parse_pin(text: &str) -> Option<[u8; 32]> {
         return Some(pin);
     }
     STANDARD.decode(text).ok()?.try_into().ok()
-}
-
-/// Who may pass.
-///
-/// ```
-/// use pki::policy::{Policy, Rule};
-/// let policy = Policy::new(vec![Rule::parse("cn", "alice")?]);
-/// assert!(!policy.is_empty());
-/// # Ok::<(), pki::policy::RuleError>(())
-/// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Policy {
-    rules: Vec<Rule>,
-}
-
-impl Policy {
-    /// A policy of these rules, OR-ed.
-    #[must_use]
-    pub fn new(rules: Vec<Rule>) -> Self {
-        Policy { rules }
-    }
-
-    /// Whether it has no rule, and so denies everyone.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
-    }
-
-    /// The rules.
-    #[must_use]
-    pub fn rules(&self) -> &[Rule] {
-        &self.rules
-    }
-
-    /// Judges a peer.
-    ///
-    /// # Errors
-    /// [`Denial`], naming the rules and the names presented.
-    pub fn evaluate(&self, peer: &VerifiedPeer) -> Result<Permit, Denial> {
-        match self.rules.iter().find(|rule| rule.admits(peer)) {
-            Some(rule) => Ok(Permit { rule: rule.to_string() }),
-            None => Err(Denial {
-                rules: self.rules.iter().map(ToString::to_string).collect(),
-                presented: peer.identities().to_vec(),
-            }),
-        }
-    }
-}
-
-/// The proof that a policy said yes. Only [`Policy::evaluate`] makes one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Permit {
-    rule: String,
-}
-
-impl Permit {
-    /// The rule that let the peer in.
-    #[must_use]
-    pub fn rule(&self) -> &str {
-        &self.rule
-    }
-}
-
-/// The refusal of a policy.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct Denial {
-    rules: Vec<String>,
-    presented: Vec<Identity>,
-}
-
-impl Denial {
-    /// The rules, none of which admitted the peer.
-    #[must_use]
-    pub fn rules(&self) -> &[String] {
-        &self.rules
-    }
-
-    /// The names the peer presented.
-    #[must_use]
-    pub fn presented(&self) -> &[Identity] {
-        &self.presented
-    }
-}
-
-impl fmt::Display for Denial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let presented: Vec<String> = self.presented.iter().map(ToString::to_string).collect();
-        let presented = if presented.is_empty() { "no name".to_owned() } else { presented.join(", ") };
-        match self.rules.as_slice() {
-            [] => write!(
-                f,
-                "the certificate names {presented}, and the policy has no rule, so it admits nobody"
-            ),
-            [rule] => write!(f, "the certificate names {presented}, and the only rule is {rule}"),
-            rules => {
-                write!(f, "the certificate names {presented}, and no rule of {} admits it", rules.join(", "))
-            }
-        }
-    }
 }
 
 #[cfg(test)]
