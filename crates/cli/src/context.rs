@@ -58,6 +58,11 @@ impl Context {
         self.data(format!("{value:#}\n"));
     }
 
+    /// Whether only data, warnings and errors are told.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Tells the person something on standard error.
     pub(crate) fn say(&self, text: impl AsRef<str>) {
         if !self.quiet {

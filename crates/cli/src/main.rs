@@ -10,6 +10,7 @@ mod input;
 mod material;
 mod table;
 mod trust;
+mod watch;
 
 use std::process::ExitCode;
 

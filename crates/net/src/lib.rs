@@ -16,4 +16,5 @@ pub mod refusal;
 pub mod serve;
 pub mod snapshot;
 pub mod tls;
+pub mod tunnel;
 pub mod url;

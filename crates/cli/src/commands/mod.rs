@@ -2,8 +2,10 @@
 
 mod ca;
 mod completions;
+mod connect;
 mod crl;
 mod demo;
+mod ends;
 mod fetch;
 mod init;
 mod inspect;
@@ -69,6 +71,8 @@ pub(crate) enum Command {
     Ca(ca::Ca),
     /// Put mutual TLS in front of a service, a directory, or a page that says who you are
     Serve(serve::Serve),
+    /// Give a program that cannot do mutual TLS a plain local port that does it for it
+    Connect(connect::Connect),
     /// Fetch a URL as curl does, and wait for the server's verdict on the client's certificate
     Fetch(fetch::Fetch),
     /// Print the completion script of a shell
@@ -95,6 +99,7 @@ impl Command {
             Command::Trust(command) => command.run(context),
             Command::Ca(command) => command.run(context),
             Command::Serve(command) => command.run(context),
+            Command::Connect(command) => command.run(context),
             Command::Fetch(command) => command.run(context),
             Command::Completions(command) => command.run(context),
             Command::Man(command) => command.run(context),

@@ -84,6 +84,28 @@ impl TlsArguments {
         Ok(Some(ClientCredentials { chain, key }))
     }
 
+    /// Whether a client's certificate is given.
+    pub(crate) fn has_certificate(&self) -> bool {
+        self.cert.is_some()
+    }
+
+    /// Whether the anchors to believe are given.
+    pub(crate) fn has_anchors(&self) -> bool {
+        !self.cacert.is_empty()
+    }
+
+    /// The files that all of it is read from.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let mut files = self.cacert.clone();
+        if let Some(cert) = &self.cert {
+            let (path, _) = certificate_path(cert);
+            files.extend(self.key.clone().or_else(|| key_beside(&path)));
+            files.push(path);
+        }
+        files.extend(self.passphrase_file.clone());
+        files
+    }
+
     /// What the client believes.
     pub(crate) fn anchors(&self, context: &Context) -> Result<TrustBundle, Failure> {
         let mut anchors = Vec::new();

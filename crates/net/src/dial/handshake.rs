@@ -232,7 +232,7 @@ pub async fn handshake(
     handshake_with(transport, host, options, None).await
 }
 
-pub(super) async fn handshake_with(
+pub(crate) async fn handshake_with(
     transport: Transport,
     host: &ServerName,
     options: TlsOptions,

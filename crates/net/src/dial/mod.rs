@@ -5,6 +5,7 @@ pub mod handshake;
 pub mod probe;
 mod route;
 mod transport;
+pub(crate) mod verdict;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

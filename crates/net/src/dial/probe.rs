@@ -1,24 +1,19 @@
 //! Looking at a server: the handshake is done with whatever it serves, the verdict is noted instead of enforced, and
 //! what it says after Finished is waited for. For `inspect host:port`.
 
-use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use explain::Finding;
 use pki::name::ServerName;
-use rustls::NamedGroup;
-use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
-use tokio::io::AsyncReadExt as _;
-use tokio::sync::Notify;
+use rustls::client::ClientSessionStore;
 use tokio::time::{Instant, timeout_at};
 
 use super::handshake::{self, CertificateRequest, HandshakeFailure, TlsOptions};
+use super::verdict::{self, TicketBell, Verdict};
 use super::{DialError, Route, connect};
 use crate::danger;
-use crate::refusal;
 use crate::tls::Negotiated;
 use crate::tls::server_verifier::Served;
 
@@ -75,7 +70,7 @@ pub async fn probe(
     let transport = connect(host, port, route, Some(deadline)).await?;
     let address = transport.peer_address();
     options.expectation = danger::accept_any_server(options.expectation);
-    let tickets = Arc::new(TicketBell::default());
+    let tickets = TicketBell::new();
     let store = Arc::clone(&tickets) as Arc<dyn ClientSessionStore>;
     let handshake = handshake::handshake_with(transport, host, options, Some(store));
     let mut stream = match timeout_at(deadline, handshake).await {
@@ -93,24 +88,10 @@ pub async fn probe(
         }
     };
     let memory = Arc::clone(stream.memory());
-    let outcome = if memory.request().is_none() || !stream.negotiated().is_tls13() {
-        Outcome::Accepted
-    } else {
-        let mut byte = [0];
-        let answer = async {
-            tokio::select! {
-                // Polled first: a ticket that is in the same read as an alert must not hide it.
-                biased;
-                read = stream.read(&mut byte) => Some(read),
-                () = tickets.0.notified() => None,
-            }
-        };
-        match timeout_at(Instant::now() + patience, answer).await {
-            Err(_) => Outcome::Silent,
-            Ok(None | Some(Ok(1..))) => Outcome::Accepted,
-            Ok(Some(Ok(0))) => Outcome::RefusedLater { finding: memory.explain_alert(0, true), alert: None },
-            Ok(Some(Err(error))) => refused_later(&error, &memory),
-        }
+    let outcome = match verdict::wait(&mut stream, &tickets, patience, &mut Vec::new()).await {
+        Verdict::Silent => Outcome::Silent,
+        Verdict::Accepted => Outcome::Accepted,
+        Verdict::Refused { finding, alert } => Outcome::RefusedLater { finding, alert },
     };
     Ok(Probe {
         address,
@@ -120,50 +101,4 @@ pub async fn probe(
         sent_certificate: memory.sent_certificate(),
         outcome,
     })
-}
-
-fn refused_later(error: &io::Error, memory: &handshake::Memory) -> Outcome {
-    let alert = refusal::tls_error(error).and_then(refusal::received_alert);
-    let finding = match alert {
-        Some(alert) => memory.explain_alert(alert, true),
-        None => refusal::of_io(error, explain::Fault::Server, "after the client's Finished"),
-    };
-    Outcome::RefusedLater { finding, alert }
-}
-
-/// Keeps no ticket and rings when one comes: a server sends it after it has accepted the client's Finished.
-#[derive(Default)]
-struct TicketBell(Notify);
-
-impl ClientSessionStore for TicketBell {
-    fn set_kx_hint(&self, _: rustls::pki_types::ServerName<'static>, _: NamedGroup) {}
-
-    fn kx_hint(&self, _: &rustls::pki_types::ServerName<'_>) -> Option<NamedGroup> {
-        None
-    }
-
-    fn set_tls12_session(&self, _: rustls::pki_types::ServerName<'static>, _: Tls12ClientSessionValue) {}
-
-    fn tls12_session(&self, _: &rustls::pki_types::ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        None
-    }
-
-    fn remove_tls12_session(&self, _: &rustls::pki_types::ServerName<'static>) {}
-
-    fn insert_tls13_ticket(&self, _: rustls::pki_types::ServerName<'static>, _: Tls13ClientSessionValue) {
-        self.0.notify_one();
-    }
-
-    fn take_tls13_ticket(
-        &self,
-        _: &rustls::pki_types::ServerName<'static>,
-    ) -> Option<Tls13ClientSessionValue> {
-        None
-    }
-}
-
-impl fmt::Debug for TicketBell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TicketBell")
-    }
 }

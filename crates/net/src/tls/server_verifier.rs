@@ -7,7 +7,9 @@ use explain::{Fault, Finding, FindingCode};
 use jiff::Timestamp;
 use pki::Certificate;
 use pki::crl::CertificateRevocationList;
+use pki::identity::VerifiedPeer;
 use pki::name::ServerName;
+use pki::policy::{Denial, Policy};
 use pki::verify::{Purpose, Refusal, RevocationMode, Rules, TrustBundle, VerifiedPath, verify};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -15,6 +17,31 @@ use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
 use super::signatures;
 use crate::refusal;
+
+/// By what a server is recognised, once its certificate leads to an anchor.
+#[derive(Debug, Clone, Default)]
+pub enum ServerIdentity {
+    /// By the name that is dialled, or [`Expectation::server_name`] (RFC 9525).
+    #[default]
+    HostName,
+    /// By a rule, in place of the name: identities such as SPIFFE's name no host. Without a rule nobody is recognised.
+    Rules(Policy),
+    /// By the name and by a rule.
+    HostNameAndRules(Policy),
+}
+
+impl ServerIdentity {
+    fn is_host_name_needed(&self) -> bool {
+        matches!(self, ServerIdentity::HostName | ServerIdentity::HostNameAndRules(_))
+    }
+
+    fn rules(&self) -> Option<&Policy> {
+        match self {
+            ServerIdentity::HostName => None,
+            ServerIdentity::Rules(policy) | ServerIdentity::HostNameAndRules(policy) => Some(policy),
+        }
+    }
+}
 
 /// What a client expects of a server.
 #[derive(Debug, Clone)]
@@ -27,6 +54,8 @@ pub struct Expectation {
     pub revocation: RevocationMode,
     /// The name the certificate must have, where it is not the host that is dialled.
     pub server_name: Option<ServerName>,
+    /// By what it is recognised.
+    pub identity: ServerIdentity,
     /// The moment of judgement.
     pub clock: fn() -> Timestamp,
     pub(crate) enforcement: Enforcement,
@@ -53,6 +82,7 @@ impl Expectation {
             crls: Vec::new(),
             revocation: RevocationMode::default(),
             server_name: None,
+            identity: ServerIdentity::default(),
             clock: Timestamp::now,
             enforcement: Enforcement::Enforce,
         }
@@ -66,6 +96,8 @@ pub enum ServerVerdict {
     Verified(VerifiedPath),
     /// None; every reason against the best one.
     Refused(Refusal),
+    /// A path, and no rule that recognises the server at its end.
+    Denied(Denial),
     /// The certificate cannot be read.
     Unreadable(pki::certificate::CertificateError),
 }
@@ -77,6 +109,14 @@ impl ServerVerdict {
         match self {
             ServerVerdict::Verified(_) => None,
             ServerVerdict::Refused(refused) => Some(refusal::of_path(refused, Fault::Server)),
+            ServerVerdict::Denied(denial) => Some(
+                Finding::new(
+                    FindingCode::NotAllowedByPolicy,
+                    Fault::Server,
+                    format!("the server is none that is expected: {denial}"),
+                )
+                .remedy("add a rule that recognises it, such as --verify-dns NAME, or dial the right server"),
+            ),
             ServerVerdict::Unreadable(error) => Some(Finding::new(
                 FindingCode::MalformedCertificate,
                 Fault::Server,
@@ -121,22 +161,39 @@ impl ServerVerifier {
     }
 
     fn judge(&self, end_entity: &[u8], intermediates: &[CertificateDer<'_>]) -> ServerVerdict {
+        let intermediates = intermediates.iter().map(|der| der.as_ref());
+        self.expectation.judge(&self.expected, end_entity, intermediates)
+    }
+}
+
+impl Expectation {
+    /// Judges what a server called `expected` has served: at its handshake, and again when the expectation has changed
+    /// during a connection's life.
+    pub(crate) fn judge<'a>(
+        &self,
+        expected: &ServerName,
+        end_entity: &[u8],
+        intermediates: impl Iterator<Item = &'a [u8]>,
+    ) -> ServerVerdict {
         let leaf = match Certificate::from_der(end_entity) {
             Ok(leaf) => leaf,
             Err(error) => return ServerVerdict::Unreadable(error),
         };
         let intermediates: Vec<Certificate> =
-            intermediates.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
-        let at = (self.expectation.clock)();
+            intermediates.filter_map(|der| Certificate::from_der(der).ok()).collect();
         let rules = Rules {
-            server_name: Some(&self.expected),
-            crls: &self.expectation.crls,
-            revocation: self.expectation.revocation,
-            ..Rules::new(&self.expectation.anchors, Purpose::Server, at)
+            server_name: self.identity.is_host_name_needed().then_some(expected),
+            crls: &self.crls,
+            revocation: self.revocation,
+            ..Rules::new(&self.anchors, Purpose::Server, (self.clock)())
         };
-        match verify(&leaf, &intermediates, &rules) {
-            Ok(path) => ServerVerdict::Verified(path),
-            Err(refused) => ServerVerdict::Refused(refused),
+        let path = match verify(&leaf, &intermediates, &rules) {
+            Ok(path) => path,
+            Err(refused) => return ServerVerdict::Refused(refused),
+        };
+        match self.identity.rules().map(|rules| rules.evaluate(&VerifiedPeer::new(path.clone()))) {
+            Some(Err(denial)) => ServerVerdict::Denied(denial),
+            Some(Ok(_)) | None => ServerVerdict::Verified(path),
         }
     }
 }
@@ -154,6 +211,9 @@ impl ServerCertVerifier for ServerVerifier {
         let error = match &verdict {
             ServerVerdict::Verified(_) => None,
             ServerVerdict::Refused(refused) => Some(refusal::certificate_error(refused.first().code)),
+            // access_denied (49): "a valid certificate … was received, but when access control was applied, the sender
+            // decided not to proceed" (RFC 8446 section 6.2).
+            ServerVerdict::Denied(_) => Some(rustls::CertificateError::ApplicationVerificationFailure),
             ServerVerdict::Unreadable(_) => Some(rustls::CertificateError::BadEncoding),
         };
         self.served.get_or_init(|| Served {
