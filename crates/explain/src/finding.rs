@@ -95,6 +95,8 @@ finding_codes! {
     KeyMismatch = "key_mismatch";
     /// The certificate is good, and its identity is not on the list.
     NotAllowedByPolicy = "not_allowed_by_policy";
+    /// The identity has asked for more than it may in this time, or at the same time.
+    TooManyRequests = "too_many_requests";
 
     /// A fatal alert that says nothing more precise.
     AlertReceived = "alert_received";

@@ -12,6 +12,8 @@ pub mod danger;
 pub mod dial;
 pub mod fetch;
 
+pub mod proxy_protocol;
+pub mod quota;
 pub mod refusal;
 pub mod serve;
 pub mod snapshot;

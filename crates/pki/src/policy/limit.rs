@@ -196,6 +196,12 @@ impl Usage {
         self.at_work = self.at_work.saturating_sub(1);
     }
 
+    /// Whether a request has entered that has not left.
+    #[must_use]
+    pub fn is_at_work(&self) -> bool {
+        self.at_work > 0
+    }
+
     /// Whether forgetting it would change no decision.
     #[must_use]
     pub fn is_forgettable(&self, now: Timestamp) -> bool {
