@@ -35,7 +35,7 @@ pub fn router(state: &State, surface: Surface) -> Router {
         router = router.merge(status::routes());
     }
     if surface.enrolment {
-        router = router.merge(acme::routes(&state.settings().acme)).merge(est::routes());
+        router = router.merge(acme::routes(state)).merge(est::routes());
     }
     router
         .fallback(nothing_here)

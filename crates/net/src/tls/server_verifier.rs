@@ -232,7 +232,11 @@ impl ServerCertVerifier for ServerVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        signatures::verify_tls12(message, certificate, signature)
+        let verified = signatures::verify_tls12(message, certificate, signature);
+        if self.is_enforced() {
+            return verified;
+        }
+        verified.or_else(|_| signatures::verify_with_key_of(message, certificate, signature))
     }
 
     fn verify_tls13_signature(
@@ -241,7 +245,11 @@ impl ServerCertVerifier for ServerVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        signatures::verify_tls13(message, certificate, signature)
+        let verified = signatures::verify_tls13(message, certificate, signature);
+        if self.is_enforced() {
+            return verified;
+        }
+        verified.or_else(|_| signatures::verify_with_key_of(message, certificate, signature))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
