@@ -156,6 +156,9 @@ impl KeyUsage {
     pub const KEY_CERT_SIGN: KeyUsage = KeyUsage(1 << 5);
     /// cRLSign.
     pub const CRL_SIGN: KeyUsage = KeyUsage(1 << 6);
+    /// keyEncipherment, dataEncipherment, keyAgreement, encipherOnly and decipherOnly: what a key that only signs
+    /// cannot do.
+    pub(crate) const NOT_SIGNING: u16 = 1 << 2 | 1 << 3 | 1 << 4 | 1 << 7 | 1 << 8;
 
     /// Whether all of `other` is set.
     #[must_use]
@@ -313,7 +316,7 @@ pub(crate) fn subject_key_identifier(der: &[u8]) -> Result<Vec<u8>, DerError> {
 
 /// The extensions that path validation here processes; any other one marked critical makes a certificate
 /// unusable (RFC 5280 section 4.2).
-pub(crate) const PROCESSED: [Oid; 9] = [
+pub(crate) const PROCESSED: [Oid; 12] = [
     oid::BASIC_CONSTRAINTS,
     oid::KEY_USAGE,
     oid::EXTENDED_KEY_USAGE,
@@ -322,6 +325,8 @@ pub(crate) const PROCESSED: [Oid; 9] = [
     oid::SUBJECT_KEY_IDENTIFIER,
     oid::AUTHORITY_KEY_IDENTIFIER,
     oid::CRL_DISTRIBUTION_POINTS,
-    // Policies are validated with any-policy as the user's initial set, so these cannot fail a path by themselves.
     oid::CERTIFICATE_POLICIES,
+    oid::POLICY_MAPPINGS,
+    oid::POLICY_CONSTRAINTS,
+    oid::INHIBIT_ANY_POLICY,
 ];

@@ -5,38 +5,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use jiff::Timestamp;
-use pki::Certificate;
-use pki::crl::CertificateRevocationList;
-use pki::identity::Identity;
-use pki::name::ServerName;
-use pki::verify::{Purpose, RevocationMode, Rules, TrustBundle, verify};
+use pki::verify::Conformance;
 use serde::Deserialize;
-
-#[derive(Deserialize)]
-struct Limbo {
-    testcases: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    id: String,
-    validation_kind: String,
-    trusted_certs: Vec<String>,
-    untrusted_intermediates: Vec<String>,
-    peer_certificate: String,
-    validation_time: Option<String>,
-    expected_result: String,
-    expected_peer_name: Option<PeerName>,
-    expected_peer_names: Vec<PeerName>,
-    crls: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct PeerName {
-    kind: String,
-    value: String,
-}
+use testkit::limbo::{Corpus, Verdict, judge};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,7 +15,7 @@ struct Exceptions {
     exception: Vec<Exception>,
 }
 
-/// One case where the result differs from the expected one, and why that is right or not mended yet.
+/// One case where the result differs from the expected one, and why that is right.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Exception {
@@ -53,78 +24,35 @@ struct Exception {
     reason: String,
 }
 
-/// The corpus was made at this moment; cases without a time of their own mean it.
-const MADE_AT: &str = "2026-11-22T09:05:57Z";
-
-fn der(pem: &str) -> Result<Vec<u8>, String> {
-    let mut blocks = pki::pem::read(pem.as_bytes()).map_err(|error| error.to_string())?;
-    assert_eq!(blocks.len(), 1, "one block a text");
-    Ok(blocks.remove(0).der)
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/limbo")
 }
 
-fn certificate(pem: &str) -> Result<Certificate, String> {
-    Certificate::from_der(&der(pem)?).map_err(|error| error.to_string())
-}
-
-/// `Ok` where countersign believes the peer, else the reason that blocks.
-fn judge(case: &Case) -> Result<(), String> {
-    let leaf = certificate(&case.peer_certificate)?;
-    // A certificate in a bundle or chain that cannot be read is not there, as for every other client.
-    let readable = |texts: &[String]| -> Vec<Certificate> {
-        texts.iter().filter_map(|pem| certificate(pem).ok()).collect()
-    };
-    let crls: Vec<_> = case
-        .crls
-        .iter()
-        .filter_map(|pem| CertificateRevocationList::from_der(&der(pem).ok()?).ok())
-        .collect();
-    let server_name = match &case.expected_peer_name {
-        Some(name) if name.kind != "RFC822" => {
-            Some(ServerName::parse(&name.value).map_err(|error| error.to_string())?)
-        }
-        _ => None,
-    };
-    let anchors = TrustBundle::new(readable(&case.trusted_certs));
-    let purpose = if case.validation_kind == "CLIENT" { Purpose::Client } else { Purpose::Server };
-    let at = case.validation_time.as_deref().unwrap_or(MADE_AT).parse::<Timestamp>().unwrap();
-    let rules = Rules {
-        server_name: server_name.as_ref(),
-        crls: &crls,
-        // Whoever hands over a list that cannot be used wants to know.
-        revocation: if case.crls.is_empty() { RevocationMode::WhereKnown } else { RevocationMode::Required },
-        ..Rules::new(&anchors, purpose, at)
-    };
-    let path = verify(&leaf, &readable(&case.untrusted_intermediates), &rules)
-        .map_err(|refusal| format!("{}: {refusal}", refusal.first().code))?;
-    let identities = Identity::all_of(path.leaf());
-    for name in &case.expected_peer_names {
-        assert_eq!(name.kind, "RFC822", "{}", case.id);
-        if !identities.contains(&Identity::Email(name.value.clone())) {
-            return Err(format!("the identities lack {}", name.value));
-        }
-    }
-    Ok(())
+fn corpus() -> Corpus {
+    let text = std::fs::read_to_string(folder().join("limbo-small.json")).unwrap();
+    let corpus: Corpus = serde_json::from_str(&text).unwrap();
+    assert_eq!(corpus.testcases.len(), 289);
+    corpus
 }
 
 #[test]
 fn every_case_agrees_or_is_an_exception_with_a_reason() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/limbo");
-    let limbo: Limbo =
-        serde_json::from_str(&std::fs::read_to_string(folder.join("limbo-small.json")).unwrap()).unwrap();
-    assert_eq!(limbo.testcases.len(), 289);
     let exceptions: Exceptions =
-        toml::from_str(&std::fs::read_to_string(folder.join("exceptions.toml")).unwrap()).unwrap();
+        toml::from_str(&std::fs::read_to_string(folder().join("exceptions.toml")).unwrap()).unwrap();
     let count = exceptions.exception.len();
     let mut exceptions: BTreeMap<String, Exception> =
         exceptions.exception.into_iter().map(|exception| (exception.id.clone(), exception)).collect();
     assert_eq!(exceptions.len(), count, "an exception stands twice");
 
     let mut complaints = Vec::new();
-    for case in &limbo.testcases {
-        let verdict = judge(case);
-        let ours = if verdict.is_ok() { "SUCCESS" } else { "FAILURE" };
-        let why = verdict.err().unwrap_or_else(|| "accepted".to_owned());
+    for case in &corpus().testcases {
+        let verdict = judge(case, Conformance::Strict);
+        let ours = verdict.word();
         let agrees = ours == case.expected_result;
+        let why = match verdict {
+            Verdict::Refused(why) | Verdict::Skipped(why) => why,
+            Verdict::Accepted => "accepted".to_owned(),
+        };
         match exceptions.remove(&case.id) {
             Some(exception) => {
                 assert!(exception.reason.ends_with('.'), "{}: the reason is a sentence", case.id);

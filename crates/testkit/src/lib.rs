@@ -17,6 +17,7 @@
 mod authority;
 mod constraints;
 mod key;
+pub mod limbo;
 mod raw;
 
 use jiff::{SignedDuration, Timestamp};

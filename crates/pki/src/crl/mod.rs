@@ -258,6 +258,7 @@ pub struct CertificateRevocationList {
     this_update: Timestamp,
     next_update: Option<Timestamp>,
     number: Option<Vec<u8>>,
+    has_critical_number: bool,
     authority_key: Option<Vec<u8>>,
     distribution_point: Option<IssuingDistributionPoint>,
     entries: HashMap<Vec<u8>, Revocation>,
@@ -307,12 +308,16 @@ impl CertificateRevocationList {
             }
         }
         let mut number = None;
+        let mut has_critical_number = false;
         let mut authority_key = None;
         let mut distribution_point = None;
         if let Some(explicit) = tbs.optional(tag::context_constructed(0))? {
             for extension in Extension::read_all(&mut explicit.reader())? {
                 match extension.oid {
-                    oid::CRL_NUMBER => number = Some(Reader::new(&extension.value).integer()?.to_vec()),
+                    oid::CRL_NUMBER => {
+                        number = Some(Reader::new(&extension.value).integer()?.to_vec());
+                        has_critical_number = extension.critical;
+                    }
                     oid::AUTHORITY_KEY_IDENTIFIER => {
                         authority_key = authority_key_identifier(&extension.value)?;
                     }
@@ -339,6 +344,7 @@ impl CertificateRevocationList {
             this_update,
             next_update,
             number,
+            has_critical_number,
             authority_key,
             distribution_point,
             entries,
@@ -374,6 +380,10 @@ impl CertificateRevocationList {
     #[must_use]
     pub fn number(&self) -> Option<&[u8]> {
         self.number.as_deref()
+    }
+
+    pub(crate) fn has_critical_number(&self) -> bool {
+        self.has_critical_number
     }
 
     /// The keyIdentifier of authorityKeyIdentifier.

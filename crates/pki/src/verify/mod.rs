@@ -1,12 +1,21 @@
 //! Path validation (RFC 5280 section 6): from a peer's certificate to an anchor that is believed.
 //!
-//! [`verify`] gives the first valid path, or a refusal with every reason on the path that came closest, so that
-//! three faults in one chain are three reasons. rustls-webpki is asked for a second opinion on every path found, where it
-//! supports what the path uses; its "no" is also ours. Certificate policies are not constrained yet.
+//! One engine gives two results. [`verify`] gives the first valid path, and is what handshakes ask; where there is none,
+//! its refusal has every reason on the path that came closest, so that three faults in one chain are three reasons.
+//! [`examine`] gives every path that was tried with every reason against it, for those who look for the fault.
+//!
+//! rustls-webpki is asked for a second opinion on every path found valid, where it supports what the path uses; its "no"
+//! is also ours.
 
-mod path;
+mod conforming;
+mod names;
+mod policies;
 mod reason;
+mod revocation;
+mod search;
 mod second_opinion;
+mod standing;
+mod work;
 
 use jiff::Timestamp;
 
@@ -15,6 +24,8 @@ use crate::crl::CertificateRevocationList;
 use crate::name::ServerName;
 use crate::ocsp;
 use crate::oid::{self, Oid};
+
+use search::{Opinion, Search};
 
 pub use reason::{Reason, ReasonCode};
 
@@ -35,6 +46,12 @@ impl TrustBundle {
     #[must_use]
     pub fn anchors(&self) -> &[Certificate] {
         &self.anchors
+    }
+
+    /// Whether this very certificate is an anchor.
+    #[must_use]
+    pub fn contains(&self, certificate: &Certificate) -> bool {
+        self.anchors.contains(certificate)
     }
 
     /// Whether nothing is believed.
@@ -223,6 +240,65 @@ impl Refusal {
     }
 }
 
+/// One path that was tried.
+#[derive(Debug, Clone)]
+pub struct ExaminedPath {
+    /// Its certificates as far as it goes: leaf first.
+    pub certificates: Vec<Certificate>,
+    /// Whether it ends at an anchor.
+    pub reached_anchor: bool,
+    /// What speaks against it, the blocking reason first; nothing where it is valid.
+    pub reasons: Vec<Reason>,
+}
+
+impl ExaminedPath {
+    /// Whether nothing speaks against it.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.reasons.is_empty()
+    }
+
+    /// How far from valid it is: a path that reached an anchor is closer than one that did not, then the fewer reasons
+    /// the better, then the longer path.
+    fn distance(&self) -> (bool, usize, usize) {
+        (!self.reached_anchor, self.reasons.len(), usize::MAX - self.certificates.len())
+    }
+}
+
+/// Every path that was tried.
+#[derive(Debug, Clone)]
+pub struct Examination {
+    paths: Vec<ExaminedPath>,
+    gave_up: bool,
+}
+
+impl Examination {
+    /// The paths: valid ones first, then those that came closest. There is always one, if only the leaf alone.
+    #[must_use]
+    pub fn paths(&self) -> &[ExaminedPath] {
+        &self.paths
+    }
+
+    /// The path that came closest, or is valid.
+    #[must_use]
+    pub fn best(&self) -> &ExaminedPath {
+        // An examination has at least one path.
+        &self.paths[0]
+    }
+
+    /// A valid path, where there is one.
+    #[must_use]
+    pub fn valid(&self) -> Option<&ExaminedPath> {
+        Some(self.best()).filter(|path| path.is_valid())
+    }
+
+    /// Whether there was more than could be searched.
+    #[must_use]
+    pub fn gave_up(&self) -> bool {
+        self.gave_up
+    }
+}
+
 /// Finds a valid path from `leaf` to an anchor.
 ///
 /// # Errors
@@ -232,7 +308,7 @@ pub fn verify(
     intermediates: &[Certificate],
     rules: &Rules<'_>,
 ) -> Result<VerifiedPath, Refusal> {
-    first_valid(leaf, intermediates, rules, second_opinion::ask)
+    judge(&Search::new(leaf, intermediates, rules), second_opinion::ask)
 }
 
 /// As [`verify`], without the second opinion: for a certificate that this process has just made itself, from a linted
@@ -245,33 +321,34 @@ pub fn verify_own(
     intermediates: &[Certificate],
     rules: &Rules<'_>,
 ) -> Result<VerifiedPath, Refusal> {
-    first_valid(leaf, intermediates, rules, |_, _| Ok(()))
+    judge(&Search::new(leaf, intermediates, rules), |_, _| Ok(()))
 }
 
-fn first_valid(
-    leaf: &Certificate,
-    intermediates: &[Certificate],
-    rules: &Rules<'_>,
-    opinion: impl Fn(&[Certificate], &Rules<'_>) -> Result<(), Reason>,
-) -> Result<VerifiedPath, Refusal> {
-    let attempts = path::attempts(leaf, intermediates, rules);
-    let mut best: Option<path::Attempt> = None;
-    for attempt in attempts {
-        if attempt.reasons.is_empty() {
-            match opinion(&attempt.path, rules) {
-                Ok(()) => return Ok(VerifiedPath { certificates: attempt.path }),
-                Err(reason) => {
-                    best.get_or_insert(path::Attempt { path: attempt.path, reasons: vec![reason] });
-                }
-            }
-        } else if best.as_ref().is_none_or(|other| attempt.is_closer_than(other)) {
-            best = Some(attempt);
-        }
+/// Tries every path from `leaf`, within the bounds of one search, and tells what speaks against each.
+///
+/// ```
+/// use pki::verify::{Purpose, ReasonCode, Rules, TrustBundle, examine};
+/// # let ca = testkit::TestCa::new();
+/// # let (alice, at) = (ca.issue_client("alice"), testkit::days_from_now(90));
+/// let anchors = TrustBundle::new(vec![ca.root().certificate.clone()]);
+/// let examination = examine(&alice.certificate, &alice.chain, &Rules::new(&anchors, Purpose::Server, at));
+/// let codes: Vec<ReasonCode> = examination.best().reasons.iter().map(|reason| reason.code).collect();
+/// assert_eq!(codes, [ReasonCode::CertificateExpired, ReasonCode::WrongPurpose]);
+/// ```
+#[must_use]
+pub fn examine(leaf: &Certificate, intermediates: &[Certificate], rules: &Rules<'_>) -> Examination {
+    Search::new(leaf, intermediates, rules).examine(second_opinion::ask)
+}
+
+fn judge(search: &Search<'_>, opinion: Opinion) -> Result<VerifiedPath, Refusal> {
+    if let Some(certificates) = search.first_valid(opinion) {
+        return Ok(VerifiedPath { certificates });
     }
-    let path::Attempt { path, mut reasons } = best.unwrap_or_else(|| path::Attempt {
-        path: vec![leaf.clone()],
-        reasons: vec![Reason::new(ReasonCode::TooComplex, 0, leaf, "no path could be tried".to_owned())],
-    });
-    reasons.sort_by_key(|reason| reason.code.rank());
-    Err(Refusal { path, reasons })
+    let mut examination = search.examine(opinion);
+    let ExaminedPath { certificates, reasons, .. } = examination.paths.swap_remove(0);
+    if reasons.is_empty() {
+        // Both ways ask the same judges; the first one may only have run out of budget.
+        return Ok(VerifiedPath { certificates });
+    }
+    Err(Refusal { path: certificates, reasons })
 }

@@ -146,3 +146,47 @@ impl fmt::Display for Reason {
         f.write_str(&self.message)
     }
 }
+
+/// Where the reasons against a path go. A handshake only asks whether there is one, and then nobody reads sentences:
+/// they are made where they are collected.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    faults: usize,
+    reasons: Option<Vec<Reason>>,
+}
+
+impl Verdict {
+    /// Counts the reasons.
+    pub(super) fn counting() -> Self {
+        Verdict { faults: 0, reasons: None }
+    }
+
+    /// Keeps the reasons, after those that are known already.
+    pub(super) fn collecting(reasons: Vec<Reason>) -> Self {
+        Verdict { faults: reasons.len(), reasons: Some(reasons) }
+    }
+
+    /// One more reason.
+    pub(super) fn against(
+        &mut self,
+        code: ReasonCode,
+        depth: usize,
+        certificate: &Certificate,
+        message: impl FnOnce() -> String,
+    ) {
+        self.faults += 1;
+        if let Some(reasons) = &mut self.reasons {
+            reasons.push(Reason::new(code, depth, certificate, message()));
+        }
+    }
+
+    /// Whether nothing speaks against it.
+    pub(super) fn is_clear(&self) -> bool {
+        self.faults == 0
+    }
+
+    /// The reasons that were kept.
+    pub(super) fn into_reasons(self) -> Vec<Reason> {
+        self.reasons.unwrap_or_default()
+    }
+}

@@ -11,7 +11,6 @@ use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use super::reason::{Reason, ReasonCode};
 use super::{Purpose, Rules};
 use crate::certificate::Certificate;
-use crate::key::KeyAlgorithm;
 use crate::name::{GeneralName, Subtree};
 use crate::oid;
 
@@ -106,7 +105,7 @@ impl SignatureVerificationAlgorithm for Witnessed<'_> {
 }
 
 /// What rustls-webpki 0.103 cannot judge: constraints on mailboxes, URIs and directory names, the any-purpose
-/// extended key usage, keys it has no algorithm for, policies marked critical, and `*.localhost`.
+/// extended key usage, extensions marked critical that it does not know, and `*.localhost`.
 fn is_supported(certificate: &Certificate, has_foreign_names: bool) -> bool {
     let constraints_fit = certificate.name_constraints().is_none_or(|constraints| {
         constraints.permitted.iter().chain(&constraints.excluded).all(|subtree| match subtree {
@@ -117,14 +116,18 @@ fn is_supported(certificate: &Certificate, has_foreign_names: bool) -> bool {
     });
     let purposes_fit =
         certificate.extended_key_usages().is_none_or(|p| !p.contains(&oid::ANY_EXTENDED_KEY_USAGE));
-    let key_fits = certificate.public_key().is_ok_and(|key| {
-        !matches!(key.algorithm(), KeyAlgorithm::MlDsa44 | KeyAlgorithm::MlDsa65 | KeyAlgorithm::MlDsa87)
-    });
-    let policies_fit =
-        !certificate.extensions().iter().any(|e| e.critical && e.oid == oid::CERTIFICATE_POLICIES);
+    const ONLY_OURS: [oid::Oid; 6] = [
+        oid::CERTIFICATE_POLICIES,
+        oid::POLICY_MAPPINGS,
+        oid::POLICY_CONSTRAINTS,
+        oid::INHIBIT_ANY_POLICY,
+        oid::AUTHORITY_KEY_IDENTIFIER,
+        oid::SUBJECT_KEY_IDENTIFIER,
+    ];
+    let extensions_fit = !certificate.extensions().iter().any(|e| e.critical && ONLY_OURS.contains(&e.oid));
     // Under DNS constraints it calls *.localhost malformed: a wildcard with one label behind it.
     let wildcards_fit = !certificate.subject_alt_names().iter().any(
         |name| matches!(name, GeneralName::Dns(text) if text.strip_prefix("*.").is_some_and(|rest| !rest.contains('.'))),
     );
-    constraints_fit && purposes_fit && key_fits && policies_fit && wildcards_fit
+    constraints_fit && purposes_fit && extensions_fit && wildcards_fit
 }

@@ -239,16 +239,6 @@ fn an_unknown_critical_extension_refuses_and_an_unknown_one_passes() {
 }
 
 #[test]
-fn policy_constraints_that_are_not_processed_refuse_where_critical() {
-    let root = root();
-    // requireExplicitPolicy 0.
-    let value = vec![0x30, 0x03, 0x80, 0x01, 0x00];
-    let ca = RawCertificate::ca("Issuing").extension(oid::POLICY_CONSTRAINTS, true, value).issued_by(&root);
-    let leaf = RawCertificate::client("alice").issued_by(&ca);
-    assert_eq!(check(&leaf, &[&root]).codes(), [ReasonCode::UnknownCriticalExtension]);
-}
-
-#[test]
 fn weak_keys_and_unknown_curves_are_refused_in_leaf_and_issuer() {
     let root = root();
     for (spki, named) in [(rsa_1024_spki(), "1024 bits"), (unknown_curve_spki(), "curve")] {
