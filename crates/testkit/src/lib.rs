@@ -18,7 +18,9 @@ mod authority;
 mod constraints;
 mod key;
 pub mod limbo;
+mod policies;
 mod raw;
+mod raw_list;
 
 use jiff::{SignedDuration, Timestamp};
 use pki::Certificate;
@@ -29,6 +31,7 @@ pub use key::{KeyKind, TestKey};
 pub use raw::{
     RawCertificate, RawExtension, key_usage_der, rsa_1024_spki, sha1_with_rsa, unknown_curve_spki,
 };
+pub use raw_list::RawList;
 
 /// The moment at which tests happen: 2026-06-15T12:00:00Z.
 #[must_use]

@@ -344,7 +344,7 @@ impl RawCertificate {
     }
 }
 
-fn write_extension(writer: &mut Writer, extension: &RawExtension) {
+pub(crate) fn write_extension(writer: &mut Writer, extension: &RawExtension) {
     writer.nested(tag::SEQUENCE, |w| {
         w.object_identifier(&extension.oid);
         if extension.critical {

@@ -9,7 +9,12 @@ use jiff::Timestamp;
 use pki::Certificate;
 use pki::crl::CertificateRevocationList;
 use pki::name::ServerName;
-use pki::verify::{Purpose, ReasonCode, Refusal, RevocationMode, Rules, TrustBundle, VerifiedPath, verify};
+use pki::ocsp::Response;
+use pki::oid::Oid;
+use pki::verify::{
+    Conformance, Examination, PolicyDemand, Purpose, ReasonCode, Refusal, RevocationMode, Rules, TrustBundle,
+    VerifiedPath, examine, verify,
+};
 use testkit::TestIdentity;
 
 /// One judgement in the making: a client at `testkit::now()` unless said otherwise.
@@ -21,7 +26,11 @@ pub(crate) struct Check<'a> {
     host: Option<ServerName>,
     at: Timestamp,
     crls: Vec<CertificateRevocationList>,
+    ocsp: Vec<Response>,
     revocation: RevocationMode,
+    policies: (Vec<Oid>, PolicyDemand<'static>),
+    conformance: Conformance,
+    most: Option<usize>,
 }
 
 /// Judges this identity with the chain it sends, under these anchors.
@@ -34,7 +43,11 @@ pub(crate) fn check<'a>(identity: &'a TestIdentity, anchors: &[&TestIdentity]) -
         host: None,
         at: testkit::now(),
         crls: Vec::new(),
+        ocsp: Vec::new(),
         revocation: RevocationMode::WhereKnown,
+        policies: Default::default(),
+        conformance: Conformance::Path,
+        most: None,
     }
 }
 
@@ -68,19 +81,58 @@ impl Check<'_> {
         self
     }
 
+    pub(crate) fn raw_crl(self, der: &[u8]) -> Self {
+        self.crl(&CertificateRevocationList::from_der(der).unwrap())
+    }
+
+    pub(crate) fn ocsp(mut self, der: &[u8]) -> Self {
+        self.ocsp.push(Response::from_der(der).unwrap());
+        self
+    }
+
+    /// The acceptable policies, and the other demands.
+    pub(crate) fn policies(mut self, acceptable: &[Oid], demand: PolicyDemand<'static>) -> Self {
+        self.policies = (acceptable.to_vec(), demand);
+        self
+    }
+
+    pub(crate) fn strict(mut self) -> Self {
+        self.conformance = Conformance::Strict;
+        self
+    }
+
+    pub(crate) fn at_most(mut self, intermediates: usize) -> Self {
+        self.most = Some(intermediates);
+        self
+    }
+
     pub(crate) fn crls_required(mut self) -> Self {
         self.revocation = RevocationMode::Required;
         self
     }
 
-    pub(crate) fn verdict(&self) -> Result<VerifiedPath, Refusal> {
-        let rules = Rules {
+    fn rules(&self) -> Rules<'_> {
+        Rules {
             server_name: self.host.as_ref(),
             crls: &self.crls,
+            ocsp: &self.ocsp,
             revocation: self.revocation,
+            policies: PolicyDemand { acceptable: &self.policies.0, ..self.policies.1 },
+            conformance: self.conformance,
+            max_intermediates: self.most,
             ..Rules::new(&self.anchors, self.purpose, self.at)
-        };
-        verify(self.leaf, &self.intermediates, &rules)
+        }
+    }
+
+    /// The verdict of both ways through the engine, which is one.
+    pub(crate) fn verdict(&self) -> Result<VerifiedPath, Refusal> {
+        let verdict = verify(self.leaf, &self.intermediates, &self.rules());
+        assert_eq!(verdict.is_ok(), self.examine().valid().is_some(), "both ways agree");
+        verdict
+    }
+
+    pub(crate) fn examine(&self) -> Examination {
+        examine(self.leaf, &self.intermediates, &self.rules())
     }
 
     /// The codes of the refusal, the blocking one first; none where it is accepted.

@@ -4,8 +4,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bettertls;
 mod constraints;
+mod examination;
 mod graphs;
 mod hosts;
+mod ocsp;
+mod policies;
 mod reasons;
 mod revocation;
