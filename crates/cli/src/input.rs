@@ -95,6 +95,12 @@ pub(crate) fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationL
     Ok(lists)
 }
 
+/// The OCSP response of a DER file, as a responder or `openssl ocsp -respout` gives it.
+pub(crate) fn ocsp_response(path: &Path) -> Result<pki::ocsp::Response, Failure> {
+    pki::ocsp::Response::from_der(&bytes(path)?)
+        .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
+
 /// The PEM blocks of a file, or why it has none.
 pub(crate) fn blocks(path: &Path, contents: &[u8]) -> Result<Vec<Block>, Failure> {
     pem::read(contents).map_err(|error| {
