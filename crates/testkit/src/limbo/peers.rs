@@ -147,7 +147,7 @@ fn verdict_of(command: &mut Command) -> Verdict {
         Ok(output) => {
             let said = [output.stdout, output.stderr].concat();
             let said = String::from_utf8_lossy(&said);
-            let last = said.lines().filter(|line| !line.trim().is_empty()).next_back().unwrap_or("refused");
+            let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("refused");
             Verdict::Refused(last.to_owned())
         }
         Err(error) => Verdict::Skipped(error.to_string()),
