@@ -14,5 +14,5 @@ for pid in "${pids[@]}"; do
 done
 serials=$(for index in {1..20}; do openssl x509 -in "client-$index.pem" -noout -serial; done | sort -u | wc -l)
 assert_eq 20 "$serials" "the number of serials"
-expect_success "$COUNTERSIGN" list --json
+expect_success "$COUNTERSIGN" list --search client --json
 assert_eq 20 "$(grep -c '"serial_number"' <<<"$STDOUT")" "what the authority lists"

@@ -118,6 +118,12 @@ impl<S: Store> Authority<S> {
         &*self.key
     }
 
+    /// Where its random octets come from.
+    #[must_use]
+    pub fn entropy(&self) -> &Entropy {
+        &self.entropy
+    }
+
     /// Fills the slice with random octets.
     ///
     /// # Errors

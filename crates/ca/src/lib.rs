@@ -7,19 +7,30 @@
 mod audit;
 mod authority;
 mod create;
+pub mod identity;
+pub mod invite;
 mod issue;
+mod names;
 pub mod publication;
 mod record;
+pub mod redeem;
+mod renewal;
 mod revocation;
 mod selector;
 mod store;
+pub mod throttle;
 
 pub use audit::{AuditBroken, AuditEvent, NewEvent, Who, verify_audit, verify_audit_from};
 pub use authority::{Authority, OpenError};
 pub use create::{CreateAuthority, CreateError};
+pub use identity::{Identity, Partner, Permission, Role};
+pub use invite::{Invite, InviteError, NewInvite};
 pub use issue::{IssueError, IssueRequest, Issued, Step};
+pub use names::{names_from_json, names_to_json};
 pub use publication::Publication;
 pub use record::{Commit, Record, Write};
+pub use redeem::{DecideError, RedeemError, Redeemed};
+pub use renewal::RenewError;
 pub use revocation::{CrlFailure, ReleaseError, RevokeError, release, revoke};
 pub use selector::Selector;
 pub use store::{

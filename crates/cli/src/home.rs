@@ -56,6 +56,16 @@ impl Home {
         self.directory.join(crate::material::ANCHOR_FILE)
     }
 
+    /// The certificate of the first admin.
+    pub(crate) fn admin(&self) -> PathBuf {
+        self.directory.join("admin.pem")
+    }
+
+    /// The key of the first admin.
+    pub(crate) fn admin_key(&self) -> PathBuf {
+        self.directory.join("admin-key.pem")
+    }
+
     /// Whether an authority lives here.
     pub(crate) fn exists(&self) -> bool {
         self.database().exists()

@@ -1,11 +1,13 @@
 //! `countersign`: mutual TLS set up in a minute, run in production, and seen through. Arguments in, text out,
 //! exit code; everything else is in the libraries.
 
+mod api;
 mod commands;
 mod context;
 mod duration;
 mod failure;
 mod home;
+mod http;
 mod input;
 mod material;
 mod table;

@@ -31,6 +31,16 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     hash
 }
 
+/// Whether two secrets are the same, in a time that does not depend on where they differ.
+///
+/// ```
+/// assert!(pki::same_secret(b"abc", b"abc") && !pki::same_secret(b"abc", b"abd"));
+/// ```
+#[must_use]
+pub fn same_secret(one: &[u8], other: &[u8]) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(one, other).is_ok()
+}
+
 /// Lower-case hexadecimal digits, two a byte.
 ///
 /// ```

@@ -9,6 +9,8 @@
 //! answers, or fails with a [`Problem`].
 
 pub mod acme;
+pub mod api;
+pub mod enrol;
 mod est;
 mod problem;
 mod router;

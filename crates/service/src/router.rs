@@ -5,7 +5,7 @@ use axum::extract::DefaultBodyLimit;
 use http::Method;
 use http::Uri;
 
-use crate::{Problem, State, acme, est, status};
+use crate::{Problem, State, acme, api, enrol, est, status};
 
 /// The most octets of a request's body. A signing request with an RSA-4096 key and a hundred names has 8 KiB.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -35,7 +35,10 @@ pub fn router(state: &State, surface: Surface) -> Router {
         router = router.merge(status::routes());
     }
     if surface.enrolment {
-        router = router.merge(acme::routes(state)).merge(est::routes());
+        router = router.merge(enrol::routes()).merge(acme::routes(state)).merge(est::routes());
+    }
+    if surface.admin {
+        router = router.merge(api::routes(state));
     }
     router
         .fallback(nothing_here)

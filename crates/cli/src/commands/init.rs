@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use keys::file::{Replace, write_private};
 use keys::{Passphrase, PrivateKey, encrypted};
 use pki::extension::NameConstraints;
-use pki::key::KeyAlgorithm;
+use pki::key::{KeyAlgorithm, SigningKey as _};
 use pki::name::{IpRange, NameError, Subtree, dns_name};
 use serde_json::json;
 
@@ -84,6 +84,7 @@ impl Init {
             requested_by: requester(),
         };
         let authority = create(&home, &wish, self.key, passphrase.as_ref(), context.now())?;
+        first_admin(&home, &authority, context.now())?;
         tell(context, &home, &authority, &self)
     }
 }
@@ -119,6 +120,42 @@ pub(crate) fn create(
             let _ = std::fs::remove_file(path);
         }
     })
+}
+
+/// How long the first admin's certificate lives.
+const ADMIN_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 365);
+
+/// The name of the first admin.
+const ADMIN: &str = "admin";
+
+/// Makes the certificate with which `--ca` commands administer the authority once it serves.
+fn first_admin(home: &Home, authority: &home::Authority, now: Timestamp) -> Result<(), Failure> {
+    let identity =
+        ca::Identity { label: ADMIN.to_owned(), role: Some(ca::Role::Admin), ..ca::Identity::default() };
+    let by = requester();
+    identity.put(&**authority.store(), ca::Who::from(&by), now).or_refuse()?;
+    let key = PrivateKey::generate(KeyAlgorithm::P256).or_usage()?;
+    let end = authority.issuer().certificate().not_after().duration_since(now);
+    let issued = authority
+        .issue(
+            ca::IssueRequest {
+                profile: pki::Profile::Client,
+                label: ADMIN.to_owned(),
+                names: pki::name::SubjectNames::for_client(ADMIN).or_refuse()?,
+                public_key: key.public_key().clone(),
+                lifetime: Some(ADMIN_LIFETIME.min(end)),
+                requested_by: by,
+                origin: String::new(),
+                replaces: None,
+                location: crate::commands::issue::location(home.directory()),
+            },
+            now,
+        )
+        .or_refuse()?;
+    write_private(&home.admin_key(), key.to_pkcs8_pem().as_bytes(), Replace::No).or_usage()?;
+    let chain: String =
+        crate::commands::issue::full_chain(&issued).iter().map(pki::Certificate::to_pem).collect();
+    keys::file::write_public(&home.admin(), chain.as_bytes(), Replace::No).or_usage()
 }
 
 fn key_pem(key: &PrivateKey, passphrase: Option<&Passphrase>) -> Result<zeroize::Zeroizing<String>, Failure> {

@@ -2,11 +2,13 @@
 
 use ca::{Entry, Query, StateFilter, Store as _};
 use clap::{Args, ValueEnum};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use pki::Profile;
 use pki::certificate::serial_hex;
-use serde_json::{Value, json};
+use serde_json::json;
+use service::api::certificate_json;
 
+use crate::api::{Api, RemoteArguments, path_segment};
 use crate::context::{BAD, Context, DIM, GOOD, WARN, width};
 use crate::failure::{Exit, OrFail as _, Outcome};
 use crate::home::Home;
@@ -52,6 +54,9 @@ pub(crate) struct List {
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
 
+    #[command(flatten)]
+    remote: RemoteArguments,
+
     /// Print the facts as JSON
     #[arg(long)]
     json: bool,
@@ -65,6 +70,9 @@ enum ProfileFlag {
 
 impl List {
     pub(crate) fn run(self, context: &Context) -> Outcome {
+        if let Some(api) = self.remote.open(context)? {
+            return self.elsewhere(context, &api);
+        }
         let memory = Home::of(context)?.open_memory()?;
         let now = context.now();
         let state = match self.expiring {
@@ -82,7 +90,7 @@ impl List {
         let page = memory.list(&query, now).or_refuse()?;
         if self.json {
             context.json(&json!({
-                "certificates": page.entries.iter().map(|entry| entry_json(entry, now)).collect::<Vec<_>>(),
+                "certificates": page.entries.iter().map(|entry| certificate_json(entry, now)).collect::<Vec<_>>(),
                 "more": page.more,
             }));
             return Ok(Exit::Done);
@@ -114,28 +122,57 @@ impl List {
         }
         Ok(Exit::Done)
     }
-}
 
-/// What is known of a certificate, for programs.
-pub(crate) fn entry_json(entry: &Entry, now: Timestamp) -> Value {
-    let certificate = pki::Certificate::from_der(&entry.der).ok();
-    let certificate = certificate.as_ref();
-    json!({
-        "name": entry.label,
-        "profile": entry.profile.name(),
-        "state": entry.state(now),
-        "serial_number": serial_hex(&entry.serial),
-        "subject": certificate.map(|c| c.subject().to_string()),
-        "subject_alt_name": certificate
-            .map(|c| c.subject_alt_names().iter().map(ToString::to_string).collect::<Vec<_>>()),
-        "not_before": entry.not_before.to_string(),
-        "not_after": entry.not_after.to_string(),
-        "issued_at": entry.issued_at.to_string(),
-        "requested_by": entry.requested_by,
-        "replaces": entry.replaces.as_deref().map(serial_hex),
-        "location": entry.location,
-        "revoked_at": entry.revoked.map(|r| r.at.to_string()),
-        "revocation_reason": entry.revoked.map(|r| r.reason.name()),
-        "sha256": certificate.map(|c| pki::hex(&c.sha256())),
-    })
+    /// The same of an authority elsewhere.
+    fn elsewhere(&self, context: &Context, api: &Api) -> Outcome {
+        let mut path =
+            format!("/api/v1/certificates?limit={}", if self.limit == 0 { 1000 } else { self.limit });
+        if let Some(text) = &self.search {
+            path.push_str(&format!("&search={}", path_segment(text)));
+        }
+        if let Some(within) = self.expiring {
+            path.push_str(&format!("&expiring_seconds={}", within.as_secs()));
+        }
+        for (wanted, state) in [(self.revoked, "revoked"), (self.expired, "expired"), (self.good, "good")] {
+            if wanted {
+                path.push_str(&format!("&state={state}"));
+            }
+        }
+        match self.profile {
+            Some(ProfileFlag::Server) => path.push_str("&profile=server"),
+            Some(ProfileFlag::Client) => path.push_str("&profile=client"),
+            None => {}
+        }
+        let page = api.get(&path)?;
+        if self.json {
+            context.json(&page);
+            return Ok(Exit::Done);
+        }
+        let text = |value: &serde_json::Value| explain::escape::text(value.as_str().unwrap_or_default());
+        let row = |item: &serde_json::Value| -> [Cell; 5] {
+            let state = text(&item["state"]);
+            let style = match state.as_str() {
+                "good" => GOOD,
+                "revoked" => BAD,
+                _ => WARN,
+            };
+            [
+                text(&item["name"]).into(),
+                text(&item["profile"]).into(),
+                Cell::styled(state, style),
+                text(&item["not_after"]).chars().take(10).collect::<String>().into(),
+                text(&item["serial_number"]).chars().take(16).collect::<String>().into(),
+            ]
+        };
+        let rows: Vec<[Cell; 5]> = page["certificates"].as_array().into_iter().flatten().map(row).collect();
+        if rows.is_empty() {
+            context.say("No certificate fits.");
+            return Ok(Exit::Done);
+        }
+        context.data(table::text(["NAME", "FOR", "STATE", "UNTIL", "SERIAL"], &rows, width()));
+        if page["more"] == true {
+            context.say(format!("{DIM}There are more; --search finds some.{DIM:#}"));
+        }
+        Ok(Exit::Done)
+    }
 }

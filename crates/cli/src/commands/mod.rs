@@ -1,5 +1,6 @@
 //! The subcommands, one file each, all with the same signature: `run(self, &Context) -> Outcome`.
 
+mod audit;
 mod ca;
 mod completions;
 mod connect;
@@ -9,9 +10,13 @@ mod ends;
 mod fetch;
 mod init;
 mod inspect;
-mod issue;
+mod invite;
+mod invites;
+pub(crate) mod issue;
+mod join;
 mod list;
 mod man;
+mod partner;
 mod renew;
 mod revoke;
 mod serve;
@@ -53,6 +58,8 @@ pub(crate) enum Command {
     Renew(renew::Renew),
     /// Take a certificate back before its end
     Revoke(revoke::Revoke),
+    /// Take a certificate off hold
+    Release(revoke::Release),
     /// List the certificates of the authority
     List(list::List),
     /// Show everything the authority knows of one certificate
@@ -66,6 +73,22 @@ pub(crate) enum Command {
     /// Make this machine's programs believe the authority, or stop
     #[command(subcommand)]
     Trust(trust::Trust),
+    /// Invite somebody to a certificate: a link that is good once
+    Invite(invite::Invite),
+    /// List invites, approve what waits, take one back
+    #[command(subcommand)]
+    Invites(invites::Invites),
+    /// Obtain the certificate that you were invited to
+    Join(join::Join),
+    /// Partners: whom several identities belong to, and how many certificates they may have
+    #[command(subcommand)]
+    Partner(partner::Partner),
+    /// Identities: what is known of a name beside its certificates, its role among it
+    #[command(subcommand)]
+    Identity(partner::Identity),
+    /// The audit trail: who did what, when, from where and why
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Run the authority as a service
     #[command(subcommand)]
     Ca(ca::Ca),
@@ -91,12 +114,19 @@ impl Command {
             Command::Sign(command) => command.run(context),
             Command::Renew(command) => command.run(context),
             Command::Revoke(command) => command.run(context),
+            Command::Release(command) => command.run(context),
             Command::List(command) => command.run(context),
             Command::Show(command) => command.run(context),
             Command::Crl(command) => command.run(context),
             Command::Inspect(command) => command.run(context),
             Command::Verify(command) => command.run(context),
             Command::Trust(command) => command.run(context),
+            Command::Invite(command) => command.run(context),
+            Command::Invites(command) => command.run(context),
+            Command::Join(command) => command.run(context),
+            Command::Partner(command) => command.run(context),
+            Command::Identity(command) => command.run(context),
+            Command::Audit(command) => command.run(context),
             Command::Ca(command) => command.run(context),
             Command::Serve(command) => command.run(context),
             Command::Connect(command) => command.run(context),

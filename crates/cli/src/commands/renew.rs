@@ -10,7 +10,6 @@ use keys::file::Replace;
 use pki::Certificate;
 use pki::key::{KeyAlgorithm, SigningKey as _};
 use pki::name::SubjectNames;
-use pki::oid;
 
 use crate::commands::issue::{full_chain, requester, tell};
 use crate::commands::revoke::{not_found, selector};
@@ -38,6 +37,10 @@ pub(crate) struct Renew {
     #[arg(long)]
     due: bool,
 
+    /// A joined certificate: only where it has used up two thirds of its time
+    #[arg(long, conflicts_with = "due")]
+    if_due: bool,
+
     /// How long it is good [default: as long as the one before]
     #[arg(long = "for", value_name = "TIME", value_parser = crate::duration::parse)]
     lifetime: Option<SignedDuration>,
@@ -57,8 +60,13 @@ pub(crate) struct Renew {
 
 impl Renew {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let authority = Home::of(context)?.open(context, self.passphrase_file.as_deref())?;
         let now = context.now();
+        if let Some(files) = self.which.as_deref().map(Path::new).and_then(Files::beside)
+            && let Some(base) = super::join::origin_of(&files)
+        {
+            return self.joined(context, &files, &base, now);
+        }
+        let authority = Home::of(context)?.open(context, self.passphrase_file.as_deref())?;
         let Some(which) = &self.which else { return self.all_due(context, &authority, now) };
         let found = authority.store().find(&selector(which)?).or_refuse()?;
         let Some(entry) = found.iter().find(|entry| entry.is_good(now)).or(found.first()) else {
@@ -77,6 +85,30 @@ impl Renew {
             .hint(format!("countersign sign NEW.csr --profile {}", entry.profile))
         })?;
         self.one(context, &authority, entry, &files, now)?;
+        Ok(Exit::Done)
+    }
+
+    /// One that was joined is renewed where it came from.
+    fn joined(&self, context: &Context, files: &Files, base: &str, now: Timestamp) -> Outcome {
+        let old = crate::input::certificates(&files.certificate())?.swap_remove(0);
+        let left = old.not_after().duration_since(now);
+        if self.if_due && left > old.not_after().duration_since(old.not_before()) / 3 {
+            context.say(format!("Not due: good until {}", old.not_after()));
+            return Ok(Exit::Done);
+        }
+        let new = super::join::renew_joined(context, files, base, self.keep_key)?;
+        if self.json {
+            context.json(&serde_json::json!({
+                "serial_number": new.serial_hex(),
+                "not_after": new.not_after().to_string(),
+                "certificate": files.certificate(),
+                "key": files.key(),
+            }));
+            return Ok(Exit::Done);
+        }
+        context
+            .say(format!("Renewed at {base}, good until {}", new.not_after().strftime("%Y-%m-%d %H:%M UTC")));
+        context.data(format!("{}\n", files.certificate().display()));
         Ok(Exit::Done)
     }
 
@@ -152,7 +184,7 @@ impl Renew {
                 IssueRequest {
                     profile: entry.profile,
                     label: entry.label.clone(),
-                    names: names_of(&old),
+                    names: SubjectNames::of(&old),
                     public_key: key.public_key().clone(),
                     lifetime: Some(self.lifetime.unwrap_or(lived)),
                     requested_by: requester(),
@@ -175,19 +207,8 @@ impl Renew {
     }
 }
 
-/// The names of a certificate, to be certified again.
-fn names_of(certificate: &Certificate) -> SubjectNames {
-    let subject = certificate.subject();
-    SubjectNames {
-        common_name: subject.common_name(),
-        organization: subject.values(&oid::ORGANIZATION_NAME).pop(),
-        organizational_units: subject.values(&oid::ORGANIZATIONAL_UNIT_NAME),
-        alternative: certificate.subject_alt_names().to_vec(),
-    }
-}
-
 /// The same kind of key, or the default where that kind is read and never made here.
-fn makeable(algorithm: KeyAlgorithm) -> KeyAlgorithm {
+pub(crate) fn makeable(algorithm: KeyAlgorithm) -> KeyAlgorithm {
     match algorithm {
         KeyAlgorithm::P384 | KeyAlgorithm::Ed25519 | KeyAlgorithm::Rsa(2048 | 3072 | 4096) => algorithm,
         _ => KeyAlgorithm::P256,

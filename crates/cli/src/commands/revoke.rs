@@ -7,6 +7,7 @@ use clap::Args;
 use pki::crl::RevocationReason;
 use serde_json::json;
 
+use crate::api::RemoteArguments;
 use crate::commands::issue::requester;
 use crate::context::{BOLD, Context};
 use crate::failure::{Exit, Failure, OrFail as _, Outcome};
@@ -35,15 +36,74 @@ pub(crate) struct Revoke {
     #[arg(long, default_value = "unspecified")]
     reason: RevocationReason,
 
+    #[command(flatten)]
+    remote: RemoteArguments,
+
     /// Print the facts as JSON
     #[arg(long)]
     json: bool,
 }
 
+/// Take a certificate off hold
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  countersign revoke alice --reason certificateHold
+  countersign release alice
+      # every other reason is for ever")]
+pub(crate) struct Release {
+    /// A name, the start of a serial number (8 digits or more), or a certificate's file
+    #[arg(value_name = "NAME|SERIAL|FILE")]
+    which: String,
+
+    #[command(flatten)]
+    remote: RemoteArguments,
+}
+
+impl Release {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let selector = selector(&self.which)?;
+        if let Some(api) = self.remote.open(context)? {
+            api.post("/api/v1/releases", &json!({ "which": typed(&selector) }))?;
+        } else {
+            let memory = Home::of(context)?.open_memory()?;
+            ca::release(&*memory, &selector, &requester(), context.now()).or_refuse()?;
+        }
+        context.say(format!("{BOLD}{}{BOLD:#} is good again; the next list no longer has it", self.which));
+        Ok(Exit::Done)
+    }
+}
+
+/// A selector as a person types it.
+fn typed(selector: &ca::Selector) -> String {
+    match selector {
+        ca::Selector::Serial(serial) => pki::certificate::serial_hex(serial),
+        other => other.to_string(),
+    }
+}
+
 impl Revoke {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let memory = Home::of(context)?.open_memory()?;
         let selector = selector(&self.which)?;
+        if let Some(api) = self.remote.open(context)? {
+            let body = json!({ "which": typed(&selector), "reason": self.reason.name() });
+            let answer = api.post("/api/v1/revocations", &body)?;
+            if self.json {
+                context.json(&answer);
+                return Ok(Exit::Done);
+            }
+            for entry in answer["certificates"].as_array().into_iter().flatten() {
+                let text = |member: &str| explain::escape::text(entry[member].as_str().unwrap_or_default());
+                context.data(format!("{}\n", text("serial_number")));
+                context.say(format!(
+                    "Revoked the certificate of {BOLD}{}{BOLD:#} ({})",
+                    text("name"),
+                    self.reason
+                ));
+            }
+            return Ok(Exit::Done);
+        }
+        let memory = Home::of(context)?.open_memory()?;
         let revoked = ca::revoke(&*memory, &selector, self.reason, &requester(), context.now());
         let revoked = match revoked {
             Err(RevokeError::NotFound(_)) => return Err(not_found(&*memory, &self.which, context)),

@@ -6,11 +6,11 @@ use pki::Certificate;
 use pki::certificate::serial_hex;
 use serde_json::json;
 
-use crate::commands::list::entry_json;
 use crate::commands::revoke::{not_found, selector};
 use crate::context::{BOLD, Context, DIM, colour_on_stdout, width};
 use crate::failure::{Exit, Failure, OrFail as _, Outcome};
 use crate::home::Home;
+use service::api::certificate_json;
 
 /// Show everything the authority knows of one certificate
 #[derive(Debug, Args)]
@@ -56,11 +56,11 @@ impl Show {
         }
         let others = found.iter().filter(|other| other.serial != entry.serial);
         if self.json {
-            let mut facts = entry_json(entry, now);
+            let mut facts = certificate_json(entry, now);
             facts["history"] = json!(history.iter().map(|event| json!({
                 "at": event.at.to_string(), "actor": event.actor, "action": event.action, "details": event.details,
             })).collect::<Vec<_>>());
-            facts["others"] = json!(others.map(|other| entry_json(other, now)).collect::<Vec<_>>());
+            facts["others"] = json!(others.map(|other| certificate_json(other, now)).collect::<Vec<_>>());
             context.json(&facts);
             return Ok(Exit::Done);
         }

@@ -7,10 +7,11 @@ use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
 use keys::file::{Replace, write_public};
 use pki::csr::CertificateRequest;
-use pki::name::GeneralName;
+use pki::name::{GeneralName, SubjectNames};
 use pki::{Certificate, Profile};
 use serde_json::json;
 
+use crate::api::{Api, RemoteArguments};
 use crate::commands::issue::{full_chain, requester};
 use crate::context::{BOLD, Context};
 use crate::failure::{Exit, Failure, OrFail as _, Outcome};
@@ -58,6 +59,9 @@ pub(crate) struct Sign {
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 
+    #[command(flatten)]
+    remote: RemoteArguments,
+
     /// Print the facts as JSON, the certificate among them
     #[arg(long)]
     json: bool,
@@ -98,6 +102,9 @@ impl Sign {
         let label = label.unwrap_or_default();
         for ignored in request.ignored() {
             context.warn(format!("the request also asks for {ignored}; that is ignored"));
+        }
+        if let Some(api) = self.remote.open(context)? {
+            return self.elsewhere(context, &api, profile, &label, &names, &request);
         }
         let authority = Home::of(context)?.open(context, self.passphrase_file.as_deref())?;
         let issued = authority
@@ -141,6 +148,42 @@ impl Sign {
                 Some(out) => context.data(format!("{}\n", out.display())),
                 None => context.data(pem),
             }
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl Sign {
+    /// Has it signed by an authority elsewhere.
+    fn elsewhere(
+        &self,
+        context: &Context,
+        api: &Api,
+        profile: Profile,
+        label: &str,
+        names: &SubjectNames,
+        request: &CertificateRequest,
+    ) -> Outcome {
+        let signed = api.post(
+            "/api/v1/certificates",
+            &json!({
+                "profile": profile.name(),
+                "request": pki::pem::encode("CERTIFICATE REQUEST", request.der()),
+                "label": label,
+                "names": ca::names_to_json(names),
+                "lifetime_seconds": self.lifetime.map(|lifetime| lifetime.as_secs()),
+            }),
+        )?;
+        let pem = signed["pem"].as_str().unwrap_or_default();
+        if let Some(out) = &self.out {
+            let replace = if self.force { Replace::Yes } else { Replace::No };
+            write_public(out, pem.as_bytes(), replace).or_usage()?;
+        }
+        context.say(format!("Signed a {profile} certificate for {BOLD}{label}{BOLD:#}"));
+        match (&self.out, self.json) {
+            (_, true) => context.json(&signed),
+            (Some(out), false) => context.data(format!("{}\n", out.display())),
+            (None, false) => context.data(pem),
         }
         Ok(Exit::Done)
     }

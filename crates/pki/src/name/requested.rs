@@ -127,6 +127,18 @@ impl SubjectNames {
         Ok(names)
     }
 
+    /// The names of a certificate, to be certified again.
+    #[must_use]
+    pub fn of(certificate: &crate::Certificate) -> Self {
+        let subject = certificate.subject();
+        SubjectNames {
+            common_name: subject.common_name(),
+            organization: subject.values(&oid::ORGANIZATION_NAME).pop(),
+            organizational_units: subject.values(&oid::ORGANIZATIONAL_UNIT_NAME),
+            alternative: certificate.subject_alt_names().to_vec(),
+        }
+    }
+
     /// Adds a subjectAltName entry unless it is there.
     pub fn add(&mut self, name: GeneralName) {
         if !self.alternative.contains(&name) {

@@ -120,6 +120,7 @@ impl Serve {
         publication.record(&**authority.store(), Who::from(&by), context.now()).or_refuse()?;
         let authority = authority.publishing(publication);
         let mut settings = Settings::new(&self.base(&listener));
+        crate::api::record_base(&**authority.store(), &settings.base)?;
         settings.list_lifetime = self.list_lifetime;
         settings.grace = self.grace.unwrap_or(SignedDuration::ZERO);
         settings.root_list =

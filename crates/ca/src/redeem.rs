@@ -1,0 +1,321 @@
+//! Redeeming an invite: from a code and a key to a certificate, at most as often as the invite says, however many try
+//! at once and whatever is interrupted in between.
+//!
+//! A use is reserved before it is issued, and belongs to the key that asked. Who asks again with the same key, because
+//! an answer was lost or a process was killed, goes on where it stopped and takes no second use.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use pki::key::PublicKey;
+
+use crate::audit::Who;
+use crate::authority::Authority;
+use crate::identity::{Partner, event};
+use crate::invite::{Code, Invite, Stage, Use};
+use crate::issue::{IssueError, IssueRequest, Issued};
+use crate::record::{Commit, Write};
+use crate::selector::Selector;
+use crate::store::{Store, StoreError};
+use crate::throttle;
+
+/// Wrong codes for one invite that cost nothing.
+const FREE_GUESSES: u32 = 2;
+
+/// So many wrong codes take an invite back: nobody mistypes that often, and its owner can be given another.
+const MOST_GUESSES: u32 = 10;
+
+/// How often a change is tried again that somebody else was faster with.
+const TRIES: u32 = 100;
+
+/// From where somebody redeems.
+#[derive(Debug, Clone, Copy)]
+pub struct From<'a> {
+    /// The address.
+    pub address: IpAddr,
+    /// The way in: `join`, `est`.
+    pub way: &'a str,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Redeemed {
+    /// The certificate, and the name it is filed under.
+    Issued(Box<Issued>, String),
+    /// A person is to confirm it.
+    Waiting,
+}
+
+/// Why there is no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum RedeemError {
+    /// No invite has this code. Whether it is unknown or only the secret is wrong is not said.
+    #[error("this is no invite's code; check that it was copied whole")]
+    Unknown,
+    /// Too many wrong codes from there, or for this invite.
+    #[error("too many wrong codes; no code is looked at before {until}")]
+    Blocked {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// It has ended.
+    #[error("the invite ended on {0}; ask for a new one")]
+    Expired(Timestamp),
+    /// It was taken back.
+    #[error("the invite was taken back; ask for a new one")]
+    Withdrawn,
+    /// All of it is used.
+    #[error("the invite was used already; ask for a new one")]
+    UsedUp,
+    /// A person said no.
+    #[error("the request was refused by the one who looked at it")]
+    Denied,
+    /// The partner has as many certificates as it may have.
+    #[error("{partner} has {count} certificates and may have {most}; revoke one, or let one end")]
+    PartnerFull {
+        /// The partner.
+        partner: String,
+        /// How many it has.
+        count: usize,
+        /// How many it may have.
+        most: u32,
+    },
+    /// The request's key cannot be certified.
+    #[error("this key cannot be certified: {0}")]
+    Key(String),
+    /// It was not issued.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+    /// The memory failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl<S: Store> Authority<S> {
+    /// Redeems an invite for this key, whose possession the caller has verified.
+    ///
+    /// # Errors
+    /// [`RedeemError`].
+    pub fn redeem(
+        &self,
+        code: &str,
+        key: &PublicKey,
+        from: From<'_>,
+        now: Timestamp,
+    ) -> Result<Redeemed, RedeemError> {
+        if let Some(until) = throttle::blocked_until(&self.store, from.address, now)? {
+            return Err(RedeemError::Blocked { until });
+        }
+        let Some(code) = Code::parse(code) else {
+            throttle::note_failure(&self.store, from.address, now)?;
+            return Err(RedeemError::Unknown);
+        };
+        // Before a use is reserved for a key that would then be refused.
+        if let Some(weakness) = key.weakness() {
+            return Err(RedeemError::Key(weakness));
+        }
+        let key_hash = pki::sha256(key.spki_der());
+        let origin = format!("{} by {}", from.address, from.way);
+        let invite = self.reserve(&code, key_hash, from, &origin, now)?;
+        let Some(used) = invite.used.iter().find(|used| used.key == key_hash) else {
+            return Err(RedeemError::UsedUp);
+        };
+        match &used.stage {
+            Stage::Asked => return Ok(Redeemed::Waiting),
+            Stage::Denied => return Err(RedeemError::Denied),
+            Stage::Issued(serial) => {
+                let found = self.store.find(&Selector::Serial(serial.clone()))?;
+                let issued = found.first().map(|entry| self.issued_before(&entry.der)).transpose()?;
+                let issued = issued.ok_or(RedeemError::UsedUp)?;
+                return Ok(Redeemed::Issued(Box::new(issued), invite.label));
+            }
+            Stage::Granted => {}
+        }
+        self.has_room(&invite, now)?;
+        let issued = self.issue(
+            IssueRequest {
+                profile: invite.profile,
+                label: invite.label.clone(),
+                names: invite.names.clone(),
+                public_key: key.clone(),
+                lifetime: invite.lifetime,
+                requested_by: format!("invite {}", invite.handle),
+                origin,
+                replaces: None,
+                location: None,
+            },
+            now,
+        )?;
+        self.note_issued(&invite.handle, key_hash, issued.certificate.serial())?;
+        Ok(Redeemed::Issued(Box::new(issued), invite.label))
+    }
+
+    /// Checks the code, and reserves a use for the key unless it has one; gives the invite as it is then.
+    fn reserve(
+        &self,
+        code: &Code,
+        key: [u8; 32],
+        from: From<'_>,
+        origin: &str,
+        now: Timestamp,
+    ) -> Result<Invite, RedeemError> {
+        for _ in 0..TRIES {
+            let Some((mut invite, version)) = Invite::find(&self.store, code.handle())? else {
+                throttle::note_failure(&self.store, from.address, now)?;
+                return Err(RedeemError::Unknown);
+            };
+            if let Some(until) = invite.blocked_until.filter(|until| *until > now) {
+                return Err(RedeemError::Blocked { until });
+            }
+            let by = Who { actor: &format!("invite {}", invite.handle), origin };
+            let is_code = invite.is_code(code);
+            let (outcome, event) = if is_code {
+                invite.failures = 0;
+                if invite.withdrawn.is_some() {
+                    return Err(RedeemError::Withdrawn);
+                }
+                if invite.used.iter().any(|used| used.key == key) {
+                    return Ok(invite);
+                }
+                if now > invite.expires {
+                    return Err(RedeemError::Expired(invite.expires));
+                }
+                if invite.left() == 0 {
+                    return Err(RedeemError::UsedUp);
+                }
+                let stage = if invite.approve { Stage::Asked } else { Stage::Granted };
+                let details =
+                    format!("{} for {}, key sha256 {}", invite.handle, invite.label, pki::hex(&key));
+                invite.used.push(Use { key, at: now, from: from.address.to_string(), stage });
+                (Ok(()), event(by, now, "redeem", details))
+            } else {
+                invite.failures += 1;
+                invite.blocked_until = Some(now + throttle::pause(invite.failures, FREE_GUESSES));
+                let mut details = format!("{}: wrong code {}", invite.handle, invite.failures);
+                if invite.failures >= MOST_GUESSES && invite.withdrawn.is_none() {
+                    invite.withdrawn = Some(now);
+                    details.push_str(", taken back");
+                }
+                (Err(RedeemError::Unknown), event(by, now, "guess", details))
+            };
+            match self.store.commit(Commit::of(Write::Put(invite.record(version))).noting(event)) {
+                Err(StoreError::Conflict { .. }) => continue,
+                Err(error) => return Err(error.into()),
+                Ok(()) => {}
+            }
+            if outcome.is_err() {
+                throttle::note_failure(&self.store, from.address, now)?;
+            }
+            return outcome.map(|()| invite);
+        }
+        Err(StoreError::Busy.into())
+    }
+
+    fn has_room(&self, invite: &Invite, now: Timestamp) -> Result<(), RedeemError> {
+        let Some(partner) = &invite.partner else { return Ok(()) };
+        let Some(Partner { most_certificates: most, .. }) = Partner::find(&self.store, partner)? else {
+            return Ok(());
+        };
+        let count = Partner::certificates(&self.store, partner, now)?;
+        if count >= most as usize {
+            return Err(RedeemError::PartnerFull { partner: partner.clone(), count, most });
+        }
+        Ok(())
+    }
+
+    fn note_issued(&self, handle: &str, key: [u8; 32], serial: &[u8]) -> Result<(), StoreError> {
+        for _ in 0..TRIES {
+            let Some((mut invite, version)) = Invite::find(&self.store, handle)? else { return Ok(()) };
+            for used in invite.used.iter_mut().filter(|used| used.key == key && used.stage == Stage::Granted)
+            {
+                used.stage = Stage::Issued(serial.to_vec());
+            }
+            match self.store.commit(Commit::of(Write::Put(invite.record(version)))) {
+                Err(StoreError::Conflict { .. }) => {}
+                other => return other,
+            }
+        }
+        Err(StoreError::Busy)
+    }
+
+    fn issued_before(&self, der: &[u8]) -> Result<Issued, StoreError> {
+        let certificate =
+            pki::Certificate::from_der(der).map_err(|error| StoreError::Database(Box::new(error)))?;
+        let (chain, anchor) = (self.issuer.intermediates(), self.issuer.anchor().clone());
+        Ok(Issued { certificate, chain, anchor })
+    }
+}
+
+/// Why a person's word about a use was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum DecideError {
+    /// There is no such invite.
+    #[error("there is no invite '{0}'")]
+    NoInvite(String),
+    /// Nothing of that key waits.
+    #[error("nothing that starts with the key '{0}' waits for approval on this invite")]
+    NothingWaits(String),
+    /// Several keys start so.
+    #[error("several keys start with '{0}'; give more digits")]
+    Ambiguous(String),
+    /// The memory failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Confirms or refuses what waits on an invite: the use whose key's SHA-256 starts with `key`, or the only one that
+/// waits where that is empty.
+///
+/// # Errors
+/// [`DecideError`].
+pub fn decide(
+    store: &dyn Store,
+    handle: &str,
+    key: &str,
+    grant: bool,
+    by: Who<'_>,
+    now: Timestamp,
+) -> Result<Use, DecideError> {
+    for _ in 0..TRIES {
+        let (mut invite, version) =
+            Invite::find(store, handle)?.ok_or_else(|| DecideError::NoInvite(handle.to_owned()))?;
+        let wanted = key.replace(':', "").to_ascii_lowercase();
+        let waits = |used: &&mut Use| used.stage == Stage::Asked && pki::hex(&used.key).starts_with(&wanted);
+        let mut waiting: Vec<&mut Use> = invite.used.iter_mut().filter(waits).collect();
+        let decided = match waiting.as_mut_slice() {
+            [] => return Err(DecideError::NothingWaits(key.to_owned())),
+            [used] => {
+                used.stage = if grant { Stage::Granted } else { Stage::Denied };
+                used.clone()
+            }
+            _ => return Err(DecideError::Ambiguous(key.to_owned())),
+        };
+        let details = format!("{handle}, key sha256 {}, asked from {}", pki::hex(&decided.key), decided.from);
+        let event = event(by, now, if grant { "approve" } else { "deny" }, details);
+        match store.commit(Commit::of(Write::Put(invite.record(version))).noting(event)) {
+            Ok(()) => return Ok(decided),
+            Err(StoreError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(StoreError::Busy.into())
+}
+
+/// Takes an invite back. What was issued by it stays good.
+///
+/// # Errors
+/// [`DecideError`].
+pub fn withdraw(store: &dyn Store, handle: &str, by: Who<'_>, now: Timestamp) -> Result<Invite, DecideError> {
+    for _ in 0..TRIES {
+        let (mut invite, version) =
+            Invite::find(store, handle)?.ok_or_else(|| DecideError::NoInvite(handle.to_owned()))?;
+        invite.withdrawn = invite.withdrawn.or(Some(now));
+        let event = event(by, now, "withdraw", format!("{handle} for {}", invite.label));
+        match store.commit(Commit::of(Write::Put(invite.record(version))).noting(event)) {
+            Ok(()) => return Ok(invite),
+            Err(StoreError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(StoreError::Busy.into())
+}

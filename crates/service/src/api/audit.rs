@@ -1,0 +1,42 @@
+//! The audit trail, page by page. Each event carries its hash, so that whoever reads it can check the chain.
+
+use axum::extract::{Query as FromQuery, State as FromState};
+use axum::response::Response;
+use ca::AuditEvent;
+use pki::certificate::serial_hex;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{limit, ok, page};
+use crate::{Problem, State};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    after: Option<u64>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn events(
+    FromState(state): FromState<State>,
+    FromQuery(wanted): FromQuery<Wanted>,
+) -> Result<Response, Problem> {
+    let limit = limit(wanted.limit);
+    let events =
+        state.blocking(move |state| Ok(state.store().audit_after(wanted.after.unwrap_or(0), limit)?)).await?;
+    let next = events.last().filter(|_| events.len() == limit).map(|event| event.sequence.to_string());
+    Ok(ok(&page("events", events.iter().map(event_json).collect(), next)))
+}
+
+fn event_json(event: &AuditEvent) -> Value {
+    json!({
+        "sequence": event.sequence,
+        "at": event.at.to_string(),
+        "who": event.actor,
+        "from": event.origin,
+        "what": event.action,
+        "serial_number": event.serial.as_deref().map(serial_hex),
+        "why": event.details,
+        "hash": pki::hex(&event.hash),
+    })
+}

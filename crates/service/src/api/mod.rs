@@ -1,0 +1,124 @@
+//! The API at `/api/v1`: everything that people and programs do with the authority, for those whose role allows it.
+//!
+//! One table says what there is, what each operation asks of its caller, and what its document says; the routes, the
+//! checks and the OpenAPI document are made of it.
+
+mod audit;
+mod caller;
+mod certificates;
+mod identities;
+mod invites;
+mod local;
+mod openapi;
+
+use axum::Router;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodRouter, delete, get, post, put};
+use ca::Permission;
+use http::StatusCode;
+use http::header::{self, HeaderValue};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+pub use caller::Caller;
+pub use certificates::certificate_json;
+pub use local::Local;
+
+use crate::{Problem, State};
+
+/// One operation of the API.
+pub(crate) struct Operation {
+    method: &'static str,
+    path: &'static str,
+    /// What the caller's role must allow; `None` for what anyone may see.
+    permission: Option<Permission>,
+    summary: &'static str,
+    /// Names and meanings of what stands in the query.
+    query: &'static [(&'static str, &'static str)],
+    /// The name of the request's schema.
+    request: Option<&'static str>,
+    /// The name of the answer's schema.
+    answer: &'static str,
+    handler: fn() -> MethodRouter<State>,
+}
+
+const PAGE: (&str, &str) = ("after", "the last id of the page before");
+const LIMIT: (&str, &str) = ("limit", "the most to list, 100 where nothing is said");
+
+#[rustfmt::skip] // One operation in two lines reads as the table it is.
+pub(crate) const OPERATIONS: &[Operation] = &[
+    Operation { method: "get", path: "/api/v1/openapi.json", permission: None, summary: "This document", query: &[],
+                request: None, answer: "Document", handler: || get(openapi::serve) },
+    Operation { method: "get", path: "/api/v1/whoami", permission: None, summary: "Who the caller is, and what it may do", query: &[],
+                request: None, answer: "Caller", handler: || get(caller::whoami) },
+    Operation { method: "get", path: "/api/v1/certificates", permission: Some(Permission::Read), summary: "List certificates, newest first",
+                query: &[("search", "part of a name, or the start of a serial number"), ("state", "good, revoked, expired"), ("expiring_seconds", "good now, and ending within this time"), ("profile", "server or client"), LIMIT],
+                request: None, answer: "Certificates", handler: || get(certificates::list) },
+    Operation { method: "post", path: "/api/v1/certificates", permission: Some(Permission::Enrol), summary: "Have a signing request signed", query: &[],
+                request: Some("Sign"), answer: "Signed", handler: || post(certificates::sign) },
+    Operation { method: "get", path: "/api/v1/certificates/{which}", permission: Some(Permission::Read), summary: "Everything known of a certificate, by name or serial number", query: &[],
+                request: None, answer: "Certificates", handler: || get(certificates::show) },
+    Operation { method: "post", path: "/api/v1/revocations", permission: Some(Permission::Operate), summary: "Take certificates back", query: &[],
+                request: Some("Revoke"), answer: "Certificates", handler: || post(certificates::revoke) },
+    Operation { method: "post", path: "/api/v1/releases", permission: Some(Permission::Operate), summary: "Take certificates off hold", query: &[],
+                request: Some("Release"), answer: "Certificates", handler: || post(certificates::release) },
+    Operation { method: "get", path: "/api/v1/invites", permission: Some(Permission::Read), summary: "List invites", query: &[PAGE, LIMIT],
+                request: None, answer: "Invites", handler: || get(invites::list) },
+    Operation { method: "post", path: "/api/v1/invites", permission: Some(Permission::Enrol), summary: "Make an invite; its code is in the answer and nowhere else", query: &[],
+                request: Some("NewInvite"), answer: "Invited", handler: || post(invites::create) },
+    Operation { method: "get", path: "/api/v1/invites/{handle}", permission: Some(Permission::Read), summary: "An invite, and what was made of it", query: &[],
+                request: None, answer: "Invite", handler: || get(invites::show) },
+    Operation { method: "delete", path: "/api/v1/invites/{handle}", permission: Some(Permission::Operate), summary: "Take an invite back", query: &[],
+                request: None, answer: "Invite", handler: || delete(invites::withdraw) },
+    Operation { method: "post", path: "/api/v1/invites/{handle}/decision", permission: Some(Permission::Operate), summary: "Approve or refuse what waits on an invite", query: &[],
+                request: Some("Decision"), answer: "Invite", handler: || post(invites::decide) },
+    Operation { method: "get", path: "/api/v1/partners", permission: Some(Permission::Read), summary: "List partners", query: &[PAGE, LIMIT],
+                request: None, answer: "Partners", handler: || get(identities::partners) },
+    Operation { method: "put", path: "/api/v1/partners/{name}", permission: Some(Permission::Operate), summary: "Make or change a partner", query: &[],
+                request: Some("NewPartner"), answer: "Partner", handler: || put(identities::put_partner) },
+    Operation { method: "get", path: "/api/v1/identities", permission: Some(Permission::Read), summary: "List identities", query: &[("partner", "of this partner"), PAGE, LIMIT],
+                request: None, answer: "Identities", handler: || get(identities::identities) },
+    Operation { method: "put", path: "/api/v1/identities/{label}", permission: Some(Permission::Operate), summary: "Change an identity; its role only by an admin", query: &[],
+                request: Some("NewIdentity"), answer: "Identity", handler: || put(identities::put_identity) },
+    Operation { method: "get", path: "/api/v1/audit", permission: Some(Permission::Audit), summary: "The audit trail, oldest first", query: &[("after", "the number of the last event of the page before"), LIMIT],
+                request: None, answer: "Events", handler: || get(audit::events) },
+];
+
+/// The routes, each behind the check of its permission.
+pub(crate) fn routes(state: &State) -> Router<State> {
+    OPERATIONS.iter().fold(Router::new(), |router, operation| {
+        let check = caller::Check { state: state.clone(), permission: operation.permission };
+        let handler = (operation.handler)().layer(axum::middleware::from_fn_with_state(check, caller::check));
+        router.route(operation.path, handler)
+    })
+}
+
+/// An answer in JSON that no cache keeps.
+fn answer(status: StatusCode, value: &Value) -> Response {
+    let mut response = (status, value.to_string()).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn ok(value: &Value) -> Response {
+    answer(StatusCode::OK, value)
+}
+
+/// Reads a request's body.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        Problem::of(400, "bad-request", format!("the body is not what this operation takes: {error}"))
+    })
+}
+
+/// How many of a list are wanted; between 1 and 1000.
+fn limit(wanted: Option<usize>) -> usize {
+    wanted.unwrap_or(100).clamp(1, 1000)
+}
+
+/// A page of a list by ids, with what asks for the next one.
+fn page(name: &str, items: Vec<Value>, next: Option<String>) -> Value {
+    json!({ name: items, "next": next })
+}

@@ -1,0 +1,166 @@
+//! The API's OpenAPI 3.1 document, made of the same table as its routes.
+
+use axum::response::Response;
+use ca::{Permission, Role};
+use serde_json::{Map, Value, json};
+
+use super::{OPERATIONS, Operation, ok};
+
+pub(super) async fn serve() -> Response {
+    ok(&document())
+}
+
+/// The document.
+pub(crate) fn document() -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for operation in OPERATIONS {
+        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        path[operation.method] = describe(operation);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "countersign's authority",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Callers are known by their client certificate (mTLS). What a caller may do is its role: \
+                            admin, operator, auditor, enroller or gateway.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas(),
+            "securitySchemes": { "clientCertificate": { "type": "mutualTLS" } },
+        },
+    })
+}
+
+fn describe(operation: &Operation) -> Value {
+    let in_path = operation.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let mut parameters: Vec<Value> = in_path
+        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
+        .collect();
+    for (name, meaning) in operation.query {
+        let kind = if name.ends_with("seconds") || *name == "limit" { "integer" } else { "string" };
+        parameters
+            .push(json!({ "name": name, "in": "query", "description": meaning, "schema": { "type": kind } }));
+    }
+    let reference = |name: &str| json!({ "schema": { "$ref": format!("#/components/schemas/{name}") } });
+    let good = if matches!(operation.answer, "Invited" | "Signed") { "201" } else { "200" };
+    let mut responses = json!({
+        good: { "description": "Done", "content": { "application/json": reference(operation.answer) } },
+        "default": { "description": "Not done, and why",
+                     "content": { "application/problem+json": reference("Problem") } },
+    });
+    if operation.permission.is_some() {
+        responses["401"] = json!({ "description": "No client certificate of this authority that is good now",
+                                   "content": { "application/problem+json": reference("Problem") } });
+        responses["403"] = json!({ "description": "The caller's role does not allow this",
+                                   "content": { "application/problem+json": reference("Problem") } });
+    }
+    let mut described = json!({
+        "operationId": operation_id(operation),
+        "summary": operation.summary,
+        "parameters": parameters,
+        "responses": responses,
+    });
+    if let Some(permission) = operation.permission {
+        described["security"] = json!([{ "clientCertificate": [] }]);
+        described["x-roles"] = json!(roles(permission));
+    }
+    if let Some(request) = operation.request {
+        described["requestBody"] =
+            json!({ "required": true, "content": { "application/json": reference(request) } });
+    }
+    described
+}
+
+/// A name for generated clients: `get_certificates_which`.
+fn operation_id(operation: &Operation) -> String {
+    let path = operation.path.trim_start_matches("/api/v1/").replace(['/', '.'], "_").replace(['{', '}'], "");
+    format!("{}_{path}", operation.method)
+}
+
+fn roles(permission: Permission) -> Vec<&'static str> {
+    Role::ALL.into_iter().filter(|role| role.allows(permission)).map(Role::name).collect()
+}
+
+fn schemas() -> Value {
+    let text = || json!({ "type": "string" });
+    let optional = || json!({ "type": ["string", "null"] });
+    let number = || json!({ "type": "integer" });
+    let yes_or_no = || json!({ "type": "boolean" });
+    let texts = || json!({ "type": "array", "items": { "type": "string" } });
+    let list =
+        |of: &str| json!({ "type": "array", "items": { "$ref": format!("#/components/schemas/{of}") } });
+    let object = |required: &[&str], properties: Value| json!({ "type": "object", "required": required, "properties": properties });
+    let paged = |name: &str, of: &str| object(&[name, "next"], json!({ name: list(of), "next": optional() }));
+    let names = json!({ "common_name": optional(), "organization": optional(), "organizational_units": texts(),
+                        "dns": texts(), "ip": texts(), "email": texts(), "uri": texts() });
+    json!({
+        "Problem": object(&["type", "title", "status", "detail"],
+            json!({ "type": text(), "title": text(), "status": number(), "detail": text() })),
+        "Document": { "type": "object" },
+        "Caller": object(&["name", "role"], json!({ "name": optional(), "role": optional() })),
+        "Names": object(&[], names),
+        "Certificate": object(
+            &["name", "profile", "state", "serial_number", "not_before", "not_after", "issued_at", "requested_by"],
+            json!({ "name": text(), "profile": text(), "state": text(), "serial_number": text(), "subject": optional(),
+                    "subject_alt_name": { "type": ["array", "null"], "items": { "type": "string" } },
+                    "not_before": text(), "not_after": text(), "issued_at": text(), "requested_by": text(),
+                    "replaces": optional(), "location": optional(), "revoked_at": optional(),
+                    "revocation_reason": optional(), "sha256": optional(), "pem": text() })),
+        "Certificates": object(&["certificates", "more"], json!({ "certificates": list("Certificate"), "more": yes_or_no() })),
+        "Sign": object(&["profile", "request"],
+            json!({ "profile": text(), "request": text(), "label": optional(),
+                    "names": { "$ref": "#/components/schemas/Names" }, "lifetime_seconds": number() })),
+        "Signed": object(&["name", "serial_number", "not_after", "sha256", "ignored", "pem", "anchor"],
+            json!({ "name": text(), "serial_number": text(), "not_after": text(), "sha256": text(), "ignored": texts(),
+                    "pem": text(), "anchor": text() })),
+        "Revoke": object(&["which"], json!({ "which": text(), "reason": text() })),
+        "Release": object(&["which"], json!({ "which": text() })),
+        "NewInvite": object(&["name", "names"],
+            json!({ "name": text(), "names": { "$ref": "#/components/schemas/Names" }, "profile": text(),
+                    "lifetime_seconds": number(), "uses": number(), "open_seconds": number(), "approve": yes_or_no(),
+                    "partner": optional(), "contact": optional() })),
+        "Use": object(&["key_sha256", "at", "from", "stage", "serial_number"],
+            json!({ "key_sha256": text(), "at": text(), "from": text(), "stage": text(), "serial_number": optional() })),
+        "Invite": object(&["handle", "name", "names", "profile", "state", "uses", "left", "expires", "approve", "used"],
+            invite_properties()),
+        "Invited": {
+            "allOf": [{ "$ref": "#/components/schemas/Invite" },
+                      object(&["code", "link"], json!({ "code": text(), "link": text() }))],
+        },
+        "Invites": paged("invites", "Invite"),
+        "Decision": object(&["approve"], json!({ "approve": yes_or_no(), "key_sha256": text() })),
+        "NewPartner": object(&[], json!({ "contact": optional(), "most_certificates": number() })),
+        "Partner": object(&["name", "contact", "most_certificates", "certificates"],
+            json!({ "name": text(), "contact": optional(), "most_certificates": number(), "certificates": number() })),
+        "Partners": paged("partners", "Partner"),
+        "NewIdentity": object(&[], json!({ "partner": optional(), "contact": optional(), "role": optional() })),
+        "Identity": object(&["name", "partner", "contact", "role"],
+            json!({ "name": text(), "partner": optional(), "contact": optional(), "role": optional() })),
+        "Identities": paged("identities", "Identity"),
+        "Event": object(&["sequence", "at", "who", "from", "what", "why", "hash"],
+            json!({ "sequence": number(), "at": text(), "who": text(), "from": text(), "what": text(),
+                    "serial_number": optional(), "why": text(), "hash": text() })),
+        "Events": paged("events", "Event"),
+    })
+}
+
+fn invite_properties() -> Value {
+    json!({
+        "handle": { "type": "string" },
+        "name": { "type": "string" },
+        "names": { "$ref": "#/components/schemas/Names" },
+        "profile": { "type": "string" },
+        "lifetime_seconds": { "type": ["integer", "null"] },
+        "state": { "type": "string" },
+        "uses": { "type": "integer" },
+        "left": { "type": "integer" },
+        "expires": { "type": "string" },
+        "approve": { "type": "boolean" },
+        "partner": { "type": ["string", "null"] },
+        "created_by": { "type": "string" },
+        "created_at": { "type": "string" },
+        "used": { "type": "array", "items": { "$ref": "#/components/schemas/Use" } },
+    })
+}

@@ -1,0 +1,7 @@
+//! The service as its clients meet it: over TLS, on loopback.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod api;
+mod enrolment;
+mod lists;
+mod world;
