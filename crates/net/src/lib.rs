@@ -15,6 +15,7 @@ pub mod fetch;
 pub mod proxy_protocol;
 pub mod quota;
 pub mod refusal;
+pub mod revocation;
 pub mod serve;
 pub mod snapshot;
 pub mod tls;

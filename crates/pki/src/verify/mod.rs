@@ -93,6 +93,9 @@ pub enum RevocationMode {
     /// A certificate whose issuer has no list here passes; a list past its nextUpdate refuses.
     #[default]
     WhereKnown,
+    /// A list past its nextUpdate still refuses whom it names, and nobody else; a certificate whose issuer has no list here
+    /// passes.
+    BestEffort,
     /// Every certificate under the anchor needs a current list.
     Required,
 }

@@ -46,7 +46,7 @@ pub(super) fn judge(
     verdict: &mut Verdict,
 ) {
     let rules = evidence.rules;
-    if rules.crls.is_empty() && rules.ocsp.is_empty() && rules.revocation == RevocationMode::WhereKnown {
+    if rules.crls.is_empty() && rules.ocsp.is_empty() && rules.revocation != RevocationMode::Required {
         return;
     }
     let (certificate, issuer) = (path[depth], path[depth + 1]);
@@ -87,6 +87,9 @@ fn conclude(
     rules: &Rules<'_>,
     verdict: &mut Verdict,
 ) {
+    if rules.revocation == RevocationMode::BestEffort {
+        return;
+    }
     let is_required = rules.revocation == RevocationMode::Required;
     if let Some(next) = findings.stale {
         verdict.against(ReasonCode::CrlExpired, depth, certificate, || {

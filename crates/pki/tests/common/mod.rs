@@ -106,6 +106,11 @@ impl Check<'_> {
         self
     }
 
+    pub(crate) fn best_effort(mut self) -> Self {
+        self.revocation = RevocationMode::BestEffort;
+        self
+    }
+
     pub(crate) fn crls_required(mut self) -> Self {
         self.revocation = RevocationMode::Required;
         self

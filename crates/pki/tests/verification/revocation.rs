@@ -46,6 +46,18 @@ fn a_list_past_its_next_update_refuses_and_says_how_late_it_is() {
 }
 
 #[test]
+fn by_best_effort_a_late_list_still_refuses_whom_it_names_and_nobody_else() {
+    let ca = TestCa::new();
+    let (alice, bob) = (ca.issue_client("alice"), ca.issue_client("bob"));
+    let serials = [alice.certificate.serial()];
+    let stale = ca.crl(&serials, days_from_now(-8), days_from_now(-3));
+    let judged = |who| check(who, &[ca.root()]).crl(&stale).best_effort().codes();
+    assert_eq!(judged(&alice), [ReasonCode::CertificateRevoked]);
+    assert_eq!(judged(&bob), []);
+    assert_eq!(check(&bob, &[ca.root()]).best_effort().codes(), [], "no list at all");
+}
+
+#[test]
 fn a_list_is_good_through_the_second_of_its_next_update() {
     let ca = TestCa::new();
     let alice = ca.issue_client("alice");
