@@ -5,6 +5,7 @@
 
 pub mod alert;
 mod armour;
+pub mod capture;
 pub mod certificate;
 mod chain;
 pub mod crl;
@@ -24,6 +25,7 @@ mod recognise;
 mod remark;
 pub mod render;
 pub mod request;
+pub mod tls;
 pub mod tlv;
 
 pub use finding::{Fault, Finding, FindingCode};

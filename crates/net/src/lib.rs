@@ -14,6 +14,7 @@ pub mod fetch;
 
 pub mod proxy_protocol;
 pub mod quota;
+pub mod record;
 pub mod refusal;
 pub mod revocation;
 pub mod serve;

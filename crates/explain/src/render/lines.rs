@@ -5,7 +5,7 @@ use crate::field::NameEntry;
 use crate::pkcs12::BagDescription;
 
 /// The lines of one extension's value.
-pub(super) fn extension_lines(extension: &ExtensionDescription) -> Vec<String> {
+pub(crate) fn extension_lines(extension: &ExtensionDescription) -> Vec<String> {
     match &extension.value {
         ExtensionValue::Names(names) => texts(names),
         ExtensionValue::BasicConstraints { ca, path_length } => {

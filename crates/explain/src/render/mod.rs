@@ -6,12 +6,15 @@ mod json;
 mod lines;
 mod sheet;
 mod summary;
+mod walk;
 
 use crate::model::{Content, Inspection, Item, Position};
 
 pub use full::full_text;
+pub(crate) use lines::extension_lines;
 pub use json::json;
 pub use summary::summary_text;
+pub use walk::{Shown, conversation_json, conversations_json, html, ladder, message_text, table};
 
 /// Every item as PEM, in order: a file with the armour right. Of private keys it gives the public half; containers
 /// give what is in them; what is not recognised is left out.

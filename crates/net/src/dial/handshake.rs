@@ -18,6 +18,7 @@ use tokio_rustls::TlsConnector;
 
 use super::Transport;
 use super::transport::Watched;
+use crate::record::Recorder;
 use crate::refusal;
 use crate::tls::server_verifier::{Expectation, Served, ServerVerifier};
 use crate::tls::{ClientParts, Credentials, Negotiated, TlsVersions, client_config};
@@ -35,6 +36,8 @@ pub struct TlsOptions {
     pub alpn: Vec<Vec<u8>>,
     /// Where the secrets go, where they are wanted.
     pub key_log: Option<Arc<dyn KeyLog>>,
+    /// Who takes down what passes.
+    pub recorder: Option<Recorder>,
 }
 
 impl TlsOptions {
@@ -47,6 +50,7 @@ impl TlsOptions {
             versions: TlsVersions::default(),
             alpn: Vec::new(),
             key_log: None,
+            recorder: None,
         }
     }
 }
@@ -264,7 +268,7 @@ pub(crate) async fn handshake_with(
         ServerName::Dns(name) => rustls::pki_types::ServerName::try_from(name.clone())
             .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error), &memory))?,
     };
-    let connect = TlsConnector::from(Arc::new(config)).connect(name, Watched::new(transport));
+    let connect = TlsConnector::from(Arc::new(config)).connect(name, Watched::new(transport, options.recorder));
     match connect.into_fallible().await {
         Ok(stream) => {
             let negotiated = Negotiated::of(stream.get_ref().1);

@@ -3,6 +3,7 @@
 
 pub mod handshake;
 pub mod probe;
+pub mod recorded;
 mod route;
 mod transport;
 pub(crate) mod verdict;

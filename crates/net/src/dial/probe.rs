@@ -102,3 +102,52 @@ pub async fn probe(
         outcome,
     })
 }
+<<<<<<< HEAD
+=======
+
+fn refused_later(error: &io::Error, memory: &handshake::Memory) -> Outcome {
+    let alert = refusal::tls_error(error).and_then(refusal::received_alert);
+    let finding = match alert {
+        Some(alert) => memory.explain_alert(alert, true),
+        None => refusal::of_io(error, explain::Fault::Server, "after the client's Finished"),
+    };
+    Outcome::RefusedLater { finding, alert }
+}
+
+/// Keeps no ticket and rings when one comes: a server sends it after it has accepted the client's Finished.
+#[derive(Default)]
+pub(super) struct TicketBell(pub(super) Notify);
+
+impl ClientSessionStore for TicketBell {
+    fn set_kx_hint(&self, _: rustls::pki_types::ServerName<'static>, _: NamedGroup) {}
+
+    fn kx_hint(&self, _: &rustls::pki_types::ServerName<'_>) -> Option<NamedGroup> {
+        None
+    }
+
+    fn set_tls12_session(&self, _: rustls::pki_types::ServerName<'static>, _: Tls12ClientSessionValue) {}
+
+    fn tls12_session(&self, _: &rustls::pki_types::ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        None
+    }
+
+    fn remove_tls12_session(&self, _: &rustls::pki_types::ServerName<'static>) {}
+
+    fn insert_tls13_ticket(&self, _: rustls::pki_types::ServerName<'static>, _: Tls13ClientSessionValue) {
+        self.0.notify_one();
+    }
+
+    fn take_tls13_ticket(
+        &self,
+        _: &rustls::pki_types::ServerName<'static>,
+    ) -> Option<Tls13ClientSessionValue> {
+        None
+    }
+}
+
+impl fmt::Debug for TicketBell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TicketBell")
+    }
+}
+>>>>>>> a1567dd (Decode recorded TLS conversations byte by byte)

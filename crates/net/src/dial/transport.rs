@@ -5,8 +5,12 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use explain::capture::What;
+use explain::finding::Sender;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+use crate::record::Recorder;
 
 /// An open connection without TLS.
 #[derive(Debug)]
@@ -18,6 +22,15 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// The address at this end, where it is TCP.
+    #[must_use]
+    pub fn own_address(&self) -> Option<SocketAddr> {
+        match self {
+            Transport::Tcp(stream) => stream.local_addr().ok(),
+            Transport::Unix(_) => None,
+        }
+    }
+
     /// The address at the other end, where it is TCP.
     #[must_use]
     pub fn peer_address(&self) -> Option<SocketAddr> {
@@ -28,17 +41,19 @@ impl Transport {
     }
 }
 
-/// A transport under TLS whose first bytes are kept: they tell what a server speaks that does not speak TLS.
+/// A transport under TLS whose first bytes are kept: they tell what a server speaks that does not speak TLS. A
+/// recorder, where there is one, hears all that passes.
 #[derive(Debug)]
 pub(super) struct Watched {
     transport: Transport,
+    recorder: Option<Recorder>,
     first: [u8; 5],
     seen: usize,
 }
 
 impl Watched {
-    pub(super) fn new(transport: Transport) -> Self {
-        Watched { transport, first: [0; 5], seen: 0 }
+    pub(super) fn new(transport: Transport, recorder: Option<Recorder>) -> Self {
+        Watched { transport, recorder, first: [0; 5], seen: 0 }
     }
 
     /// The first bytes, at most five.
@@ -54,7 +69,20 @@ impl AsyncRead for Watched {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.transport).poll_read(cx, buffer))?;
+        let result = ready!(Pin::new(&mut self.transport).poll_read(cx, buffer));
+        if let Some(recorder) = &self.recorder {
+            match &result {
+                Ok(()) if buffer.filled().len() > before => {
+                    recorder.bytes(Sender::Server, &buffer.filled()[before..]);
+                }
+                Ok(()) => recorder.ended(Sender::Server, What::Closed),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    recorder.ended(Sender::Server, What::Reset);
+                }
+                Err(_) => {}
+            }
+        }
+        result?;
         let start = self.seen;
         if start < self.first.len() {
             let new = &buffer.filled()[before..];
@@ -68,7 +96,11 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.transport).poll_write(cx, bytes)
+        let count = ready!(Pin::new(&mut self.transport).poll_write(cx, bytes))?;
+        if let Some(recorder) = &self.recorder {
+            recorder.bytes(Sender::Client, &bytes[..count]);
+        }
+        Poll::Ready(Ok(count))
     }
 
     fn poll_write_vectored(
@@ -76,7 +108,16 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.transport).poll_write_vectored(cx, slices)
+        let count = ready!(Pin::new(&mut self.transport).poll_write_vectored(cx, slices))?;
+        if let Some(recorder) = &self.recorder {
+            let mut left = count;
+            for slice in slices {
+                let part = left.min(slice.len());
+                recorder.bytes(Sender::Client, &slice[..part]);
+                left -= part;
+            }
+        }
+        Poll::Ready(Ok(count))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -88,6 +129,9 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(recorder) = &self.recorder {
+            recorder.ended(Sender::Client, What::Closed);
+        }
         Pin::new(&mut self.transport).poll_shutdown(cx)
     }
 }
