@@ -19,6 +19,7 @@ pub mod refusal;
 pub mod revocation;
 pub mod serve;
 pub mod snapshot;
+pub mod tap;
 pub mod tls;
 pub mod tunnel;
 pub mod url;

@@ -44,7 +44,11 @@ impl Recorder {
             started: Some(Timestamp::now()),
             ..Transcript::default()
         };
-        Recorder(Arc::new(Inner { started: Instant::now(), also, state: Mutex::new(State { transcript, bytes: 0 }) }))
+        Recorder(Arc::new(Inner {
+            started: Instant::now(),
+            also,
+            state: Mutex::new(State { transcript, bytes: 0 }),
+        }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -64,7 +68,9 @@ impl Recorder {
     pub fn ended(&self, sender: Sender, what: What) {
         let at = self.0.started.elapsed();
         let mut state = self.state();
-        let known = |event: &Event| event.sender == sender && !matches!(event.what, What::Bytes(_) | What::Missing(_));
+        let known = |event: &Event| {
+            event.sender == sender && !matches!(event.what, What::Bytes(_) | What::Missing(_))
+        };
         if !state.transcript.events.iter().any(known) {
             state.transcript.events.push(Event { sender, at, what });
         }

@@ -7,6 +7,7 @@ mod connect;
 mod crl;
 mod demo;
 mod ends;
+mod explain;
 mod fetch;
 mod init;
 mod inspect;
@@ -68,6 +69,8 @@ pub(crate) enum Command {
     Crl(crl::Crl),
     /// Say what certificates, requests, keys, lists and live servers are
     Inspect(inspect::Inspect),
+    /// Explain a TLS connection, message by message and byte by byte: live, from a capture, or through a tap
+    Explain(Box<explain::Explain>),
     /// Judge a certificate: the path found, or each reason against it
     Verify(verify::Verify),
     /// Make this machine's programs believe the authority, or stop
@@ -119,6 +122,7 @@ impl Command {
             Command::Show(command) => command.run(context),
             Command::Crl(command) => command.run(context),
             Command::Inspect(command) => command.run(context),
+            Command::Explain(command) => command.run(context),
             Command::Verify(command) => command.run(context),
             Command::Trust(command) => command.run(context),
             Command::Invite(command) => command.run(context),

@@ -79,7 +79,11 @@ impl Secrets {
     pub fn to_lines(&self, client_random: &[u8]) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::new());
         for (label, secret) in self.iter() {
-            text.push_str(&format!("{label} {} {}\n", pki::hex(client_random), *Zeroizing::new(pki::hex(secret))));
+            text.push_str(&format!(
+                "{label} {} {}\n",
+                pki::hex(client_random),
+                *Zeroizing::new(pki::hex(secret))
+            ));
         }
         text
     }
@@ -163,7 +167,8 @@ impl KeyLog {
     /// The same without what protects application data; see [`Secrets::of_handshake_alone`].
     #[must_use]
     pub fn of_handshake_alone(&self) -> Self {
-        let connections = self.iter().map(|(random, secrets)| (*random, secrets.of_handshake_alone())).collect();
+        let connections =
+            self.iter().map(|(random, secrets)| (*random, secrets.of_handshake_alone())).collect();
         KeyLog { connections, strange_lines: 0 }
     }
 
@@ -211,5 +216,9 @@ pub(crate) fn from_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     if !rest.is_empty() {
         return None;
     }
-    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect::<Option<Vec<u8>>>().map(Zeroizing::new)
+    pairs
+        .iter()
+        .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
+        .collect::<Option<Vec<u8>>>()
+        .map(Zeroizing::new)
 }

@@ -118,9 +118,8 @@ fn ipv4(bytes: &[u8], at: usize) -> Result<Segment, Other> {
     if u16_at(bytes, at + 6)? & 0x3fff != 0 {
         return Err(Other::Fragment);
     }
-    let address = |at: usize| {
-        IpAddr::V4(Ipv4Addr::new(header[at], header[at + 1], header[at + 2], header[at + 3]))
-    };
+    let address =
+        |at: usize| IpAddr::V4(Ipv4Addr::new(header[at], header[at + 1], header[at + 2], header[at + 3]));
     // Offloading to the network card leaves 0 for packets that are cut only later.
     let total = match usize::from(u16_at(bytes, at + 2)?) {
         0 => bytes.len() - at,

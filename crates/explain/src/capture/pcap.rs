@@ -118,7 +118,9 @@ fn read_pcap<'a>(file: &'a [u8], header: &PcapHeader, each: &mut dyn FnMut(Packe
         };
         let (offset, length) = (at + 16, length as usize);
         if length > LONGEST_PACKET {
-            notes.problems.push(format!("at byte {at} stands a packet of {length} bytes, which none has; the rest is not read"));
+            notes.problems.push(format!(
+                "at byte {at} stands a packet of {length} bytes, which none has; the rest is not read"
+            ));
             return;
         }
         let Some(bytes) = file.get(offset..offset + length) else {
@@ -155,7 +157,9 @@ fn read_pcapng<'a>(file: &'a [u8], each: &mut dyn FnMut(Packet<'a>), notes: &mut
         };
         let length = length as usize;
         if length < 12 || length % 4 != 0 {
-            notes.problems.push(format!("at byte {at} stands a block of {length} bytes, which cannot be; the rest is not read"));
+            notes.problems.push(format!(
+                "at byte {at} stands a block of {length} bytes, which cannot be; the rest is not read"
+            ));
             return;
         }
         let Some(body) = file.get(at + 8..at + length - 4) else {
@@ -167,18 +171,40 @@ fn read_pcapng<'a>(file: &'a [u8], each: &mut dyn FnMut(Packet<'a>), notes: &mut
             1 => interfaces.extend(interface(order, body)),
             // Enhanced Packet Block.
             6 => {
-                let fields = (order.u32(body, 0), order.u32(body, 4), order.u32(body, 8), order.u32(body, 12));
+                let fields =
+                    (order.u32(body, 0), order.u32(body, 4), order.u32(body, 8), order.u32(body, 12));
                 if let (Some(number), Some(high), Some(low), Some(captured)) = fields {
                     let stamp = u64::from(high) << 32 | u64::from(low);
-                    packet(&interfaces, number as usize, stamp, body, 20, captured as usize, start, each, notes);
+                    packet(
+                        &interfaces,
+                        number as usize,
+                        stamp,
+                        body,
+                        20,
+                        captured as usize,
+                        start,
+                        each,
+                        notes,
+                    );
                 }
             }
             // Packet Block, the form before it.
             2 => {
-                let fields = (order.u16(body, 0), order.u32(body, 4), order.u32(body, 8), order.u32(body, 12));
+                let fields =
+                    (order.u16(body, 0), order.u32(body, 4), order.u32(body, 8), order.u32(body, 12));
                 if let (Some(number), Some(high), Some(low), Some(captured)) = fields {
                     let stamp = u64::from(high) << 32 | u64::from(low);
-                    packet(&interfaces, usize::from(number), stamp, body, 20, captured as usize, start, each, notes);
+                    packet(
+                        &interfaces,
+                        usize::from(number),
+                        stamp,
+                        body,
+                        20,
+                        captured as usize,
+                        start,
+                        each,
+                        notes,
+                    );
                 }
             }
             // Simple Packet Block: no time, always of the first interface.
@@ -221,7 +247,10 @@ fn interface(order: Order, body: &[u8]) -> Option<Interface> {
     Some(Interface { link_type: order.u16(body, 0)?, units, snap_length: order.u32(body, 4)? })
 }
 
-#[allow(clippy::too_many_arguments, reason = "the fields of three kinds of blocks; a struct would only name them again")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the fields of three kinds of blocks; a struct would only name them again"
+)]
 fn packet<'a>(
     interfaces: &[Interface],
     number: usize,

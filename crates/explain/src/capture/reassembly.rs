@@ -77,10 +77,16 @@ impl Index {
         })?;
         index.notes = notes;
         if fragments > 0 {
-            index.notes.problems.push(format!("{fragments} fragments of IP packets are not put together, and passed over"));
+            index
+                .notes
+                .problems
+                .push(format!("{fragments} fragments of IP packets are not put together, and passed over"));
         }
         if let Some(link) = unknown_link {
-            index.notes.problems.push(format!("packets of link type {link} are not known here, and passed over"));
+            index
+                .notes
+                .problems
+                .push(format!("packets of link type {link} are not known here, and passed over"));
         }
         Ok(index)
     }
@@ -92,7 +98,8 @@ impl Index {
         packet: usize,
         at: Duration,
     ) {
-        let key = if segment.from <= segment.to { (segment.from, segment.to) } else { (segment.to, segment.from) };
+        let key =
+            if segment.from <= segment.to { (segment.from, segment.to) } else { (segment.to, segment.from) };
         let opens = segment.syn && !segment.ack;
         let known = by_ends.get(&key).copied();
         // The same ports may serve a second connection after the first.
@@ -102,7 +109,8 @@ impl Index {
         });
         let index = known.unwrap_or_else(|| {
             // Without an opening, a server is who has the lower port.
-            let client_is_sender = if segment.syn { !segment.ack } else { segment.from.port > segment.to.port };
+            let client_is_sender =
+                if segment.syn { !segment.ack } else { segment.from.port > segment.to.port };
             let (client, server) =
                 if client_is_sender { (segment.from, segment.to) } else { (segment.to, segment.from) };
             self.connections.push(Connection {
@@ -152,7 +160,8 @@ impl Connection {
     pub fn may_be_tls(&self, file: &[u8]) -> bool {
         let mut first = self.pieces.iter().filter(|piece| piece.captured > 5).take(8);
         first.any(|piece| {
-            let bytes = file.get(piece.offset..piece.offset + usize::from(piece.captured)).unwrap_or_default();
+            let bytes =
+                file.get(piece.offset..piece.offset + usize::from(piece.captured)).unwrap_or_default();
             matches!(bytes, [20..=23, 3, 0..=4, ..])
         })
     }
@@ -207,7 +216,13 @@ impl Connection {
             .ok()
             .and_then(|seconds| Timestamp::new(seconds, self.started.subsec_nanos() as i32).ok())
             .filter(|started| started.as_second() > 0);
-        Transcript { client: from.to_string(), server: to.to_string(), started, events, ..Transcript::default() }
+        Transcript {
+            client: from.to_string(),
+            server: to.to_string(),
+            started,
+            events,
+            ..Transcript::default()
+        }
     }
 }
 

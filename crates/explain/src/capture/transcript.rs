@@ -80,7 +80,9 @@ pub enum TranscriptError {
     #[error("this is no transcript: its first line is not '{FIRST_LINE}'")]
     NotATranscript,
     /// It is of another version.
-    #[error("this transcript is of version {0}, and only version 1 is known here; a newer countersign may read it")]
+    #[error(
+        "this transcript is of version {0}, and only version 1 is known here; a newer countersign may read it"
+    )]
     Version(String),
     /// A line cannot be understood.
     #[error("line {number} of the transcript cannot be understood: {problem}")]
@@ -165,7 +167,8 @@ impl Transcript {
     /// The file's contents. They hold the secrets: write them for their owner alone.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let mut text = Zeroizing::new(format!("{FIRST_LINE}\nclient {}\nserver {}\n", self.client, self.server));
+        let mut text =
+            Zeroizing::new(format!("{FIRST_LINE}\nclient {}\nserver {}\n", self.client, self.server));
         let out = &mut *text;
         if let Some(started) = self.started {
             let _ = writeln!(out, "started {started}");

@@ -84,7 +84,9 @@ impl<'a> Packets<'a> {
             Duration::new(started.as_second().max(0) as u64, started.subsec_nanosecond().max(0) as u32)
         });
         // Dissectors go by the port, so the server's is kept; its address may be a name and is not.
-        let port = |text: &str, other: u16| text.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(other);
+        let port = |text: &str, other: u16| {
+            text.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(other)
+        };
         let client = Side { address: [127, 0, 0, 1], port: port(&transcript.client, 50_000), sequence: 1000 };
         let server = Side { address: [127, 0, 0, 2], port: port(&transcript.server, 443), sequence: 2000 };
         Packets { file, started, client, server, identification: 0 }

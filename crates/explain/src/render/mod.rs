@@ -11,8 +11,8 @@ mod walk;
 use crate::model::{Content, Inspection, Item, Position};
 
 pub use full::full_text;
-pub(crate) use lines::extension_lines;
 pub use json::json;
+pub(crate) use lines::extension_lines;
 pub use summary::summary_text;
 pub use walk::{Shown, conversation_json, conversations_json, html, ladder, message_text, table};
 

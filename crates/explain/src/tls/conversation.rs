@@ -208,21 +208,25 @@ impl Conversation {
     pub fn version_text(&self) -> String {
         self.version.map_or_else(
             || "no version".to_owned(),
-            |version| registry::version_name(version).map_or_else(|| format!("0x{version:04x}"), str::to_owned),
+            |version| {
+                registry::version_name(version).map_or_else(|| format!("0x{version:04x}"), str::to_owned)
+            },
         )
     }
 
     /// The suite's name.
     #[must_use]
     pub fn cipher_suite_text(&self) -> Option<String> {
-        self.cipher_suite
-            .map(|suite| registry::cipher_suite_name(suite).map_or_else(|| format!("0x{suite:04x}"), str::to_owned))
+        self.cipher_suite.map(|suite| {
+            registry::cipher_suite_name(suite).map_or_else(|| format!("0x{suite:04x}"), str::to_owned)
+        })
     }
 
     /// The group's name.
     #[must_use]
     pub fn group_text(&self) -> Option<String> {
-        self.group.map(|group| registry::group_name(group).map_or_else(|| format!("0x{group:04x}"), str::to_owned))
+        self.group
+            .map(|group| registry::group_name(group).map_or_else(|| format!("0x{group:04x}"), str::to_owned))
     }
 
     /// Whether the client proved who it is in this handshake: a certificate that is not empty, and a CertificateVerify

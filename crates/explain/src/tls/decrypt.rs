@@ -45,7 +45,11 @@ impl Opener {
     }
 
     /// The keys of one direction of a TLS 1.2 connection.
-    pub(crate) fn of_key_block(suite: &CipherSuite, keys: &DirectionKeys, encrypt_then_mac: bool) -> Option<Self> {
+    pub(crate) fn of_key_block(
+        suite: &CipherSuite,
+        keys: &DirectionKeys,
+        encrypt_then_mac: bool,
+    ) -> Option<Self> {
         let algorithm = Algorithm::new(suite, &keys.key, &keys.mac, true, encrypt_then_mac)?;
         Some(Opener { algorithm, tls13: false, iv: keys.iv.to_vec(), sequence: 0 })
     }
@@ -59,7 +63,8 @@ impl Opener {
                 let nonce = self.nonce(explicit)?;
                 let aad = self.additional_data(header, sealed.len().checked_sub(16)?);
                 let mut buffer = sealed.to_vec();
-                let opened = key.open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut buffer);
+                let opened =
+                    key.open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut buffer);
                 opened.ok()?.to_vec()
             }
             Algorithm::Ccm { key, tag, explicit_nonce } => {
@@ -80,7 +85,6 @@ impl Opener {
         self.sequence += 1;
         Some(plain)
     }
-
 
     fn nonce(&self, explicit: &[u8]) -> Option<[u8; 12]> {
         if !explicit.is_empty() {

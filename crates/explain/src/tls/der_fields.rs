@@ -8,8 +8,8 @@ use crate::escape;
 use crate::extension::ExtensionDescription;
 use crate::field::{Identifier, NameDescription, TimeDescription};
 use crate::render::extension_lines;
-use crate::tlv::{Cursor, Problems};
 use crate::tls::node::{Decoder, Said, hex_start, said};
+use crate::tlv::{Cursor, Problems};
 
 /// Deeper structures are shown as one leaf.
 const DEEPEST: usize = 24;
@@ -72,7 +72,13 @@ pub(crate) fn structure(d: &mut Decoder<'_>, name: &'static str, at: &'static st
     any(d, name, at, "", 0);
 }
 
-fn any(d: &mut Decoder<'_>, name: impl Into<std::borrow::Cow<'static, str>>, at: &'static str, meaning: &'static str, depth: usize) {
+fn any(
+    d: &mut Decoder<'_>,
+    name: impl Into<std::borrow::Cow<'static, str>>,
+    at: &'static str,
+    meaning: &'static str,
+    depth: usize,
+) {
     element(d, name, at, |content, identifier| {
         if identifier & 0x20 != 0 && depth < DEEPEST {
             while !content.is_empty() {
@@ -203,9 +209,17 @@ fn to_be_signed(d: &mut Decoder<'_>, description: &CertificateDescription) {
         content.rest("serial number", "RFC 5280 section 4.1.2.2", |octets| {
             said(pki::hex(octets), "The number, most significant byte first.")
         });
-        said(description.serial_hex(), "Unique among the certificates of this issuer; revocation lists name it.")
+        said(
+            description.serial_hex(),
+            "Unique among the certificates of this issuer; revocation lists name it.",
+        )
     });
-    algorithm(d, "signature", "RFC 5280 section 4.1.2.3", "The same as signatureAlgorithm, inside of what is signed.");
+    algorithm(
+        d,
+        "signature",
+        "RFC 5280 section 4.1.2.3",
+        "The same as signatureAlgorithm, inside of what is signed.",
+    );
     let mut text = String::new();
     named(d, "issuer", "Who issued it: the subject of the issuer's certificate.", &mut text);
     expected(d, tag::SEQUENCE, "validity", "RFC 5280 section 4.1.2.5", |times| {
@@ -243,13 +257,17 @@ fn to_be_signed(d: &mut Decoder<'_>, description: &CertificateDescription) {
 fn extension(d: &mut Decoder<'_>, description: Option<&ExtensionDescription>) {
     let at = "RFC 5280 section 4.2";
     let (text, critical) = match description {
-        Some(extension) => {
-            (format!("{}: {}", extension.identifier.text(), extension_lines(extension).join("; ")), extension.critical)
-        }
+        Some(extension) => (
+            format!("{}: {}", extension.identifier.text(), extension_lines(extension).join("; ")),
+            extension.critical,
+        ),
         None => (String::new(), false),
     };
-    let meaning =
-        if critical { "An extension; whoever does not understand it must refuse the certificate." } else { "An extension." };
+    let meaning = if critical {
+        "An extension; whoever does not understand it must refuse the certificate."
+    } else {
+        "An extension."
+    };
     expected(d, tag::SEQUENCE, "Extension", at, |parts| {
         expected(parts, tag::OBJECT_IDENTIFIER, "extnID", at, |oid| {
             let name = primitive(oid, tag::OBJECT_IDENTIFIER, "object identifier", at);

@@ -22,11 +22,7 @@ pub(crate) enum Place {
 const SECTION: &str = "RFC 8446 section 4.2";
 
 /// Reads the vector of extensions that ends a hello and other messages. `seen` is told of each type and its data.
-pub(crate) fn extensions<'a>(
-    decoder: &mut Decoder<'a>,
-    place: Place,
-    seen: &mut dyn FnMut(u16, &'a [u8]),
-) {
+pub(crate) fn extensions<'a>(decoder: &mut Decoder<'a>, place: Place, seen: &mut dyn FnMut(u16, &'a [u8])) {
     let meaning = match place {
         Place::ClientHello => "What the client offers and asks for beyond the fields above.",
         Place::ServerHello => "The server's answers that both sides need before they can encrypt.",
@@ -55,11 +51,7 @@ pub(crate) fn extensions<'a>(
     });
 }
 
-fn extension<'a>(
-    decoder: &mut Decoder<'a>,
-    place: Place,
-    before: Option<u16>,
-) -> Option<(u16, &'a [u8])> {
+fn extension<'a>(decoder: &mut Decoder<'a>, place: Place, before: Option<u16>) -> Option<(u16, &'a [u8])> {
     let number = decoder.peek(2).and_then(|number| u16::try_from(number).ok());
     let name = number.and_then(extension_name).unwrap_or("unknown_extension");
     let mut result = None;
@@ -124,7 +116,10 @@ fn body(d: &mut Decoder<'_>, number: u16, place: Place) -> Said {
     let at = reference(number);
     if is_grease(number) {
         d.rest("grease", at, |octets| said(hex_start(octets), "Means nothing."));
-        return said("", "A value that means nothing, sent so that servers keep ignoring what they do not know.");
+        return said(
+            "",
+            "A value that means nothing, sent so that servers keep ignoring what they do not know.",
+        );
     }
     match (number, place) {
         (0, Place::ClientHello) => server_name(d),
@@ -164,7 +159,9 @@ fn body(d: &mut Decoder<'_>, number: u16, place: Place) -> Said {
         }
         (35, _) => {
             let length = d.left();
-            d.rest("ticket", at, |octets| said(hex_start(octets), "The session, encrypted by the server for itself."));
+            d.rest("ticket", at, |octets| {
+                said(hex_start(octets), "The session, encrypted by the server for itself.")
+            });
             let meaning = match (place, length) {
                 (Place::ClientHello, 0) => "The client takes session tickets of TLS 1.2, and has none yet.",
                 (Place::ClientHello, _) => "The client wants to resume the TLS 1.2 session in this ticket.",
@@ -187,9 +184,14 @@ fn body(d: &mut Decoder<'_>, number: u16, place: Place) -> Said {
             let most = d.number(4, "max_early_data_size", at, |most| {
                 said(most.to_string(), "How many bytes of 0-RTT data the server takes, at most.")
             });
-            said(most.map(|most| format!("{most} bytes")).unwrap_or_default(), "The ticket may be used for 0-RTT.")
+            said(
+                most.map(|most| format!("{most} bytes")).unwrap_or_default(),
+                "The ticket may be used for 0-RTT.",
+            )
         }
-        (42, Place::ClientHello) => empty(d, "Application data follows at once, encrypted with the offered key (0-RTT)."),
+        (42, Place::ClientHello) => {
+            empty(d, "Application data follows at once, encrypted with the offered key (0-RTT).")
+        }
         (42, _) => empty(d, "The server accepts the 0-RTT data."),
         (43, _) => supported_versions(d, place),
         (44, _) => {
@@ -202,7 +204,9 @@ fn body(d: &mut Decoder<'_>, number: u16, place: Place) -> Said {
         (45, _) => psk_modes(d),
         (47, _) => authorities(d),
         (48, _) => oid_filters(d),
-        (49, _) => empty(d, "The client is ready to be asked for its certificate later, after the handshake."),
+        (49, _) => {
+            empty(d, "The client is ready to be asked for its certificate later, after the handshake.")
+        }
         (51, _) => key_share(d, place),
         (0xff01, _) => renegotiation_info(d),
         (0xfe0d, Place::ClientHello) => encrypted_client_hello(d),
@@ -232,8 +236,11 @@ fn server_name(d: &mut Decoder<'_>) -> Said {
             let start = list.at();
             list.group("ServerName", at, |name| {
                 name.number(1, "name_type", at, |kind| {
-                    said(if kind == 0 { "host_name (0)".to_owned() } else { kind.to_string() }, "What kind of name it is.")
-                        .but_if(kind != 0, "only host_name (0) is defined")
+                    said(
+                        if kind == 0 { "host_name (0)".to_owned() } else { kind.to_string() },
+                        "What kind of name it is.",
+                    )
+                    .but_if(kind != 0, "only host_name (0) is defined")
                 });
                 name.vector(2, "HostName", at, |host| {
                     let text = escape::bytes(host.rest("host_name", at, |octets| {
@@ -268,7 +275,8 @@ fn max_fragment_length(d: &mut Decoder<'_>) -> Said {
             1..=4 => format!("{} bytes", 256 << code),
             other => other.to_string(),
         };
-        said(text, "The longest record, by a code.").but_if(!(1..=4).contains(&code), "only 1 to 4 are defined")
+        said(text, "The longest record, by a code.")
+            .but_if(!(1..=4).contains(&code), "only 1 to 4 are defined")
     });
     said(code.map(|code| code.to_string()).unwrap_or_default(), "Asks for shorter records.")
 }
@@ -398,11 +406,15 @@ fn signature_schemes(d: &mut Decoder<'_>, number: u16, place: Place) -> Said {
         "A way to sign: the key's kind and the hash.",
     );
     let meaning = match (number, place) {
-        (50, _) => "The signatures that are accepted on certificates, where they differ from those in CertificateVerify.",
+        (50, _) => {
+            "The signatures that are accepted on certificates, where they differ from those in CertificateVerify."
+        }
         (_, Place::CertificateRequest) => {
             "The signatures that the server accepts from the client: its key has to be able to make one of them."
         }
-        _ => "The signatures that the client accepts from the server, in CertificateVerify and on certificates.",
+        _ => {
+            "The signatures that the client accepts from the server, in CertificateVerify and on certificates."
+        }
     };
     said(listed(&found, signature_scheme_name), meaning)
 }
@@ -433,7 +445,9 @@ fn application_protocols(d: &mut Decoder<'_>, place: Place) -> Said {
         Said::default()
     });
     let meaning = match place {
-        Place::ClientHello => "The protocols that the client would speak inside (ALPN), the preferred one first.",
+        Place::ClientHello => {
+            "The protocols that the client would speak inside (ALPN), the preferred one first."
+        }
         _ => "The protocol that the server chose (ALPN).",
     };
     said(names.join(", "), meaning)
@@ -459,7 +473,14 @@ fn certificate_type(d: &mut Decoder<'_>, number: u16, place: Place) -> Said {
     } else {
         d.number(1, "CertificateType", at, kind);
     }
-    said("", if number == 19 { "The kind of the client's certificate." } else { "The kind of the server's certificate." })
+    said(
+        "",
+        if number == 19 {
+            "The kind of the client's certificate."
+        } else {
+            "The kind of the server's certificate."
+        },
+    )
 }
 
 /// The name of a certificate compression algorithm (RFC 8879 section 7.3).
@@ -500,7 +521,10 @@ fn offered_psks(d: &mut Decoder<'_>) -> Said {
                     said("", "Which key is meant.")
                 });
                 one.number(4, "obfuscated_ticket_age", at, |age| {
-                    said(age.to_string(), "The ticket's age in milliseconds plus a number only the two know, modulo 2^32.")
+                    said(
+                        age.to_string(),
+                        "The ticket's age in milliseconds plus a number only the two know, modulo 2^32.",
+                    )
                 });
                 Said::default()
             });
@@ -530,7 +554,10 @@ fn offered_psks(d: &mut Decoder<'_>) -> Said {
         }
         said("", "For each key offered, the proof that the client has it.")
     });
-    said(format!("{count} key(s)"), "Keys shared with the server from before: the client wants to resume a session.")
+    said(
+        format!("{count} key(s)"),
+        "Keys shared with the server from before: the client wants to resume a session.",
+    )
 }
 
 fn supported_versions(d: &mut Decoder<'_>, place: Place) -> Said {
@@ -546,7 +573,10 @@ fn supported_versions(d: &mut Decoder<'_>, place: Place) -> Said {
             version_name_or_grease,
             "A version of the protocol.",
         );
-        return said(listed(&found, version_name), "The versions the client speaks. This counts, not legacy_version.");
+        return said(
+            listed(&found, version_name),
+            "The versions the client speaks. This counts, not legacy_version.",
+        );
     }
     let version = d.number(2, "selected_version", at, |version| {
         said(or_hex(version_name(version as u16), version as u16), "The version chosen.")
@@ -565,7 +595,10 @@ fn psk_modes(d: &mut Decoder<'_>) -> Said {
         while !list.is_empty() {
             list.number(1, "PskKeyExchangeMode", at, |mode| match mode {
                 0 => said("psk_ke (0)", "The shared key alone: whoever learns it later can read everything."),
-                1 => said("psk_dhe_ke (1)", "The shared key and a fresh key exchange: past traffic stays safe."),
+                1 => said(
+                    "psk_dhe_ke (1)",
+                    "The shared key and a fresh key exchange: past traffic stays safe.",
+                ),
                 other => said(other.to_string(), "Unknown."),
             });
         }
@@ -579,9 +612,13 @@ fn authorities(d: &mut Decoder<'_>) -> Said {
     let mut names = Vec::new();
     d.vector(2, "authorities", at, |list| {
         names = distinguished_names(list, at);
-        said(format!("{} name(s)", names.len()), "The names of CAs, in DER.").but_if(names.is_empty(), "the list is empty")
+        said(format!("{} name(s)", names.len()), "The names of CAs, in DER.")
+            .but_if(names.is_empty(), "the list is empty")
     });
-    said(names.join("; "), "The CAs whose certificates are accepted: the client picks a certificate issued under one of them.")
+    said(
+        names.join("; "),
+        "The CAs whose certificates are accepted: the client picks a certificate issued under one of them.",
+    )
 }
 
 /// DistinguishedName<1..2^16-1>, as CertificateRequest has them in both versions.
@@ -636,8 +673,12 @@ fn key_share_entry(d: &mut Decoder<'_>) -> Option<u16> {
             })
             .map(|group| group as u16);
         let what = match group {
-            Some(0x11ec) => "An ML-KEM-768 value and an X25519 public key, one after the other: safe if either holds.",
-            Some(0x11eb | 0x11ed) => "A curve's public key and an ML-KEM value, one after the other: safe if either holds.",
+            Some(0x11ec) => {
+                "An ML-KEM-768 value and an X25519 public key, one after the other: safe if either holds."
+            }
+            Some(0x11eb | 0x11ed) => {
+                "A curve's public key and an ML-KEM value, one after the other: safe if either holds."
+            }
             Some(group) if is_grease(group) => "Means nothing (RFC 8701).",
             _ => "An ephemeral public key, made for this connection alone.",
         };
@@ -645,7 +686,10 @@ fn key_share_entry(d: &mut Decoder<'_>) -> Option<u16> {
             key.rest("key_exchange", at, |octets| said(hex_start(octets), what));
             Said::default()
         });
-        said(group.map(|group| or_hex(group_name(group), group)).unwrap_or_default(), "A public key for the key exchange.")
+        said(
+            group.map(|group| or_hex(group_name(group), group)).unwrap_or_default(),
+            "A public key for the key exchange.",
+        )
     });
     group
 }
@@ -692,7 +736,9 @@ fn key_share(d: &mut Decoder<'_>, place: Place) -> Said {
 fn renegotiation_info(d: &mut Decoder<'_>) -> Said {
     let at = "RFC 5746 section 3.2";
     d.vector(1, "renegotiated_connection", at, |inner| {
-        inner.rest("verify_data", at, |octets| said(hex_start(octets), "The Finished values of the handshake before."));
+        inner.rest("verify_data", at, |octets| {
+            said(hex_start(octets), "The Finished values of the handshake before.")
+        });
         said("", "Empty in the first handshake of a connection.")
     });
     said("", "Ties a renegotiation to the handshake before it, so that nobody can splice two connections.")
@@ -708,7 +754,9 @@ fn encrypted_client_hello(d: &mut Decoder<'_>) -> Said {
     if kind == Some(0) {
         d.number(2, "kdf_id", at, |id| said(format!("0x{id:04x}"), "HPKE's key derivation function."));
         d.number(2, "aead_id", at, |id| said(format!("0x{id:04x}"), "HPKE's cipher."));
-        d.number(1, "config_id", at, |id| said(id.to_string(), "Which of the server's published keys was used."));
+        d.number(1, "config_id", at, |id| {
+            said(id.to_string(), "Which of the server's published keys was used.")
+        });
         d.vector(2, "enc", at, |enc| {
             enc.rest("enc", at, |octets| said(hex_start(octets), "HPKE's encapsulated key."));
             Said::default()
@@ -718,5 +766,8 @@ fn encrypted_client_hello(d: &mut Decoder<'_>) -> Said {
             Said::default()
         });
     }
-    said("", "Encrypted Client Hello: hides the true server name. Clients without a key for it send random bytes here.")
+    said(
+        "",
+        "Encrypted Client Hello: hides the true server name. Clients without a key for it send random bytes here.",
+    )
 }

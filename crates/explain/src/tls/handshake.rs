@@ -4,7 +4,9 @@
 use crate::escape;
 use crate::finding::Sender;
 use crate::tls::der_fields;
-use crate::tls::extension::{Place, certificate_status, compression_name, distinguished_names, extensions, numbers};
+use crate::tls::extension::{
+    Place, certificate_status, compression_name, distinguished_names, extensions, numbers,
+};
 use crate::tls::inflate::{self, inflate};
 use crate::tls::node::{Decoder, Node, Said, big_endian, hex_start, said};
 use crate::tls::registry::{
@@ -17,8 +19,8 @@ pub(crate) const LONGEST: usize = 256 * 1024;
 
 /// The random value of a ServerHello that is a HelloRetryRequest (RFC 8446 section 4.1.3).
 pub(crate) const HELLO_RETRY_REQUEST: [u8; 32] = [
-    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11,
-    0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2,
+    0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ];
 
 /// What was decided before a message, and how it has to be read therefore.
@@ -163,7 +165,19 @@ pub(crate) fn decode_with_facts(message: &[u8], context: &Context) -> (Node, Fac
         _ => kind_name.map_or_else(|| format!("Handshake({kind})").into(), Into::into),
     };
     let children = d.into_nodes();
-    (Node { name, start: 0, end: message.len(), value, meaning, reference: reference(kind, context), problem, children }, facts)
+    (
+        Node {
+            name,
+            start: 0,
+            end: message.len(),
+            value,
+            meaning,
+            reference: reference(kind, context),
+            problem,
+            children,
+        },
+        facts,
+    )
 }
 
 fn reference(kind: u8, context: &Context) -> &'static str {
@@ -229,11 +243,20 @@ fn body(d: &mut Decoder<'_>, kind: u8, context: &Context, facts: &mut Facts) -> 
 fn random<'a>(d: &mut Decoder<'a>, meaning: &'static str) -> Option<[u8; 32]> {
     let octets = d.octets(32, "random", "RFC 8446 section 4.1.2", |octets| {
         let (text, meaning) = if octets == HELLO_RETRY_REQUEST {
-            ("HelloRetryRequest".to_owned(), "The SHA-256 of \"HelloRetryRequest\": that is what this message is.")
+            (
+                "HelloRetryRequest".to_owned(),
+                "The SHA-256 of \"HelloRetryRequest\": that is what this message is.",
+            )
         } else if octets.ends_with(b"DOWNGRD\x01") {
-            (pki::hex(octets), "Ends in DOWNGRD 01: a server that speaks TLS 1.3 says that it was asked for 1.2.")
+            (
+                pki::hex(octets),
+                "Ends in DOWNGRD 01: a server that speaks TLS 1.3 says that it was asked for 1.2.",
+            )
         } else if octets.ends_with(b"DOWNGRD\x00") {
-            (pki::hex(octets), "Ends in DOWNGRD 00: a server that speaks a newer TLS says that it was asked for an old one.")
+            (
+                pki::hex(octets),
+                "Ends in DOWNGRD 00: a server that speaks a newer TLS says that it was asked for an old one.",
+            )
         } else {
             (pki::hex(octets), meaning)
         };
@@ -247,7 +270,8 @@ fn session_id(d: &mut Decoder<'_>, name: &'static str, meaning: &'static str) ->
     d.vector(1, name, "RFC 8446 section 4.1.2", |inner| {
         id = inner
             .rest("session_id", "RFC 8446 section 4.1.2", |octets| {
-                said(pki::hex(octets), "Random, or the name of a session.").but_if(octets.len() > 32, "longer than 32 bytes")
+                said(pki::hex(octets), "Random, or the name of a session.")
+                    .but_if(octets.len() > 32, "longer than 32 bytes")
             })
             .to_vec();
         said(hex_start(&id), meaning)
@@ -266,8 +290,10 @@ fn client_hello(d: &mut Decoder<'_>, facts: &mut Facts) -> Said {
             )
         })
         .map(|version| version as u16);
-    facts.random =
-        random(d, "32 fresh random bytes: no two handshakes are the same. Key logs name a connection by them.");
+    facts.random = random(
+        d,
+        "32 fresh random bytes: no two handshakes are the same. Key logs name a connection by them.",
+    );
     facts.session_id = session_id(
         d,
         "legacy_session_id",
@@ -286,8 +312,11 @@ fn client_hello(d: &mut Decoder<'_>, facts: &mut Facts) -> Said {
     d.vector(1, "legacy_compression_methods", at, |list| {
         while !list.is_empty() {
             list.number(1, "CompressionMethod", at, |method| {
-                said(if method == 0 { "null (0)".to_owned() } else { method.to_string() }, "Only null is allowed now.")
-                    .but_if(method != 0, "compression of records leaks secrets (CRIME) and is not used any more")
+                said(
+                    if method == 0 { "null (0)".to_owned() } else { method.to_string() },
+                    "Only null is allowed now.",
+                )
+                .but_if(method != 0, "compression of records leaks secrets (CRIME) and is not used any more")
             });
         }
         said("", "Not used any more.")
@@ -296,7 +325,10 @@ fn client_hello(d: &mut Decoder<'_>, facts: &mut Facts) -> Said {
         extensions(d, Place::ClientHello, &mut |number, data| facts.extensions.push((number, data.to_vec())));
     }
     let name = server_name(facts).unwrap_or_else(|| "no server name".to_owned());
-    said(name, "The client opens the conversation: what it can do, what it wants, and its half of the key exchange.")
+    said(
+        name,
+        "The client opens the conversation: what it can do, what it wants, and its half of the key exchange.",
+    )
 }
 
 /// The name in SNI.
@@ -340,7 +372,10 @@ fn server_hello(d: &mut Decoder<'_>, facts: &mut Facts) -> Said {
     facts.cipher_suite = d
         .number(2, "cipher_suite", at, |suite| {
             let suite = suite as u16;
-            said(or_hex(cipher_suite_name(suite), suite), "The suite that the server chose from the client's list.")
+            said(
+                or_hex(cipher_suite_name(suite), suite),
+                "The suite that the server chose from the client's list.",
+            )
         })
         .map(|suite| suite as u16);
     d.number(1, "legacy_compression_method", at, |method| {
@@ -361,7 +396,9 @@ fn server_hello(d: &mut Decoder<'_>, facts: &mut Facts) -> Said {
 }
 
 fn encrypted_extensions(d: &mut Decoder<'_>, facts: &mut Facts) -> Said {
-    extensions(d, Place::EncryptedExtensions, &mut |number, data| facts.extensions.push((number, data.to_vec())));
+    extensions(d, Place::EncryptedExtensions, &mut |number, data| {
+        facts.extensions.push((number, data.to_vec()))
+    });
     said("", "The rest of the server's answers; the first message that nobody else can read.")
 }
 
@@ -372,7 +409,10 @@ fn certificate_request(d: &mut Decoder<'_>, facts: &mut Facts) -> Said {
         request.context = inner
             .rest("context", at, |octets| said(hex_start(octets), "The client's Certificate repeats it."))
             .to_vec();
-        said(hex_start(&request.context), "Empty within the handshake; names the request where it comes after it.")
+        said(
+            hex_start(&request.context),
+            "Empty within the handshake; names the request where it comes after it.",
+        )
     });
     extensions(d, Place::CertificateRequest, &mut |number, data| match number {
         13 => {
@@ -422,7 +462,10 @@ fn certificate_request_of_tls12(d: &mut Decoder<'_>, facts: &mut Facts) -> Said 
                     66 => "ecdsa_fixed_ecdh (66)".to_owned(),
                     other => other.to_string(),
                 };
-                said(name, "A kind of key that the client's certificate may have; Ed25519 counts as ecdsa_sign.")
+                said(
+                    name,
+                    "A kind of key that the client's certificate may have; Ed25519 counts as ecdsa_sign.",
+                )
             });
             request.certificate_types.extend(kind.map(|kind| kind as u8));
         }
@@ -481,7 +524,10 @@ fn certificate(d: &mut Decoder<'_>, context: &Context, facts: &mut Facts) -> Sai
                 break;
             }
         }
-        said(format!("{} certificate(s)", chain.len()), "The sender's own certificate, then those of the CAs above it.")
+        said(
+            format!("{} certificate(s)", chain.len()),
+            "The sender's own certificate, then those of the CAs above it.",
+        )
     });
     let said = chain_said(&chain, context.sender());
     facts.certificates = Some(chain);
@@ -495,13 +541,17 @@ fn chain_said(chain: &[Vec<u8>], sender: Sender) -> Said {
             "The client has no certificate that fits, and says so by an empty list. Whether that is enough is the \
              server's decision, which the client has not heard yet.",
         ),
-        (0, Sender::Server) => said("empty", "A server must send a certificate.").but("a server's list may not be empty"),
-        (many, Sender::Client) => {
-            said(format!("{many} certificate(s)"), "Who the client says it is. The proof follows in CertificateVerify.")
+        (0, Sender::Server) => {
+            said("empty", "A server must send a certificate.").but("a server's list may not be empty")
         }
-        (many, Sender::Server) => {
-            said(format!("{many} certificate(s)"), "Who the server says it is. Anyone could send this: the proof follows.")
-        }
+        (many, Sender::Client) => said(
+            format!("{many} certificate(s)"),
+            "Who the client says it is. The proof follows in CertificateVerify.",
+        ),
+        (many, Sender::Server) => said(
+            format!("{many} certificate(s)"),
+            "Who the server says it is. Anyone could send this: the proof follows.",
+        ),
     }
 }
 
@@ -516,7 +566,10 @@ fn certificate_of_tls12(d: &mut Decoder<'_>, facts: &mut Facts) -> Said {
                 break;
             }
         }
-        said(format!("{} certificate(s)", chain.len()), "The sender's own certificate, then those of the CAs above it.")
+        said(
+            format!("{} certificate(s)", chain.len()),
+            "The sender's own certificate, then those of the CAs above it.",
+        )
     });
     let text = format!("{} certificate(s)", chain.len());
     let meaning = if chain.is_empty() {
@@ -540,7 +593,8 @@ fn compressed_certificate(d: &mut Decoder<'_>, context: &Context, facts: &mut Fa
     d.vector(3, "compressed_certificate_message", at, |data| {
         let mut result = Err(inflate::InflateError::UnknownAlgorithm);
         data.rest("compressed", at, |octets| {
-            result = inflate(algorithm.unwrap_or_default() as u16, octets, length.unwrap_or_default() as usize);
+            result =
+                inflate(algorithm.unwrap_or_default() as u16, octets, length.unwrap_or_default() as usize);
             let said = said(hex_start(octets), "The message, compressed; it is shown decompressed below.");
             match &result {
                 Ok(_) => said,
@@ -614,18 +668,27 @@ fn finished(d: &mut Decoder<'_>, context: &Context, facts: &mut Facts) -> Said {
 fn new_session_ticket(d: &mut Decoder<'_>, facts: &mut Facts) -> Said {
     let at = "RFC 8446 section 4.6.1";
     facts.lifetime = d.number(4, "ticket_lifetime", at, |seconds| {
-        said(format!("{seconds} s"), "How long the ticket may be used.").but_if(seconds > 604_800, "more than seven days")
+        said(format!("{seconds} s"), "How long the ticket may be used.")
+            .but_if(seconds > 604_800, "more than seven days")
     });
     d.number(4, "ticket_age_add", at, |number| {
-        said(number.to_string(), "Added to the ticket's age when it is used, so that two uses cannot be linked.")
+        said(
+            number.to_string(),
+            "Added to the ticket's age when it is used, so that two uses cannot be linked.",
+        )
     });
     d.vector(1, "ticket_nonce", at, |nonce| {
-        nonce.rest("nonce", at, |octets| said(hex_start(octets), "Makes the key of each ticket a different one."));
+        nonce.rest("nonce", at, |octets| {
+            said(hex_start(octets), "Makes the key of each ticket a different one.")
+        });
         Said::default()
     });
     d.vector(2, "ticket", at, |ticket| {
         ticket.rest("ticket", at, |octets| {
-            said(hex_start(octets), "Either the session encrypted by the server for itself, or a name for it.")
+            said(
+                hex_start(octets),
+                "Either the session encrypted by the server for itself, or a name for it.",
+            )
         });
         Said::default()
     });
@@ -646,7 +709,9 @@ fn session_ticket_of_tls12(d: &mut Decoder<'_>, facts: &mut Facts) -> Said {
         said(format!("{seconds} s"), "About how long the ticket may be used.")
     });
     d.vector(2, "ticket", at, |ticket| {
-        ticket.rest("ticket", at, |octets| said(hex_start(octets), "The session, encrypted by the server for itself."));
+        ticket.rest("ticket", at, |octets| {
+            said(hex_start(octets), "The session, encrypted by the server for itself.")
+        });
         Said::default()
     });
     said("", "With this the client can resume the session later.")
@@ -668,8 +733,11 @@ fn server_key_exchange(d: &mut Decoder<'_>, context: &Context, facts: &mut Facts
     match context.key_exchange {
         Some(KeyExchange::Ecdhe) => {
             d.number(1, "curve_type", at, |kind| {
-                said(if kind == 3 { "named_curve (3)".to_owned() } else { kind.to_string() }, "How the curve is given.")
-                    .but_if(kind != 3, "only named curves are in use")
+                said(
+                    if kind == 3 { "named_curve (3)".to_owned() } else { kind.to_string() },
+                    "How the curve is given.",
+                )
+                .but_if(kind != 3, "only named curves are in use")
             });
             facts.group = d
                 .number(2, "named_curve", at, |group| {
@@ -678,7 +746,10 @@ fn server_key_exchange(d: &mut Decoder<'_>, context: &Context, facts: &mut Facts
                 .map(|group| group as u16);
             d.vector(1, "public", at, |point| {
                 point.rest("point", at, |octets| {
-                    said(hex_start(octets), "The server's ephemeral public key, made for this connection alone.")
+                    said(
+                        hex_start(octets),
+                        "The server's ephemeral public key, made for this connection alone.",
+                    )
                 });
                 Said::default()
             });
@@ -720,7 +791,10 @@ fn client_key_exchange(d: &mut Decoder<'_>, context: &Context) -> Said {
         Some(KeyExchange::Ecdhe) => {
             d.vector(1, "ecdh_Yc", "RFC 8422 section 5.7", |point| {
                 point.rest("point", "RFC 8422 section 5.7", |octets| {
-                    said(hex_start(octets), "The client's ephemeral public key, made for this connection alone.")
+                    said(
+                        hex_start(octets),
+                        "The client's ephemeral public key, made for this connection alone.",
+                    )
                 });
                 Said::default()
             });
@@ -738,7 +812,10 @@ fn client_key_exchange(d: &mut Decoder<'_>, context: &Context) -> Said {
         Some(KeyExchange::Rsa) => {
             d.vector(2, "encrypted_pre_master_secret", "RFC 5246 section 7.4.7.1", |number| {
                 number.rest("encrypted_pre_master_secret", "RFC 5246 section 7.4.7.1", |octets| {
-                    said(hex_start(octets), "A secret that the client made up, encrypted with the server's RSA key.")
+                    said(
+                        hex_start(octets),
+                        "A secret that the client made up, encrypted with the server's RSA key.",
+                    )
                 });
                 Said::default()
             });

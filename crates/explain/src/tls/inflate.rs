@@ -19,7 +19,9 @@ impl fmt::Display for InflateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             InflateError::UnknownAlgorithm => f.write_str("compressed with an algorithm that nobody knows"),
-            InflateError::TooLong(length) => write!(f, "{length} bytes once decompressed, more than anyone takes ({MOST})"),
+            InflateError::TooLong(length) => {
+                write!(f, "{length} bytes once decompressed, more than anyone takes ({MOST})")
+            }
             InflateError::Malformed => f.write_str("the compressed data is damaged"),
             InflateError::WrongLength { announced, found } => {
                 write!(f, "decompressed it is {found} bytes or more, and {announced} were announced")
@@ -33,21 +35,24 @@ pub(crate) fn inflate(algorithm: u16, data: &[u8], length: usize) -> Result<Vec<
     if length > MOST {
         return Err(InflateError::TooLong(length));
     }
-    let plain = match algorithm {
-        1 => miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(data, length.max(1))
-            .map_err(|error| match error.status {
-                miniz_oxide::inflate::TINFLStatus::HasMoreOutput => {
-                    InflateError::WrongLength { announced: length, found: error.output.len() + 1 }
-                }
-                _ => InflateError::Malformed,
-            })?,
-        2 => read_up_to(brotli_decompressor::Decompressor::new(data, 4096), length)?,
-        3 => {
-            let decoder = ruzstd::decoding::StreamingDecoder::new(data).map_err(|_| InflateError::Malformed)?;
-            read_up_to(decoder, length)?
-        }
-        _ => return Err(InflateError::UnknownAlgorithm),
-    };
+    let plain =
+        match algorithm {
+            1 => miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(data, length.max(1)).map_err(
+                |error| match error.status {
+                    miniz_oxide::inflate::TINFLStatus::HasMoreOutput => {
+                        InflateError::WrongLength { announced: length, found: error.output.len() + 1 }
+                    }
+                    _ => InflateError::Malformed,
+                },
+            )?,
+            2 => read_up_to(brotli_decompressor::Decompressor::new(data, 4096), length)?,
+            3 => {
+                let decoder =
+                    ruzstd::decoding::StreamingDecoder::new(data).map_err(|_| InflateError::Malformed)?;
+                read_up_to(decoder, length)?
+            }
+            _ => return Err(InflateError::UnknownAlgorithm),
+        };
     if plain.len() == length {
         Ok(plain)
     } else {

@@ -39,9 +39,13 @@ pub(crate) fn size_hint(
     let empty = 8;
     Some(match (sender, inside) {
         (_, 2) => "2 bytes, which only an alert has".to_owned(),
-        (Sender::Client, size) if size == empty => "8 bytes, which an empty Certificate has: no client certificate".to_owned(),
+        (Sender::Client, size) if size == empty => {
+            "8 bytes, which an empty Certificate has: no client certificate".to_owned()
+        }
         (Sender::Client, size) if size == empty + finished => {
-            format!("{size} bytes, which an empty Certificate and Finished have together: no client certificate")
+            format!(
+                "{size} bytes, which an empty Certificate and Finished have together: no client certificate"
+            )
         }
         (_, size) if size == finished => format!("{size} bytes, the size of Finished"),
         (_, size) => format!("{size} bytes inside, padding included"),
@@ -67,7 +71,9 @@ pub(crate) fn moment(conversation: &Conversation, message: &Message, tls13: bool
             "The client calls itself connected, without a certificate. The server decides only now whether it minds, \
              and the client does not know yet.",
         ),
-        (Kind::Handshake(20), Sender::Client, true) => Some("Both sides have finished; nobody asked who the client is."),
+        (Kind::Handshake(20), Sender::Client, true) => {
+            Some("Both sides have finished; nobody asked who the client is.")
+        }
         (Kind::Handshake(4), Sender::Server, true) if asked && shown => {
             Some("Now the client knows that the server has accepted its certificate.")
         }
@@ -75,9 +81,9 @@ pub(crate) fn moment(conversation: &Conversation, message: &Message, tls13: bool
             Some("Now the client knows that the server lets it in without a certificate.")
         }
         (Kind::Handshake(15), Sender::Client, false) => Some("Now the server knows who the client is."),
-        (Kind::Handshake(20), Sender::Server, false) if conversation.complete && asked && shown => {
-            Some("Now the client knows that the server has accepted its certificate: under TLS 1.2 it judges before it finishes.")
-        }
+        (Kind::Handshake(20), Sender::Server, false) if conversation.complete && asked && shown => Some(
+            "Now the client knows that the server has accepted its certificate: under TLS 1.2 it judges before it finishes.",
+        ),
         _ => None,
     }
 }
@@ -113,12 +119,20 @@ pub(crate) fn limits(
         };
         conversation.limits.push(text);
     }
-    if encrypted_hello && conversation.messages.iter().flat_map(|m| &m.checks).any(|check| check.passed.is_none()) {
-        conversation.limits.push("the ClientHello shown is the outer one; the true one was encrypted (ECH)".to_owned());
+    if encrypted_hello
+        && conversation.messages.iter().flat_map(|m| &m.checks).any(|check| check.passed.is_none())
+    {
+        conversation
+            .limits
+            .push("the ClientHello shown is the outer one; the true one was encrypted (ECH)".to_owned());
     }
     if conversation.messages.is_empty() {
         conversation.limits.push("nothing was recorded".to_owned());
-    } else if conversation.messages.first().is_some_and(|m| m.kind != Kind::Handshake(1) && m.kind != Kind::NotTls) {
+    } else if conversation
+        .messages
+        .first()
+        .is_some_and(|m| m.kind != Kind::Handshake(1) && m.kind != Kind::NotTls)
+    {
         conversation.limits.push("the recording does not start with a ClientHello".to_owned());
     }
 }
@@ -181,10 +195,9 @@ fn expired(conversation: &Conversation, sender: Sender) -> Option<Finding> {
 
 /// A side that speaks no TLS.
 fn foreign(conversation: &Conversation) -> Option<Finding> {
-    let message = conversation
-        .messages
-        .iter()
-        .find(|message| message.kind == Kind::NotTls && message.node.leaves().iter().any(|leaf| leaf.problem.is_some()))?;
+    let message = conversation.messages.iter().find(|message| {
+        message.kind == Kind::NotTls && message.node.leaves().iter().any(|leaf| leaf.problem.is_some())
+    })?;
     let (fault, who) = match message.sender {
         Sender::Client => (Fault::Client, "client"),
         Sender::Server => (Fault::Server, "server"),
@@ -192,11 +205,23 @@ fn foreign(conversation: &Conversation) -> Option<Finding> {
     let http = message.bytes.starts_with(b"HTTP/")
         || [&b"GET "[..], b"POST ", b"HEAD ", b"PUT "].iter().any(|method| message.bytes.starts_with(method));
     Some(if http {
-        Finding::new(FindingCode::PlainHttp, fault, format!("the {who} speaks plain HTTP where the other side speaks TLS"))
+        Finding::new(
+            FindingCode::PlainHttp,
+            fault,
+            format!("the {who} speaks plain HTTP where the other side speaks TLS"),
+        )
     } else if message.bytes.first() == Some(&(tag::SEQUENCE | 0x80)) {
-        Finding::new(FindingCode::NotTls, fault, format!("the {who} sends a hello of SSL 2.0, which nothing speaks any more"))
+        Finding::new(
+            FindingCode::NotTls,
+            fault,
+            format!("the {who} sends a hello of SSL 2.0, which nothing speaks any more"),
+        )
     } else {
-        Finding::new(FindingCode::NotTls, fault, format!("the {who} sends bytes that are not TLS: {}", message.summary))
+        Finding::new(
+            FindingCode::NotTls,
+            fault,
+            format!("the {who} sends bytes that are not TLS: {}", message.summary),
+        )
     })
 }
 

@@ -59,7 +59,12 @@ impl hkdf::KeyType for Octets {
 }
 
 /// HKDF-Expand-Label (RFC 8446 section 7.1) with an empty context. `None` where the secret is unusable.
-pub(crate) fn expand_label(hash: Hash, secret: &[u8], label: &str, length: usize) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn expand_label(
+    hash: Hash,
+    secret: &[u8],
+    label: &str,
+    length: usize,
+) -> Option<Zeroizing<Vec<u8>>> {
     let octets = u16::try_from(length).ok()?.to_be_bytes();
     let label_length = [u8::try_from(label.len() + 6).ok()?];
     let info: [&[u8]; 5] = [&octets, &label_length, b"tls13 ", label.as_bytes(), &[0]];
@@ -136,14 +141,23 @@ mod tests {
     use super::*;
 
     fn octets(hex: &str) -> Vec<u8> {
-        hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+        hex.as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
     }
 
     #[test]
     fn keys_of_rfc_8448_come_out() {
         // RFC 8448 section 3: the server's handshake traffic secret, its write key and iv.
         let secret = octets("b67b7d690cc16c4e75e54213cb2d37b4e9c912bcded9105d42befd59d391ad38");
-        assert_eq!(pki::hex(&expand_label(Hash::Sha256, &secret, "key", 16).unwrap()), "3fce516009c21727d0f2e4e86ee403bc");
-        assert_eq!(pki::hex(&expand_label(Hash::Sha256, &secret, "iv", 12).unwrap()), "5d313eb2671276ee13000b30");
+        assert_eq!(
+            pki::hex(&expand_label(Hash::Sha256, &secret, "key", 16).unwrap()),
+            "3fce516009c21727d0f2e4e86ee403bc"
+        );
+        assert_eq!(
+            pki::hex(&expand_label(Hash::Sha256, &secret, "iv", 12).unwrap()),
+            "5d313eb2671276ee13000b30"
+        );
     }
 }

@@ -236,8 +236,11 @@ impl<'a> Decoder<'a> {
         let left = self.left();
         if left > 0 {
             self.rest("unexpected", "RFC 8446 section 6.2", |octets| {
-                said(hex_start(octets), "Nothing is defined here; a receiver refuses it with decode_error (50).")
-                    .but(format!("{left} byte(s) follow where the structure should have ended"))
+                said(
+                    hex_start(octets),
+                    "Nothing is defined here; a receiver refuses it with decode_error (50).",
+                )
+                .but(format!("{left} byte(s) follow where the structure should have ended"))
             });
         }
     }

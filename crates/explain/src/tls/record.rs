@@ -34,7 +34,11 @@ pub(crate) struct Record {
 pub(crate) enum Taken {
     Record(Record),
     /// Bytes that are no record: nothing after them can be told apart.
-    Foreign { offset: u64, at: Duration, bytes: Vec<u8> },
+    Foreign {
+        offset: u64,
+        at: Duration,
+        bytes: Vec<u8>,
+    },
 }
 
 /// Cuts one direction's stream.
@@ -154,10 +158,18 @@ pub(crate) fn sealed(record: &Record, meaning: String) -> Node {
 pub(crate) fn header(d: &mut Decoder<'_>) {
     d.number(1, "type", "RFC 8446 section 5.1", |kind| {
         let kind = kind as u8;
-        said(format!("{} ({kind})", content_type_name(kind).unwrap_or("unknown")), "What is in the record, or seems to be.")
+        said(
+            format!("{} ({kind})", content_type_name(kind).unwrap_or("unknown")),
+            "What is in the record, or seems to be.",
+        )
     });
     d.number(2, "legacy_record_version", "RFC 8446 section 5.1", |version| {
-        said(or_hex(version_name(version as u16), version as u16), "Without a meaning in TLS 1.3; always 1.2 there.")
+        said(
+            or_hex(version_name(version as u16), version as u16),
+            "Without a meaning in TLS 1.3; always 1.2 there.",
+        )
     });
-    d.number(2, "length", "RFC 8446 section 5.1", |length| said(length.to_string(), "How many bytes follow."));
+    d.number(2, "length", "RFC 8446 section 5.1", |length| {
+        said(length.to_string(), "How many bytes follow.")
+    });
 }

@@ -44,7 +44,12 @@ const TLS12: &[Line] = &[
 ];
 
 /// The picture of one connection.
-pub(crate) fn of(tls13: bool, resumed: bool, early_data: bool, secrets: Option<&Secrets>) -> Vec<ScheduledSecret> {
+pub(crate) fn of(
+    tls13: bool,
+    resumed: bool,
+    early_data: bool,
+    secrets: Option<&Secrets>,
+) -> Vec<ScheduledSecret> {
     let lines = if tls13 { TLS13 } else { TLS12 };
     lines
         .iter()
@@ -59,7 +64,9 @@ pub(crate) fn of(tls13: bool, resumed: bool, early_data: bool, secrets: Option<&
                 _ => line.with,
             },
             protects: line.protects,
-            known: line.label.is_some_and(|label| secrets.is_some_and(|secrets| secrets.find(label).is_some())),
+            known: line
+                .label
+                .is_some_and(|label| secrets.is_some_and(|secrets| secrets.find(label).is_some())),
             opened: 0,
         })
         .collect()

@@ -211,7 +211,8 @@ impl<'a> Session<'a> {
         let place = RecordPlace { offset, length: bytes.len(), content_type: 0, at };
         let children = d.into_nodes();
         let node = whole("NotTls", shown.len(), &summary, why, "RFC 8446 section 5.1", children);
-        let mut message = self.message(sender, Kind::NotTls, at, Protection::Clear, shown.to_vec(), node, &[place]);
+        let mut message =
+            self.message(sender, Kind::NotTls, at, Protection::Clear, shown.to_vec(), node, &[place]);
         message.length = bytes.len() as u64;
         self.push(message);
     }
@@ -230,7 +231,8 @@ impl<'a> Session<'a> {
             self.sealed(sender, record);
             return;
         };
-        if let Some(secret) = self.out.schedule.iter_mut().find(|secret| secret.label == Some(label.as_str())) {
+        if let Some(secret) = self.out.schedule.iter_mut().find(|secret| secret.label == Some(label.as_str()))
+        {
             secret.opened += 1;
         }
         let kind = if tls13 || self.side_is_early(sender) {
@@ -284,7 +286,13 @@ impl<'a> Session<'a> {
             Some(hint) => format!("Encrypted, and the key is not at hand. By its size: {hint}."),
             None => "Encrypted, and the key is not at hand.".to_owned(),
         };
-        let row = self.out.messages.iter().rev().take_while(|m| m.kind == Kind::Encrypted && m.sender == sender).count();
+        let row = self
+            .out
+            .messages
+            .iter()
+            .rev()
+            .take_while(|m| m.kind == Kind::Encrypted && m.sender == sender)
+            .count();
         if row >= 16
             && let Some(last) = self.out.messages.last_mut()
         {
@@ -296,15 +304,29 @@ impl<'a> Session<'a> {
         let mut bytes = record.header.to_vec();
         bytes.extend_from_slice(&record.fragment);
         let node = record::sealed(record, meaning);
-        let mut message =
-            self.message(sender, Kind::Encrypted, record.place.at, Protection::Sealed, bytes, node, &[record.place]);
+        let mut message = self.message(
+            sender,
+            Kind::Encrypted,
+            record.place.at,
+            Protection::Sealed,
+            bytes,
+            node,
+            &[record.place],
+        );
         if let Some(hint) = hint {
             message.summary = format!("{}; {hint}", message.summary);
         }
         self.push(message);
     }
 
-    fn content(&mut self, sender: Sender, kind: u8, plain: &[u8], place: RecordPlace, protection: Protection) {
+    fn content(
+        &mut self,
+        sender: Sender,
+        kind: u8,
+        plain: &[u8],
+        place: RecordPlace,
+        protection: Protection,
+    ) {
         match kind {
             20 => self.change_cipher_spec(sender, plain, place, protection),
             21 => self.alert(sender, plain, place, protection),
@@ -314,19 +336,35 @@ impl<'a> Session<'a> {
                 let mut d = Decoder::new(plain);
                 d.rest("payload", "RFC 6520 section 3", |octets| said(hex_start(octets), "Its content."));
                 let (name, why) = match kind {
-                    24 => ("Heartbeat", "A heartbeat (RFC 6520), known from the bug named Heartbleed and out of use."),
+                    24 => (
+                        "Heartbeat",
+                        "A heartbeat (RFC 6520), known from the bug named Heartbleed and out of use.",
+                    ),
                     _ => ("UnknownContent", "A content type that does not exist."),
                 };
                 let children = d.into_nodes();
                 let node = whole(name, plain.len(), "", why, "RFC 6520", children);
-                let message =
-                    self.message(sender, Kind::Heartbeat, place.at, protection, plain.to_vec(), node, &[place]);
+                let message = self.message(
+                    sender,
+                    Kind::Heartbeat,
+                    place.at,
+                    protection,
+                    plain.to_vec(),
+                    node,
+                    &[place],
+                );
                 self.push(message);
             }
         }
     }
 
-    fn change_cipher_spec(&mut self, sender: Sender, plain: &[u8], place: RecordPlace, protection: Protection) {
+    fn change_cipher_spec(
+        &mut self,
+        sender: Sender,
+        plain: &[u8],
+        place: RecordPlace,
+        protection: Protection,
+    ) {
         let tls13 = self.is_tls13() || (self.out.version.is_none() && self.out.hello_retry);
         let why = if tls13 {
             "Means nothing in TLS 1.3: sent so that middleboxes see what looks like TLS 1.2."
@@ -341,7 +379,15 @@ impl<'a> Session<'a> {
         d.close();
         let children = d.into_nodes();
         let node = whole("ChangeCipherSpec", plain.len(), "", why, at, children);
-        let message = self.message(sender, Kind::ChangeCipherSpec, place.at, protection, plain.to_vec(), node, &[place]);
+        let message = self.message(
+            sender,
+            Kind::ChangeCipherSpec,
+            place.at,
+            protection,
+            plain.to_vec(),
+            node,
+            &[place],
+        );
         self.push(message);
         // Before the ServerHello it is a TLS 1.3 client's, which means nothing.
         if !tls13 && self.out.version.is_some() {
@@ -410,9 +456,13 @@ impl<'a> Session<'a> {
         let shown = &plain[..plain.len().min(SHOWN)];
         let mut d = Decoder::new(shown);
         d.rest("data", "RFC 8446 section 5.2", |octets| {
-            said(format!("{} bytes", octets.len()), "What the applications say to each other; not shown unless asked for.")
+            said(
+                format!("{} bytes", octets.len()),
+                "What the applications say to each other; not shown unless asked for.",
+            )
         });
-        let why = if matches!(&protection, Protection::Opened(label) if label == "CLIENT_EARLY_TRAFFIC_SECRET") {
+        let why = if matches!(&protection, Protection::Opened(label) if label == "CLIENT_EARLY_TRAFFIC_SECRET")
+        {
             "0-RTT data: sent before the server has said a word, and possibly a replay of somebody who listened."
         } else if sender == Sender::Server && !self.client.finished && self.is_tls13() {
             "The server speaks before it knows who the client is."
@@ -435,7 +485,8 @@ impl<'a> Session<'a> {
         loop {
             let side = self.side(sender);
             let Some(header) = side.waiting.get(1..4) else { break };
-            let length = 4 + (usize::from(header[0]) << 16 | usize::from(header[1]) << 8 | usize::from(header[2]));
+            let length =
+                4 + (usize::from(header[0]) << 16 | usize::from(header[1]) << 8 | usize::from(header[2]));
             if side.waiting.len() < length.min(LONGEST * 4) {
                 break;
             }
@@ -459,7 +510,13 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn handshake_message(&mut self, sender: Sender, bytes: Vec<u8>, places: &[RecordPlace], protection: Protection) {
+    fn handshake_message(
+        &mut self,
+        sender: Sender,
+        bytes: Vec<u8>,
+        places: &[RecordPlace],
+        protection: Protection,
+    ) {
         let (node, facts) = decode_with_facts(&bytes, &self.context(sender));
         let kind = match bytes.first() {
             Some(2) if facts.is_hello_retry_request() => Kind::HelloRetryRequest,
@@ -488,7 +545,13 @@ impl<'a> Session<'a> {
             Kind::Handshake(15) => {
                 let chain = if server { &self.out.server_chain } else { &self.out.client_chain };
                 let leaf = chain.as_ref().and_then(|chain| chain.first());
-                let check = verify::certificate_verify(self.hashed(), leaf, facts, message.sender, self.encrypted_hello);
+                let check = verify::certificate_verify(
+                    self.hashed(),
+                    leaf,
+                    facts,
+                    message.sender,
+                    self.encrypted_hello,
+                );
                 message.checks.push(check);
             }
             Kind::Handshake(12) if facts.signature.is_some() => {
@@ -504,7 +567,8 @@ impl<'a> Session<'a> {
                     true => self.secret("CLIENT_HANDSHAKE_TRAFFIC_SECRET"),
                     false => self.secret("CLIENT_RANDOM"),
                 };
-                let check = verify::finished(self.hashed(), base, facts, message.sender, self.encrypted_hello);
+                let check =
+                    verify::finished(self.hashed(), base, facts, message.sender, self.encrypted_hello);
                 message.checks.push(check);
             }
             _ => {}
@@ -607,7 +671,8 @@ impl<'a> Session<'a> {
         let mut at = 0;
         loop {
             let Some(header) = messages.get(at + 1..at + 4) else { return messages.len() - at };
-            let length = 4 + (usize::from(header[0]) << 16 | usize::from(header[1]) << 8 | usize::from(header[2]));
+            let length =
+                4 + (usize::from(header[0]) << 16 | usize::from(header[1]) << 8 | usize::from(header[2]));
             if at + length >= messages.len() {
                 return messages.len() - at;
             }
@@ -616,14 +681,17 @@ impl<'a> Session<'a> {
     }
 
     fn server_hello(&mut self, facts: &Facts) {
-        let selected = facts.extension(43).and_then(|data| Some(u16::from(*data.first()?) << 8 | u16::from(*data.get(1)?)));
+        let selected = facts
+            .extension(43)
+            .and_then(|data| Some(u16::from(*data.first()?) << 8 | u16::from(*data.get(1)?)));
         self.out.version = selected.or(facts.legacy_version);
         self.out.cipher_suite = facts.cipher_suite;
         self.suite = facts.cipher_suite.and_then(registry::cipher_suite);
         self.server_random = facts.random;
         if self.is_tls13() {
             let share = facts.extension(51);
-            self.out.group = share.and_then(|data| Some(u16::from(*data.first()?) << 8 | u16::from(*data.get(1)?)));
+            self.out.group =
+                share.and_then(|data| Some(u16::from(*data.first()?) << 8 | u16::from(*data.get(1)?)));
             self.out.resumed = facts.extension(41).is_some();
             self.switch(Sender::Server, "SERVER_HANDSHAKE_TRAFFIC_SECRET");
             if !matches!(self.client.protected, Protected::Early(_)) {
@@ -634,7 +702,8 @@ impl<'a> Session<'a> {
             self.out.alpn = handshake::application_protocols(facts).into_iter().next();
             self.keys_of_tls12(facts);
         }
-        self.out.schedule = schedule::of(self.is_tls13(), self.out.resumed, self.out.early_data, self.secrets);
+        self.out.schedule =
+            schedule::of(self.is_tls13(), self.out.resumed, self.out.early_data, self.secrets);
     }
 
     fn client_handshake_keys(&mut self) {
@@ -659,7 +728,9 @@ impl<'a> Session<'a> {
         }
         let (Some(suite), Some(master)) = (self.suite, self.secret("CLIENT_RANDOM")) else { return };
         let (Some(client), Some(server)) = (self.client_random, self.server_random) else { return };
-        let Some((for_client, for_server)) = key_schedule::key_block(suite, master, &client, &server) else { return };
+        let Some((for_client, for_server)) = key_schedule::key_block(suite, master, &client, &server) else {
+            return;
+        };
         let encrypt_then_mac = matches!(suite.cipher, Cipher::AesCbc(_)) && facts.extension(22).is_some();
         self.client.next = Opener::of_key_block(suite, &for_client, encrypt_then_mac).map(Box::new);
         self.server.next = Opener::of_key_block(suite, &for_server, encrypt_then_mac).map(Box::new);
@@ -670,7 +741,9 @@ impl<'a> Session<'a> {
         if self.is_tls13() {
             match sender {
                 Sender::Server => self.switch(Sender::Server, "SERVER_TRAFFIC_SECRET_0"),
-                Sender::Client if self.handshake_end.is_none() => self.switch(Sender::Client, "CLIENT_TRAFFIC_SECRET_0"),
+                Sender::Client if self.handshake_end.is_none() => {
+                    self.switch(Sender::Client, "CLIENT_TRAFFIC_SECRET_0")
+                }
                 Sender::Client => {}
             }
         }

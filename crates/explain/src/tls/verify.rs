@@ -5,12 +5,12 @@ use pki::key::{PublicKey, SignatureAlgorithm};
 
 use crate::certificate::CertificateDescription;
 use crate::finding::Sender;
-use crate::tlv::Problems;
 use crate::tls::conversation::Check;
 use crate::tls::handshake::Facts;
 use crate::tls::key_schedule::{finished_of_tls12, finished_of_tls13};
 use crate::tls::node::hex_start;
 use crate::tls::registry::{CipherSuite, or_hex, signature_scheme_name};
+use crate::tlv::Problems;
 
 /// The handshake messages before the one that is checked.
 pub(crate) struct Transcript<'a> {
@@ -23,7 +23,8 @@ fn cannot(text: impl Into<String>) -> Check {
     Check { passed: None, text: text.into(), steps: Vec::new() }
 }
 
-const HIDDEN: &str = "it cannot be checked: the true ClientHello was encrypted (ECH), and the transcript begins with it";
+const HIDDEN: &str =
+    "it cannot be checked: the true ClientHello was encrypted (ECH), and the transcript begins with it";
 
 /// Checks what a CertificateVerify signs.
 pub(crate) fn certificate_verify(
@@ -37,12 +38,15 @@ pub(crate) fn certificate_verify(
         return cannot("it cannot be checked: there is no signature in it");
     };
     if !transcript.tls13 {
-        let steps = vec![
-            ("signed", format!("all {} bytes of handshake messages before this one", transcript.messages.len())),
-        ];
+        let steps = vec![(
+            "signed",
+            format!("all {} bytes of handshake messages before this one", transcript.messages.len()),
+        )];
         return signature_check(leaf, *scheme, transcript.messages, signature, steps);
     }
-    let Some(suite) = transcript.suite else { return cannot("it cannot be checked: the cipher suite is unknown") };
+    let Some(suite) = transcript.suite else {
+        return cannot("it cannot be checked: the cipher suite is unknown");
+    };
     let context = match sender {
         Sender::Client => "TLS 1.3, client CertificateVerify",
         Sender::Server => "TLS 1.3, server CertificateVerify",
@@ -54,7 +58,10 @@ pub(crate) fn certificate_verify(
         ("64 spaces", pki::hex(&spaces)),
         ("context string", context.to_owned()),
         ("separator", "00".to_owned()),
-        ("transcript hash", format!("{} ({} of all messages before this one)", pki::hex(&hash), suite.hash.name())),
+        (
+            "transcript hash",
+            format!("{} ({} of all messages before this one)", pki::hex(&hash), suite.hash.name()),
+        ),
     ];
     if encrypted_hello {
         let check = signature_check(leaf, *scheme, &signed, signature, steps);
@@ -92,7 +99,10 @@ fn signature_check(
     let scheme_name = or_hex(signature_scheme_name(scheme), scheme);
     let check = |passed, text: String| Check { passed, text, steps: steps.clone() };
     let Some(leaf) = leaf else {
-        return check(None, "the signature cannot be checked: the certificate it belongs to is not at hand".to_owned());
+        return check(
+            None,
+            "the signature cannot be checked: the certificate it belongs to is not at hand".to_owned(),
+        );
     };
     let description = CertificateDescription::read(leaf, &mut Problems::default());
     let key = description.public_key.as_ref().and_then(|key| PublicKey::from_spki_der(&key.spki).ok());
@@ -106,7 +116,10 @@ fn signature_check(
         ),
         Err(_) => check(
             Some(false),
-            format!("the signature ({scheme_name}) does NOT verify with the key of {}", description.subject_text()),
+            format!(
+                "the signature ({scheme_name}) does NOT verify with the key of {}",
+                description.subject_text()
+            ),
         ),
     }
 }
@@ -158,7 +171,10 @@ pub(crate) fn finished(
     };
     let Some(expected) = expected else { return cannot("it cannot be checked: the secret is unusable") };
     let steps = vec![
-        ("transcript hash", format!("{} ({} of all messages before this one)", pki::hex(&hash), suite.hash.name())),
+        (
+            "transcript hash",
+            format!("{} ({} of all messages before this one)", pki::hex(&hash), suite.hash.name()),
+        ),
         ("key", key.to_owned()),
         ("computed", pki::hex(&expected)),
         ("received", pki::hex(&facts.verify_data)),

@@ -268,7 +268,8 @@ pub(crate) async fn handshake_with(
         ServerName::Dns(name) => rustls::pki_types::ServerName::try_from(name.clone())
             .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error), &memory))?,
     };
-    let connect = TlsConnector::from(Arc::new(config)).connect(name, Watched::new(transport, options.recorder));
+    let connect =
+        TlsConnector::from(Arc::new(config)).connect(name, Watched::new(transport, options.recorder));
     match connect.into_fallible().await {
         Ok(stream) => {
             let negotiated = Negotiated::of(stream.get_ref().1);

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout_at};
 
 use super::handshake::{TlsOptions, handshake_with};
-use super::probe::TicketBell;
+use super::verdict::TicketBell;
 use super::{DialError, Route, connect};
 use crate::danger;
 use crate::record::Recorder;
@@ -58,7 +58,7 @@ pub async fn record(
     options.expectation = danger::accept_any_server(options.expectation);
     options.key_log = Some(Arc::new(recorder.clone()));
     options.recorder = Some(recorder.clone());
-    let tickets = Arc::new(TicketBell::default());
+    let tickets = TicketBell::new();
     let store = Arc::clone(&tickets) as Arc<dyn ClientSessionStore>;
     let handshake = handshake_with(transport, host, options, Some(store));
     let (served, failure) = match timeout_at(deadline, handshake).await {
@@ -83,7 +83,7 @@ pub async fn record(
                 tokio::select! {
                     biased;
                     read = stream.read(&mut buffer) => read.map(|_| ()),
-                    () = tickets.0.notified() => Ok(()),
+                    () = tickets.rung() => Ok(()),
                 }
             };
             // Errors are in the recording: as an alert, a reset, a close.
@@ -97,7 +97,9 @@ pub async fn record(
         (None, _) => {}
         (Some(_), None) => recorder.remark("the server's certificate is verified"),
         (Some(_), Some(finding)) => {
-            recorder.remark(format!("the server's certificate is NOT verified: {finding}; the walk goes on all the same"));
+            recorder.remark(format!(
+                "the server's certificate is NOT verified: {finding}; the walk goes on all the same"
+            ));
         }
     }
     Ok(Recorded { transcript: recorder.transcript(), address, verdict, failure })

@@ -92,6 +92,11 @@ impl TicketBell {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self::default())
     }
+
+    /// Waits until it rings.
+    pub(crate) async fn rung(&self) {
+        self.0.notified().await;
+    }
 }
 
 impl ClientSessionStore for TicketBell {

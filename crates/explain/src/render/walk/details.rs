@@ -80,7 +80,8 @@ fn answer(conversation: &Conversation, chain: &[Vec<u8>]) -> Option<Detail> {
     let named = |name: &NameDescription| {
         let name = DistinguishedName::from_der(&name.der).ok();
         request.authorities.iter().any(|der| {
-            name.as_ref().is_some_and(|name| DistinguishedName::from_der(der).is_ok_and(|other| other.matches(name)))
+            name.as_ref()
+                .is_some_and(|name| DistinguishedName::from_der(der).is_ok_and(|other| other.matches(name)))
         })
     };
     let issuers: Vec<Card> = chain.iter().map(|der| Card::of(der)).collect();

@@ -52,7 +52,10 @@ pub fn conversation_json(conversation: &Conversation, shown: Shown<'_>) -> Value
         "remarks": conversation.remarks,
     });
     if let Some(log) = shown.secrets {
-        let secrets = conversation.client_randoms.iter().filter_map(|random| log.find(random).map(|found| (random, found)));
+        let secrets = conversation
+            .client_randoms
+            .iter()
+            .filter_map(|random| log.find(random).map(|found| (random, found)));
         value["secrets"] = secrets
             .flat_map(|(random, found)| {
                 found.iter().map(move |(label, secret)| {
@@ -103,8 +106,7 @@ fn message_json(message: &Message, shown: Shown<'_>) -> Value {
         value["certificates"] = chain.iter().map(|der| certificate(der)).collect();
     }
     if let Some((bytes, inside)) = &message.inside {
-        value["decompressed"] =
-            object!({ "bytes": pki::hex(bytes), "fields": inside.children.iter().map(node).collect::<Vec<_>>() });
+        value["decompressed"] = object!({ "bytes": pki::hex(bytes), "fields": inside.children.iter().map(node).collect::<Vec<_>>() });
     }
     if let (Kind::Alert, [level, description, ..]) = (message.kind, message.bytes.as_slice()) {
         value["alert"] =

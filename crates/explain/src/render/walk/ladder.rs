@@ -14,7 +14,13 @@ const INDENT: usize = 6;
 
 /// A conversation as text. With `with_bytes` each message has its fields below it.
 #[must_use]
-pub fn ladder(conversation: &Conversation, width: usize, colour: bool, with_bytes: bool, shown: Shown<'_>) -> String {
+pub fn ladder(
+    conversation: &Conversation,
+    width: usize,
+    colour: bool,
+    with_bytes: bool,
+    shown: Shown<'_>,
+) -> String {
     let mut sheet = Sheet::new(width, colour);
     head(&mut sheet, conversation, width);
     for message in &conversation.messages {
@@ -26,7 +32,11 @@ pub fn ladder(conversation: &Conversation, width: usize, colour: bool, with_byte
     }
     for ending in &conversation.endings {
         let who = side_name(ending.sender);
-        let how = if ending.what == What::Reset { "resets the connection (TCP RST)" } else { "closes its side (TCP FIN)" };
+        let how = if ending.what == What::Reset {
+            "resets the connection (TCP RST)"
+        } else {
+            "closes its side (TCP FIN)"
+        };
         sheet.blank();
         sheet.line(0, &format!("    The {who} {how} at {}.", time_text(ending.at)), None);
     }
@@ -54,7 +64,8 @@ pub fn message_text(
 /// Several conversations in a table to choose from.
 #[must_use]
 pub fn table(conversations: &[Conversation]) -> String {
-    let mut rows = vec![["#", "client", "server", "name", "version", "messages", "result"].map(str::to_owned)];
+    let mut rows =
+        vec![["#", "client", "server", "name", "version", "messages", "result"].map(str::to_owned)];
     for (index, conversation) in conversations.iter().enumerate() {
         rows.push([
             (index + 1).to_string(),
@@ -66,11 +77,13 @@ pub fn table(conversations: &[Conversation]) -> String {
             result(conversation),
         ]);
     }
-    let widths: Vec<usize> =
-        (0..7).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()).collect();
+    let widths: Vec<usize> = (0..7)
+        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default())
+        .collect();
     let mut text = String::new();
     for row in rows {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
     }
@@ -86,14 +99,17 @@ pub(super) fn result(conversation: &Conversation) -> String {
         (true, true, _) => "complete, mutual",
         (true, _, true) => "complete, resumed",
         (true, ..) => "complete, one-sided",
-        (false, ..) if conversation.messages.iter().any(|m| m.protection == Protection::Sealed) => "encrypted",
+        (false, ..) if conversation.messages.iter().any(|m| m.protection == Protection::Sealed) => {
+            "encrypted"
+        }
         _ => "incomplete",
     };
     how.to_owned()
 }
 
 fn head(sheet: &mut Sheet, conversation: &Conversation, width: usize) {
-    let (client, server) = (format!("client {}", conversation.client), format!("server {}", conversation.server));
+    let (client, server) =
+        (format!("client {}", conversation.client), format!("server {}", conversation.server));
     let gap = width.saturating_sub(client.chars().count() + server.chars().count()).max(2);
     sheet.line(0, &format!("{client}{:gap$}{server}", ""), Some(Colour::Bold));
     let mut facts = vec![conversation.version_text()];
@@ -147,7 +163,11 @@ fn schedule(sheet: &mut Sheet, conversation: &Conversation, shown: Shown<'_>) {
         return;
     }
     sheet.blank();
-    sheet.line(0, "The key schedule: which secret comes from which, and what it protects", Some(Colour::Bold));
+    sheet.line(
+        0,
+        "The key schedule: which secret comes from which, and what it protects",
+        Some(Colour::Bold),
+    );
     for secret in &conversation.schedule {
         let depth = depth(conversation, secret.name);
         let known = match (secret.label, secret.known) {
@@ -157,7 +177,11 @@ fn schedule(sheet: &mut Sheet, conversation: &Conversation, shown: Shown<'_>) {
         };
         let indent = 2 + 2 * depth;
         sheet.line(indent, &format!("{}{known}", secret.name), None);
-        sheet.line(indent + 4, &format!("from {}; protects {}", secret.with, secret.protects), Some(Colour::Dim));
+        sheet.line(
+            indent + 4,
+            &format!("from {}; protects {}", secret.with, secret.protects),
+            Some(Colour::Dim),
+        );
         let value = secret.label.and_then(|label| {
             let log = shown.secrets?;
             conversation.client_randoms.iter().find_map(|random| log.find(random)?.find(label).map(pki::hex))
@@ -171,10 +195,12 @@ fn schedule(sheet: &mut Sheet, conversation: &Conversation, shown: Shown<'_>) {
 /// How many secrets stand above one.
 pub(super) fn depth(conversation: &Conversation, name: &str) -> usize {
     let mut depth = 0;
-    let mut above = conversation.schedule.iter().find(|secret| secret.name == name).and_then(|secret| secret.from);
+    let mut above =
+        conversation.schedule.iter().find(|secret| secret.name == name).and_then(|secret| secret.from);
     while let Some(name) = above {
         depth += 1;
-        above = conversation.schedule.iter().find(|secret| secret.name == name).and_then(|secret| secret.from);
+        above =
+            conversation.schedule.iter().find(|secret| secret.name == name).and_then(|secret| secret.from);
     }
     depth
 }
