@@ -197,7 +197,10 @@ impl fmt::Debug for KeyLog {
     }
 }
 
-fn parse_line(line: &[u8]) -> Option<(&str, [u8; 32], Zeroizing<Vec<u8>>)> {
+/// A label, the random value, and the secret.
+type Line<'a> = (&'a str, [u8; 32], Zeroizing<Vec<u8>>);
+
+fn parse_line(line: &[u8]) -> Option<Line<'_>> {
     let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
     let (label, random, secret) = (words.next()?, words.next()?, words.next()?);
     let fits = words.next().is_none()

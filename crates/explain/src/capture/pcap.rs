@@ -156,7 +156,7 @@ fn read_pcapng<'a>(file: &'a [u8], each: &mut dyn FnMut(Packet<'a>), notes: &mut
             return;
         };
         let length = length as usize;
-        if length < 12 || length % 4 != 0 {
+        if length < 12 || !length.is_multiple_of(4) {
             notes.problems.push(format!(
                 "at byte {at} stands a block of {length} bytes, which cannot be; the rest is not read"
             ));

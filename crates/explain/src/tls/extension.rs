@@ -320,6 +320,10 @@ pub(crate) fn certificate_status(d: &mut Decoder<'_>) {
 }
 
 /// A list of two-octet numbers, each a leaf.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "a list's names, place and meanings; a struct would only name them again"
+)]
 pub(crate) fn numbers(
     d: &mut Decoder<'_>,
     octets_of_length: usize,

@@ -325,10 +325,12 @@ fn client_hello(d: &mut Decoder<'_>, facts: &mut Facts) -> Said {
         extensions(d, Place::ClientHello, &mut |number, data| facts.extensions.push((number, data.to_vec())));
     }
     let name = server_name(facts).unwrap_or_else(|| "no server name".to_owned());
-    said(
-        name,
-        "The client opens the conversation: what it can do, what it wants, and its half of the key exchange.",
-    )
+    let meaning = if facts.extension(51).is_some() {
+        "The client opens the conversation: what it can do, what it wants, and its half of the key exchange."
+    } else {
+        "The client opens the conversation: what it can do, and what it wants."
+    };
+    said(name, meaning)
 }
 
 /// The name in SNI.
@@ -389,8 +391,10 @@ fn server_hello(d: &mut Decoder<'_>, facts: &mut Facts) -> Said {
     let suite = facts.cipher_suite.map(|suite| or_hex(cipher_suite_name(suite), suite)).unwrap_or_default();
     let meaning = if retry {
         "The client's guess was not good enough: it has to send its hello again, with what is asked for here."
-    } else {
+    } else if facts.extension(43).is_some() {
         "The server chooses, and gives its half of the key exchange: from here on both can encrypt."
+    } else {
+        "The server chooses from what the client offered. Keys are agreed on further down, still in clear."
     };
     said(suite, meaning)
 }
