@@ -9,6 +9,7 @@ mod decrypt;
 mod der_fields;
 mod extension;
 pub mod handshake;
+mod handshake12;
 mod inflate;
 mod judge;
 mod key_schedule;

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use explain::capture::reassembly::Index;
 use explain::capture::{KeyLog, Transcript, pcap};
-use explain::tls::Conversation;
 use net::dial::{ConnectTo, Resolve};
 
 use crate::commands::tls_arguments::TlsArguments;
@@ -177,13 +176,14 @@ impl Explain {
                 }
             },
             None if tls.len() > 1 && !self.output.takes_many() => {
-                let conversations: Vec<Conversation> = tls
-                    .iter()
-                    .map(|connection| explain::tls::explain(&connection.transcript(&file, &keys)))
-                    .collect();
-                context.data(explain::render::table(&conversations));
+                let mut found = false;
+                let conversations = tls.iter().map(|connection| {
+                    let conversation = explain::tls::explain(&connection.transcript(&file, &keys));
+                    found |= !conversation.findings.is_empty();
+                    conversation
+                });
+                context.data(explain::render::table(conversations));
                 context.say("one of them: --connection NUMBER; all of them: --connection 0");
-                let found = conversations.iter().any(|conversation| !conversation.findings.is_empty());
                 return Ok(if found { Exit::Refused } else { Exit::Done });
             }
             None => tls,

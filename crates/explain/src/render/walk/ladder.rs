@@ -61,12 +61,12 @@ pub fn message_text(
     Some(sheet.into_text())
 }
 
-/// Several conversations in a table to choose from.
+/// Several conversations in a table to choose from. They are taken one by one: a capture may hold thousands.
 #[must_use]
-pub fn table(conversations: &[Conversation]) -> String {
+pub fn table(conversations: impl IntoIterator<Item = Conversation>) -> String {
     let mut rows =
         vec![["#", "client", "server", "name", "version", "messages", "result"].map(str::to_owned)];
-    for (index, conversation) in conversations.iter().enumerate() {
+    for (index, conversation) in conversations.into_iter().enumerate() {
         rows.push([
             (index + 1).to_string(),
             conversation.client.clone(),
@@ -74,7 +74,7 @@ pub fn table(conversations: &[Conversation]) -> String {
             conversation.server_name.clone().unwrap_or_else(|| "-".to_owned()),
             conversation.version_text(),
             conversation.messages.len().to_string(),
-            result(conversation),
+            result(&conversation),
         ]);
     }
     let widths: Vec<usize> = (0..7)
