@@ -5,6 +5,7 @@
 
 mod deny;
 mod interop;
+mod packages;
 mod peers;
 mod process;
 mod report;

@@ -12,6 +12,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
+use crate::packages;
 use crate::process::find_program;
 
 /// A program that a case may name in its `# needs:` line.
@@ -54,20 +55,24 @@ pub(crate) fn find(program: &str) -> Option<&'static Peer> {
     PEERS.iter().find(|peer| peer.program == program)
 }
 
-/// Which of `needed` are not on this machine.
+/// Which of `needed`, programs and packages, are not on this machine.
 pub(crate) fn missing<'a>(needed: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
-    needed.into_iter().filter(|program| find_program(program).is_none()).collect()
+    let is_here = |word: &str| {
+        if packages::is_one(word) { packages::is_installed(word) } else { find_program(word).is_some() }
+    };
+    needed.into_iter().filter(|word| !is_here(word)).collect()
 }
 
 /// The packages that bring `programs`, each once. A name that is not in the table stands for itself: the case
 /// that needs it is reported by tidy, and the reader of a message is told the name at least.
-pub(crate) fn packages<'a>(programs: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
-    programs.into_iter().map(|program| find(program).map_or(program, |peer| peer.package)).collect()
+pub(crate) fn debian_packages<'a>(programs: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
+    let programs = programs.into_iter().filter(|word| !packages::is_one(word));
+    programs.map(|program| find(program).map_or(program, |peer| peer.package)).collect()
 }
 
 /// The command that installs the packages of `programs`, for a person to type.
 pub(crate) fn install_command<'a>(programs: impl IntoIterator<Item = &'a str>) -> String {
-    let packages: Vec<&str> = packages(programs).into_iter().collect();
+    let packages: Vec<&str> = debian_packages(programs).into_iter().collect();
     format!("sudo apt-get install {}", packages.join(" "))
 }
 
@@ -87,7 +92,7 @@ fn is_debian_family(os_release: &str) -> bool {
 
 /// Installs the packages of `programs` with apt-get, without letting a service of theirs start.
 pub(crate) fn install(programs: &BTreeSet<&str>) -> anyhow::Result<()> {
-    let packages = packages(programs.iter().copied());
+    let packages = debian_packages(programs.iter().copied());
     let _no_services = NoServices::new(Path::new("/usr/sbin/policy-rc.d"))?;
     apt_get(&["update", "-qq"])?;
     let mut arguments = vec!["install", "-qq", "-y", "--no-install-recommends"];

@@ -21,7 +21,7 @@ use crate::interop::case::Case;
 use crate::process::{Ending, run_bounded, search_path};
 use crate::report::duration;
 use crate::workspace::Workspace;
-use crate::{peers, report};
+use crate::{packages, peers, report};
 
 /// Two cases at once: most of their time is waiting for processes to start.
 pub(crate) const DEFAULT_JOBS: usize = 2;
@@ -74,7 +74,7 @@ impl Tally {
             .skipped
             .iter()
             .map(|(name, programs)| {
-                let packages = peers::packages(programs.iter().map(String::as_str));
+                let packages = peers::debian_packages(programs.iter().map(String::as_str));
                 let packages: Vec<&str> = packages.into_iter().collect();
                 let programs: Vec<&str> = programs.iter().map(String::as_str).collect();
                 format!(
@@ -154,12 +154,17 @@ pub(crate) fn provide_peers(
     if !installable.is_empty() && peers::may_install() {
         peers::install(&installable)?;
     }
+    packages::install(needed.iter().copied().filter(|word| packages::is_one(word)))?;
     let missing = peers::missing(needed.iter().copied());
-    for program in &needed {
-        let role = peers::find(program).map_or("not in the table of peers", |peer| peer.role);
-        let place = crate::process::find_program(program)
-            .map_or_else(|| "MISSING".to_owned(), |file| file.display().to_string());
-        println!("  {program:22} {place:34} {role}");
+    for word in &needed {
+        let role = peers::find(word).map(|peer| peer.role);
+        let role = role.or_else(|| packages::find(word).map(|package| package.role));
+        let place = match (missing.contains(word), crate::process::find_program(word)) {
+            (true, _) => "MISSING".to_owned(),
+            (false, Some(file)) => file.display().to_string(),
+            (false, None) => "target/interop".to_owned(),
+        };
+        println!("  {word:22} {place:34} {}", role.unwrap_or("not in the table of peers"));
     }
     Ok(missing.into_iter().map(str::to_owned).collect())
 }
@@ -293,6 +298,8 @@ impl World {
             .env("TMPDIR", &home)
             .env("COUNTERSIGN", &self.binary)
             .env("COUNTERSIGN_HOME", home.join("countersign"))
+            .env("INTEROP_NODE_MODULES", packages::node_modules())
+            .env("INTEROP_PYTHON", packages::python())
             .env("INTEROP_PORTS", self.folder.join("ports"));
         let ending = run_bounded(command, &log, LIMIT)?;
         let output = String::from_utf8_lossy(&fs::read(&log)?).into_owned();

@@ -4,8 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::interop::case::parse_head;
-use crate::peers;
 use crate::tidy::Finding;
+use crate::{packages, peers};
 
 /// A name of fewer words names a subject and claims nothing about it.
 const FEWEST_WORDS: usize = 4;
@@ -40,10 +40,13 @@ pub(super) fn form(file: &Path, text: &str, is_executable: bool) -> Vec<Finding>
     match parse_head(text) {
         Err(reason) => wrong.push(reason),
         Ok(head) => {
-            let unknown =
-                |program: &&String| peers::find(program).is_none() && !EVERYWHERE.contains(&program.as_str());
-            wrong.extend(head.needs.iter().filter(unknown).map(|program| {
-                format!("needs {program}, which is not in the table of peers (xtask/src/peers.rs)")
+            let unknown = |word: &&String| {
+                peers::find(word).is_none()
+                    && packages::find(word).is_none()
+                    && !EVERYWHERE.contains(&word.as_str())
+            };
+            wrong.extend(head.needs.iter().filter(unknown).map(|word| {
+                format!("needs {word}, which is in no table (xtask/src/peers.rs, xtask/src/packages.rs)")
             }));
         }
     }

@@ -1,0 +1,115 @@
+//! Packages of npm and PyPI that interop cases use, in a folder of the repository's own under `target/`: nothing of the
+//! system or of the user is changed. A case names them as `npm:NAME` or `pypi:NAME` in its `# needs:` line, and finds
+//! them by the variables INTEROP_NODE_MODULES and INTEROP_PYTHON.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+/// A package, with the version that the cases were written against.
+pub(crate) struct Package {
+    /// As a case names it.
+    pub(crate) word: &'static str,
+    version: &'static str,
+    /// What it stands for in the cases.
+    pub(crate) role: &'static str,
+}
+
+const fn package(word: &'static str, version: &'static str, role: &'static str) -> Package {
+    Package { word, version, role }
+}
+
+#[rustfmt::skip] // One line a package reads as the table it is.
+pub(crate) const PACKAGES: &[Package] = &[
+    package("npm:axe-core",        "4.14.1", "the rules of accessible pages"),
+    package("npm:playwright-core", "1.65.1", "drives the distribution's Chromium"),
+];
+
+/// The package of that name, if it is in the table.
+pub(crate) fn find(word: &str) -> Option<&'static Package> {
+    PACKAGES.iter().find(|package| package.word == word)
+}
+
+/// Is this a package rather than a program?
+pub(crate) fn is_one(word: &str) -> bool {
+    word.contains(':')
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/interop")
+}
+
+/// What a case finds npm's packages by: a `node_modules` folder.
+pub(crate) fn node_modules() -> PathBuf {
+    folder().join("node_modules")
+}
+
+/// What a case finds PyPI's packages by: a Python interpreter that has them.
+pub(crate) fn python() -> PathBuf {
+    folder().join("python/bin/python")
+}
+
+/// A file that says that this version is there: written once it is.
+fn mark(package: &Package) -> PathBuf {
+    folder().join("installed").join(format!("{}-{}", package.word.replace([':', '/'], "-"), package.version))
+}
+
+/// Is it there, in the version of the table?
+pub(crate) fn is_installed(word: &str) -> bool {
+    find(word).is_some_and(|package| mark(package).is_file())
+}
+
+/// Installs what is missing of these.
+pub(crate) fn install<'a>(words: impl IntoIterator<Item = &'a str>) -> anyhow::Result<()> {
+    let missing: Vec<&Package> =
+        words.into_iter().filter(|word| !is_installed(word)).filter_map(find).collect();
+    let of = |prefix: &str, between: &str| -> Vec<String> {
+        let named = missing.iter().filter_map(|p| Some((p.word.strip_prefix(prefix)?, p.version)));
+        named.map(|(name, version)| format!("{name}{between}{version}")).collect()
+    };
+    fs::create_dir_all(folder().join("installed")).context("target/interop")?;
+    let npm = of("npm:", "@");
+    if !npm.is_empty() {
+        let manifest = folder().join("package.json");
+        if !manifest.is_file() {
+            fs::write(manifest, "{\"private\":true}\n")?;
+        }
+        let quiet = ["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"];
+        run(Command::new("npm").args(quiet).arg(folder()).args(&npm))?;
+    }
+    let pypi = of("pypi:", "==");
+    if !pypi.is_empty() {
+        if !python().is_file() {
+            run(Command::new("python3").args(["-m", "venv"]).arg(folder().join("python")))?;
+        }
+        run(Command::new(python()).args(["-m", "pip", "install", "--quiet"]).args(&pypi))?;
+    }
+    for package in missing {
+        fs::write(mark(package), "")?;
+    }
+    Ok(())
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    println!("+ {command:?}");
+    let program = command.get_program().to_owned();
+    let status = command.status().with_context(|| format!("{} could not be started", program.display()))?;
+    if !status.success() {
+        bail!("{} failed ({status})", program.display());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_is_sorted_and_each_name_says_where_it_comes_from() {
+        let words: Vec<_> = PACKAGES.iter().map(|package| package.word).collect();
+        assert!(words.is_sorted(), "{words:?}");
+        assert!(words.iter().all(|word| word.starts_with("npm:") || word.starts_with("pypi:")), "{words:?}");
+    }
+}
