@@ -145,6 +145,126 @@ finding_codes! {
     ClockWrong = "clock_wrong";
     /// A file or setting on this machine cannot be used.
     ConfigurationUnusable = "configuration_unusable";
+
+    /// The server's certificate is signed by its own key, and nobody was told to trust it.
+    SelfSigned = "self_signed";
+    /// The certificate between a leaf and a trusted CA was not sent.
+    IntermediateMissing = "intermediate_missing";
+    /// The certificates of a chain are not in the order leaf first.
+    ChainOrder = "chain_order";
+    /// A leaf stands among the anchors, where its CA belongs.
+    LeafAsAnchor = "leaf_as_anchor";
+    /// An intermediate stands among the anchors without its root, which some programs do not accept.
+    AnchorNotRoot = "anchor_not_root";
+    /// A trusted root, on the side that judges, is past its end.
+    AnchorExpired = "anchor_expired";
+    /// Two different certificates have the same issuer and serial number.
+    SameSerialNumber = "same_serial_number";
+    /// The chain ends in the root of a program that inspects traffic.
+    InterceptingProxy = "intercepting_proxy";
+    /// The trust store that was filled is not the one this program reads.
+    TrustStoreIgnored = "trust_store_ignored";
+    /// The trust bundle of one side is older than the CA of the other.
+    TrustBundleStale = "trust_bundle_stale";
+    /// A trust directory has no hashed names, so OpenSSL finds nothing in it.
+    TrustDirectoryNotHashed = "trust_directory_not_hashed";
+    /// The chain is longer than the verifier goes.
+    VerifyDepthExceeded = "verify_depth_exceeded";
+    /// The authorityKeyIdentifier names another key than the issuer's.
+    AuthorityKeyMismatch = "authority_key_mismatch";
+    /// The certificate breaks a rule that only strict programs check (Python 3.13, rustls).
+    StrictProfile = "strict_profile";
+    /// A certificate of X.509 version 1, which has no extensions.
+    CertificateVersion1 = "certificate_version_1";
+    /// A server's certificate names the server in its commonName alone.
+    NoSubjectAltName = "no_subject_alt_name";
+    /// The server is reached by an address, and its certificate names none, or names it as a DNS name.
+    AddressNotNamed = "address_not_named";
+    /// A wildcard is expected to stand for two labels.
+    WildcardTooDeep = "wildcard_too_deep";
+    /// The certificate on the disk is newer than the one that is served.
+    StaleCertificateServed = "stale_certificate_served";
+    /// A certificate in use ends within days.
+    ExpiresSoon = "expires_soon";
+    /// The key is of a kind, or on a curve, that many peers do not take.
+    KeyKindUnsupported = "key_kind_unsupported";
+
+    /// A certificate is configured and its private key is not.
+    PrivateKeyMissing = "private_key_missing";
+    /// The private key is encrypted and no passphrase was given.
+    PassphraseMissing = "passphrase_missing";
+    /// The passphrase does not open the key.
+    PassphraseWrong = "passphrase_wrong";
+    /// The key is in a format this program does not read.
+    KeyFormatUnsupported = "key_format_unsupported";
+    /// Others may read the private key's file, which some programs refuse.
+    KeyFileTooOpen = "key_file_too_open";
+    /// The private key is in a store or token that cannot make the signature.
+    KeyStoreCannotSign = "key_store_cannot_sign";
+    /// A PKCS#12 encrypted as current libraries no longer read it.
+    Pkcs12LegacyEncryption = "pkcs12_legacy_encryption";
+    /// A PKCS#12 that some platform does not import although the password is right.
+    Pkcs12NotPortable = "pkcs12_not_portable";
+    /// DER where PEM is expected, PKCS#12 where PEM is expected, or the like.
+    EncodingMismatch = "encoding_mismatch";
+    /// PEM that was damaged on its way.
+    PemDamaged = "pem_damaged";
+    /// A named file is not there.
+    FileMissing = "file_missing";
+    /// A named file may not be read by this user.
+    FileUnreadable = "file_unreadable";
+    /// Certificate and key were given in each other's place.
+    FilesSwapped = "files_swapped";
+    /// An option means another thing to this program.
+    OptionMisread = "option_misread";
+    /// Verification is switched off on this side, which never changes the other side's verdict.
+    VerificationDisabled = "verification_disabled";
+    /// A proxy stands in the environment and takes this connection.
+    ProxyInTheWay = "proxy_in_the_way";
+
+    /// The client sent no certificate since the server takes no signature its key can make.
+    ClientKeyNotAccepted = "client_key_not_accepted";
+    /// The list of CAs in the CertificateRequest is longer than clients or the protocol take.
+    IssuerListTooLong = "issuer_list_too_long";
+    /// The client's chain is larger than the server takes.
+    ChainTooLarge = "chain_too_large";
+    /// The server wants a certificate for one location only, and TLS 1.3 clients cannot be asked again.
+    PostHandshakeAuthentication = "post_handshake_authentication";
+    /// The proxy in front has the client's certificate, and the server behind it never sees it.
+    CertificateNotForwarded = "certificate_not_forwarded";
+    /// The server in front cannot reach the one behind it.
+    UpstreamFailed = "upstream_failed";
+    /// No key exchange group in common.
+    NoSharedGroup = "no_shared_group";
+    /// No signature algorithm in common.
+    NoSharedSignatureAlgorithm = "no_shared_signature_algorithm";
+    /// The peer chose no application protocol where the client insists on one.
+    ApplicationProtocolNotSelected = "application_protocol_not_selected";
+    /// The client sends no server name and gets another host's certificate.
+    ServerNameMissing = "server_name_missing";
+    /// The request was sent on a connection for another host.
+    MisdirectedRequest = "misdirected_request";
+    /// A ClientHello that fills more than one packet is dropped on the way.
+    LargeClientHelloDropped = "large_client_hello_dropped";
+    /// The server does not know secure renegotiation (RFC 5746).
+    RenegotiationUnsafe = "renegotiation_unsafe";
+    /// A connection that was opened and closed without a ClientHello: a health check.
+    ConnectionWithoutHello = "connection_without_hello";
+
+    /// A browser remembers an old choice of certificate, or none, for this host.
+    BrowserChoiceRemembered = "browser_choice_remembered";
+    /// The browser's CORS preflight carries no certificate.
+    PreflightWithoutCertificate = "preflight_without_certificate";
+    /// Where the issuer publishes revocation cannot be reached.
+    RevocationUnreachable = "revocation_unreachable";
+    /// The verifier does not look at revocation although it is configured to.
+    RevocationNotChecked = "revocation_not_checked";
+    /// A resumed session is let in without its certificate being judged again.
+    ResumptionNotRechecked = "resumption_not_rechecked";
+    /// A service behind a proxy believes identity headers from anybody.
+    IdentityHeaderForgeable = "identity_header_forgeable";
+    /// Nothing known explains what was seen.
+    Unexplained = "unexplained";
 }
 
 impl FindingCode {
@@ -246,6 +366,64 @@ pub enum Sender {
     Server,
 }
 
+/// How sure a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Confidence {
+    /// One of several explanations, and nothing contradicts it.
+    Possible,
+    /// The best explanation of what was seen.
+    Likely,
+    /// What was seen allows no other.
+    Certain,
+}
+
+impl Confidence {
+    /// The stable name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Confidence::Possible => "possible",
+            Confidence::Likely => "likely",
+            Confidence::Certain => "certain",
+        }
+    }
+}
+
+impl fmt::Display for Confidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One command, or one setting, that mends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fix {
+    /// What to type or to write, such that it can be pasted.
+    pub command: String,
+    /// Who must do it.
+    pub place: Fault,
+}
+
+impl Fix {
+    /// A fix to be done by `place`.
+    ///
+    /// ```
+    /// use explain::{Fault, finding::Fix};
+    /// let fix = Fix::new(Fault::Server, "nginx -s reload");
+    /// assert_eq!(fix.json()["where"], "server");
+    /// ```
+    #[must_use]
+    pub fn new(place: Fault, command: impl Into<String>) -> Self {
+        Fix { command: command.into(), place }
+    }
+
+    /// The fix with the field names of `--json`.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "command": self.command, "where": self.place.name() })
+    }
+}
+
 /// One diagnosed fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -253,16 +431,22 @@ pub struct Finding {
     pub code: FindingCode,
     /// Whose fault it is.
     pub fault: Fault,
+    /// How sure it is.
+    pub confidence: Confidence,
     /// The finding in one or two sentences.
     pub summary: String,
     /// The facts it rests on.
     pub evidence: Vec<String>,
-    /// What to do, where that can be said.
+    /// What to do, in words, where that can be said.
     pub remedy: Option<String>,
+    /// What to type or write, where one thing mends it.
+    pub fix: Option<Box<Fix>>,
+    /// The second best, for where the first is not ours to do.
+    pub alternative: Option<Box<Fix>>,
 }
 
 impl Finding {
-    /// A finding without evidence or remedy.
+    /// A likely finding without evidence, remedy or fix.
     ///
     /// ```
     /// use explain::{Fault, Finding, FindingCode};
@@ -273,7 +457,35 @@ impl Finding {
     /// ```
     #[must_use]
     pub fn new(code: FindingCode, fault: Fault, summary: impl Into<String>) -> Self {
-        Finding { code, fault, summary: summary.into(), evidence: Vec::new(), remedy: None }
+        Finding {
+            code,
+            fault,
+            confidence: Confidence::Likely,
+            summary: summary.into(),
+            evidence: Vec::new(),
+            remedy: None,
+            fix: None,
+            alternative: None,
+        }
+    }
+
+    /// Sets how sure it is.
+    #[must_use]
+    pub fn confidence(mut self, confidence: Confidence) -> Self {
+        self.confidence = confidence;
+        self
+    }
+
+    /// Marks it as certain.
+    #[must_use]
+    pub fn certain(self) -> Self {
+        self.confidence(Confidence::Certain)
+    }
+
+    /// Marks it as one possibility among others.
+    #[must_use]
+    pub fn possible(self) -> Self {
+        self.confidence(Confidence::Possible)
     }
 
     /// Adds a fact it rests on.
@@ -283,10 +495,24 @@ impl Finding {
         self
     }
 
-    /// Sets what to do.
+    /// Sets what to do, in words.
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Sets what to type or write, and who must.
+    #[must_use]
+    pub fn fix(mut self, place: Fault, command: impl Into<String>) -> Self {
+        self.fix = Some(Box::new(Fix::new(place, command)));
+        self
+    }
+
+    /// Sets the second best.
+    #[must_use]
+    pub fn alternative(mut self, place: Fault, command: impl Into<String>) -> Self {
+        self.alternative = Some(Box::new(Fix::new(place, command)));
         self
     }
 
@@ -296,9 +522,12 @@ impl Finding {
         serde_json::json!({
             "code": self.code.name(),
             "fault": self.fault.name(),
+            "confidence": self.confidence.name(),
             "summary": self.summary,
             "evidence": self.evidence,
             "remedy": self.remedy,
+            "fix": self.fix.as_deref().map(Fix::json),
+            "alternative": self.alternative.as_deref().map(Fix::json),
         })
     }
 }

@@ -10,6 +10,7 @@ pub mod certificate;
 mod chain;
 pub mod crl;
 mod diagnosis;
+pub mod doctor;
 pub mod escape;
 pub mod extension;
 pub mod field;
@@ -28,6 +29,6 @@ pub mod request;
 pub mod tls;
 pub mod tlv;
 
-pub use finding::{Fault, Finding, FindingCode};
+pub use finding::{Confidence, Fault, Finding, FindingCode, Fix};
 pub use inspect::{describe_chain, inspect};
 pub use model::{Content, Inspection, Item, Position, Remark, Severity};

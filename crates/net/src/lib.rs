@@ -10,6 +10,7 @@
 mod accept;
 pub mod danger;
 pub mod dial;
+pub mod doctor;
 pub mod fetch;
 
 pub mod proxy_protocol;

@@ -6,6 +6,7 @@ mod completions;
 mod connect;
 mod crl;
 mod demo;
+mod doctor;
 mod ends;
 mod explain;
 mod fetch;
@@ -41,7 +42,8 @@ Examples:
   countersign issue client alice                   a certificate for a client
   countersign serve --to http://127.0.0.1:3000 --allow-cn alice
   countersign fetch --cert alice.pem --key alice-key.pem --cacert rootCA.pem https://localhost:8443/
-  countersign inspect https://localhost:8443       what is served, and what is asked of clients";
+  countersign inspect https://localhost:8443       what is served, and what is asked of clients
+  countersign doctor https://localhost:8443        which side says no, why, and what mends it";
 
 /// Everything countersign can do.
 #[derive(Debug, Subcommand)]
@@ -101,6 +103,8 @@ pub(crate) enum Command {
     Connect(connect::Connect),
     /// Fetch a URL as curl does, and wait for the server's verdict on the client's certificate
     Fetch(fetch::Fetch),
+    /// Say which side refuses the other, why, and the one command that mends it
+    Doctor(Box<doctor::Doctor>),
     /// Print the completion script of a shell
     Completions(completions::Completions),
     /// Write the manual pages
@@ -135,6 +139,7 @@ impl Command {
             Command::Serve(command) => command.run(context),
             Command::Connect(command) => command.run(context),
             Command::Fetch(command) => command.run(context),
+            Command::Doctor(command) => command.run(context),
             Command::Completions(command) => command.run(context),
             Command::Man(command) => command.run(context),
         }

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 
 use super::Transport;
-use super::transport::Watched;
+use super::Watched;
 use crate::record::Recorder;
 use crate::refusal;
 use crate::tls::server_verifier::{Expectation, Served, ServerVerifier};
@@ -121,7 +121,7 @@ impl ResolvesClientCert for Resolver {
 }
 
 /// The registry's name of a scheme, such as `ecdsa_secp256r1_sha256`.
-fn scheme_name(scheme: SignatureScheme) -> String {
+pub(crate) fn scheme_name(scheme: SignatureScheme) -> String {
     match scheme {
         SignatureScheme::ECDSA_NISTP256_SHA256 => "ecdsa_secp256r1_sha256".to_owned(),
         SignatureScheme::ECDSA_NISTP384_SHA384 => "ecdsa_secp384r1_sha384".to_owned(),

@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 pub use handshake::{CertificateRequest, HandshakeFailure, TlsOptions, TlsStream};
 pub use route::{ConnectTo, Resolve, Route, RouteError};
 pub use transport::Transport;
+pub(crate) use transport::Watched;
 
 /// A second address is tried beside the first after this time (RFC 8305 section 8: 250 ms).
 const HEAD_START: Duration = Duration::from_millis(250);

@@ -44,7 +44,7 @@ impl Transport {
 /// A transport under TLS whose first bytes are kept: they tell what a server speaks that does not speak TLS. A
 /// recorder, where there is one, hears all that passes.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(crate) struct Watched {
     transport: Transport,
     recorder: Option<Recorder>,
     first: [u8; 5],
@@ -52,12 +52,12 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    pub(super) fn new(transport: Transport, recorder: Option<Recorder>) -> Self {
+    pub(crate) fn new(transport: Transport, recorder: Option<Recorder>) -> Self {
         Watched { transport, recorder, first: [0; 5], seen: 0 }
     }
 
     /// The first bytes, at most five.
-    pub(super) fn first(&self) -> &[u8] {
+    pub(crate) fn first(&self) -> &[u8] {
         &self.first[..self.seen]
     }
 }

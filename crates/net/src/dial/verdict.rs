@@ -86,7 +86,7 @@ pub(crate) fn refused_later(error: &io::Error, memory: &Memory) -> (Finding, Opt
 
 /// Keeps no ticket and rings when one comes: a server sends it after it has accepted the client's Finished.
 #[derive(Default)]
-pub(crate) struct TicketBell(Notify);
+pub(crate) struct TicketBell(pub(crate) Notify);
 
 impl TicketBell {
     pub(crate) fn new() -> Arc<Self> {

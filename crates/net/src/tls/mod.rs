@@ -56,7 +56,7 @@ impl TlsVersions {
         }
     }
 
-    fn for_rustls(self) -> &'static [&'static SupportedProtocolVersion] {
+    pub(crate) fn for_rustls(self) -> &'static [&'static SupportedProtocolVersion] {
         use rustls::version::{TLS12, TLS13};
         static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
         static ONLY_12: [&SupportedProtocolVersion; 1] = [&TLS12];

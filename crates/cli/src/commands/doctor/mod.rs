@@ -1,0 +1,232 @@
+//! `countersign doctor`.
+
+mod live;
+mod own;
+mod tell;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use explain::doctor::{
+    Facts, Program, Report, Settings, Surroundings, Target, environment_of_node, read_command,
+};
+use jiff::Timestamp;
+use keys::Passphrase;
+
+use crate::context::Context;
+use crate::failure::{Exit, Failure, OrFail as _, Outcome};
+use crate::input;
+
+/// Say which side refuses the other, why, and the one command that mends it
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  countersign doctor https://localhost:8443 --cert alice.pem \\
+      --key alice-key.pem --cacert rootCA.pem
+  countersign doctor -- curl --cert alice.pem https://localhost:8443
+      # read that command line as curl would, and examine the same
+  countersign doctor https://api.example.com --as node
+      # as Node.js would accept, send and withhold")]
+pub(crate) struct Doctor {
+    /// The server: a URL or host:port
+    #[arg(value_name = "URL", required_unless_present = "command")]
+    target: Option<String>,
+
+    /// A command line to examine: curl, openssl s_client, wget or node
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "target")]
+    command: Vec<String>,
+
+    #[command(flatten)]
+    client: ClientArguments,
+
+    /// Judge as this program: curl, curl-schannel, curl-securetransport, wget, openssl, node, python, java, go, rustls, chrome, firefox, gnutls [default: curl]
+    #[arg(long = "as", value_name = "PROGRAM", value_parser = program)]
+    program: Option<Program>,
+
+    /// Print the findings as JSON
+    #[arg(long)]
+    json: bool,
+
+    /// Tell each connection before it is made
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// curl's flags.
+#[derive(Debug, Args)]
+struct ClientArguments {
+    /// The client's certificate with its chain; may also hold the key
+    #[arg(short = 'E', long, value_name = "FILE[:PASSPHRASE]")]
+    cert: Option<String>,
+
+    /// The kind of --cert: PEM, DER or P12
+    #[arg(long, value_name = "KIND")]
+    cert_type: Option<String>,
+
+    /// The client's private key
+    #[arg(long, value_name = "FILE")]
+    key: Option<String>,
+
+    /// The passphrase of the key, in the first line of this file
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+
+    /// What the client believes [default: what the program believes]
+    #[arg(long, value_name = "FILE")]
+    cacert: Option<String>,
+
+    /// A directory of what the client believes
+    #[arg(long, value_name = "DIR")]
+    capath: Option<String>,
+
+    /// Revocation lists
+    #[arg(long, value_name = "FILE", alias = "crlfile")]
+    crl: Vec<String>,
+
+    /// The client does not verify the server
+    #[arg(short = 'k', long)]
+    insecure: bool,
+
+    /// The Host header, where it is another than the URL's host
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+
+    /// A header
+    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    header: Vec<String>,
+
+    /// Give these addresses to a host instead of looking them up
+    #[arg(long, value_name = "HOST:PORT:ADDRESS")]
+    resolve: Vec<String>,
+
+    /// Connect to the second host instead of the first
+    #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2")]
+    connect_to: Vec<String>,
+
+    /// The newest TLS version the client offers: 1.2 or 1.3
+    #[arg(long, value_name = "VERSION")]
+    tls_max: Option<String>,
+
+    /// The oldest TLS version the client offers: 1.2 or 1.3
+    #[arg(long, value_name = "VERSION")]
+    tls_min: Option<String>,
+
+    /// The TLS 1.2 cipher suites the client offers, in OpenSSL's names
+    #[arg(long, value_name = "LIST")]
+    ciphers: Option<String>,
+
+    /// The groups the client offers
+    #[arg(long, value_name = "LIST")]
+    curves: Option<String>,
+
+    /// The signature algorithms the client offers
+    #[arg(long, value_name = "LIST")]
+    sigalgs: Option<String>,
+
+    /// The proxy the client goes through [default: the environment's]
+    #[arg(short = 'x', long, value_name = "URL")]
+    proxy: Option<String>,
+
+    /// Hosts that need no proxy
+    #[arg(long, value_name = "LIST")]
+    noproxy: Option<String>,
+}
+
+fn program(text: &str) -> Result<Program, String> {
+    text.parse().map_err(|error: explain::doctor::UnknownProgram| error.to_string())
+}
+
+impl Doctor {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let settings = self.settings()?;
+        let passphrase = match &settings.passphrase {
+            Some(secret) => Some(Passphrase::new(secret.expose())),
+            None => input::passphrase(context, self.client.passphrase_file.as_deref())?,
+        };
+        let report = examine(context, &settings, passphrase.as_ref(), self.verbose)?;
+        if self.json {
+            context.json(&report.1.json());
+        } else {
+            tell::tell(context, &report.1, &report.0);
+        }
+        Ok(match report.1.verdict.exit_code() {
+            0 => Exit::Done,
+            3 => Exit::Unreachable,
+            _ => Exit::Refused,
+        })
+    }
+
+    /// The settings of the client, from its own command line or from our flags.
+    fn settings(&self) -> Result<Settings, Failure> {
+        let variable = |name: &str| std::env::var(name).ok();
+        let exists = |path: &str| Path::new(path).exists();
+        let around = Surroundings { variable: &variable, exists: &exists };
+        if !self.command.is_empty() {
+            let mut settings = read_command(&self.command, &around).or_usage()?;
+            settings.program = self.program.unwrap_or(settings.program);
+            return Ok(settings);
+        }
+        let client = &self.client;
+        let mut settings = Settings {
+            program: self.program.unwrap_or_default(),
+            url: self.target.clone(),
+            encoding: own::encoding(client.cert_type.as_deref()),
+            key: client.key.clone().map(|path| ("--key".to_owned(), path)),
+            insecure: client.insecure,
+            host_header: client.host.clone(),
+            resolve: client.resolve.clone(),
+            connect_to: client.connect_to.clone(),
+            most_version: client.tls_max.clone(),
+            least_version: client.tls_min.clone(),
+            ciphers: client.ciphers.clone(),
+            curves: client.curves.clone(),
+            sigalgs: client.sigalgs.clone(),
+            proxy: client.proxy.clone().map(|url| ("--proxy".to_owned(), url)),
+            no_proxy: client.noproxy.clone(),
+            crls: client.crl.iter().map(|path| ("--crl".to_owned(), path.clone())).collect(),
+            ..Settings::default()
+        };
+        if let Some(cert) = &client.cert {
+            settings.curl_certificate(cert, &around);
+        }
+        for (option, path) in [("--cacert", &client.cacert), ("--capath", &client.capath)] {
+            settings.trust.extend(path.clone().map(|path| (option.to_owned(), path)));
+        }
+        for header in &client.header {
+            if let Some((name, value)) = header.split_once(':') {
+                match name.eq_ignore_ascii_case("host") {
+                    true => settings.host_header = Some(value.trim().to_owned()),
+                    false => settings.headers.push((name.trim().to_owned(), value.trim().to_owned())),
+                }
+            }
+        }
+        if settings.program == Program::Node {
+            environment_of_node(&mut settings, &around);
+        }
+        settings.environment_proxy(&around);
+        Ok(settings)
+    }
+}
+
+/// Examines the pair that the settings describe. The first part is the target for people.
+fn examine(
+    context: &Context,
+    settings: &Settings,
+    passphrase: Option<&Passphrase>,
+    verbose: bool,
+) -> Result<(String, Report), Failure> {
+    let at: Timestamp = context.now();
+    let own = own::read(settings, passphrase, at);
+    let target: Target = live::target(settings)?;
+    let attempts = live::look(context, settings, &own, &target, verbose)?;
+    let shown = target.url();
+    let facts = Facts {
+        at: context.now(),
+        program: settings.program,
+        target,
+        own: own.side,
+        attempts,
+        neighbours: own.neighbours,
+    };
+    Ok((shown, explain::doctor::diagnose(&facts)))
+}

@@ -1,0 +1,925 @@
+//! What the client thinks of the server's certificate: every reason of our own validator, in the shape that the
+//! client's program gives it.
+
+use pki::Certificate;
+use pki::name::{GeneralName, ServerName};
+use pki::oid;
+use pki::verify::{Purpose, Reason, ReasonCode, Rules, TrustBundle, verify};
+
+use super::{Direction, Facts, Notes, PartialChain, Program, Weight, name, place, shell};
+use crate::finding::{Fault, Finding, FindingCode};
+use crate::humane;
+
+/// Names that stand in the roots of programs which inspect traffic.
+const INSPECTORS: &[&str] = &[
+    "zscaler",
+    "netskope",
+    "palo alto",
+    "fortinet",
+    "fortigate",
+    "blue coat",
+    "bluecoat",
+    "symantec web",
+    "mcafee web",
+    "forcepoint",
+    "websense",
+    "sophos",
+    "cisco umbrella",
+    "barracuda",
+    "check point",
+    "checkpoint",
+    "squid",
+    "mitmproxy",
+    "charles proxy",
+    "fiddler",
+    "burp",
+    "kaspersky",
+    "eset ssl",
+    "avast",
+    "avg technologies",
+    "bitdefender",
+    "cloudflare gateway",
+    "cato networks",
+    "iboss",
+    "smoothwall",
+    "untangle",
+    "lightspeed",
+    "securly",
+    "goguardian",
+];
+
+pub(super) fn judge(facts: &Facts, notes: &mut Notes) {
+    let Some(shown) = facts.attempts.iter().find(|attempt| !attempt.served.is_empty()) else { return };
+    let served = shown.served_certificates();
+    let Some(leaf) = served.first() else {
+        let finding = Finding::new(
+            FindingCode::MalformedCertificate,
+            Fault::Server,
+            "the server's certificate cannot be read, so no client that looks at it accepts it",
+        )
+        .certain()
+        .evidence(match Certificate::from_der(&shown.served[0]) {
+            Err(error) => error.to_string(),
+            Ok(_) => String::new(),
+        })
+        .fix(Fault::Server, format!("countersign inspect https://{}", facts.target.authority()));
+        notes.push(Weight::Blocks, Direction::ClientRefusedServer, finding);
+        return;
+    };
+    let before = notes.found.len();
+    let anchors = TrustBundle::new(facts.own.anchors.clone());
+    let rules = Rules {
+        server_name: Some(&facts.target.host),
+        crls: &facts.own.crls,
+        ..Rules::new(&anchors, Purpose::Server, facts.at)
+    };
+    match verify(leaf, &served[1..], &rules) {
+        Ok(path) => accepted(facts, path.certificates(), notes),
+        Err(refusal) => {
+            for reason in refusal.reasons() {
+                let judged = Judged { facts, served: &served, path: refusal.path(), reason };
+                if let Some((weight, finding)) = judged.finding() {
+                    notes.push(weight, Direction::ClientRefusedServer, finding);
+                }
+            }
+        }
+    }
+    profile(facts, &served, notes);
+    if let Some(doubt) = &shown.doubt
+        && leaf.public_key().is_ok_and(|key| key.weakness().is_none())
+        && !leaf.extensions().is_empty()
+    {
+        let finding = Finding::new(
+            FindingCode::CryptographicFailure,
+            Fault::Server,
+            format!(
+                "the server could not prove that it has the key of {}: its signature over the handshake does not verify",
+                name(leaf)
+            ),
+        )
+        .certain()
+        .evidence(doubt.clone())
+        .fix(Fault::Server, "compare the public keys: openssl x509 -in server.pem -noout -pubkey; openssl pkey -in server-key.pem -pubout")
+        .remedy("give the server the certificate and key that were made together; or somebody is in between");
+        notes.push(Weight::Blocks, Direction::ClientRefusedServer, finding);
+    }
+    if facts.own.verification_off {
+        // Nothing of it stops this client; it stops every other one.
+        for ranked in &mut notes.found[before..] {
+            ranked.weight = Weight::Warns;
+        }
+        let finding = Finding::new(
+            FindingCode::VerificationDisabled,
+            Fault::Client,
+            "verification of the server is switched off: anybody on the way can be the server; and it changes nothing \
+             about what the server thinks of the client",
+        )
+        .certain()
+        .fix(Fault::Client, facts.program.trust_command("rootCA.pem", &facts.target.url()))
+        .remedy("give the client the CA, and take the switch away");
+        notes.push(Weight::Warns, Direction::Neither, finding);
+    }
+    if notes.found.len() == before {
+        notes.checked(format!(
+            "the server's certificate {} is verified for {} until {}",
+            name(leaf),
+            facts.target.host,
+            humane::minute(leaf.not_after())
+        ));
+    }
+}
+
+/// A path that our validator takes, and some program does not.
+fn accepted(facts: &Facts, path: &[Certificate], notes: &mut Notes) {
+    let anchor = &path[path.len() - 1];
+    if let super::TrustStore::Own { add } = facts.program.trust_store()
+        && facts.own.added_anchors.contains(anchor)
+        && facts.own.anchor_files.is_empty()
+    {
+        let finding = Finding::new(
+            FindingCode::TrustStoreIgnored,
+            Fault::Client,
+            format!(
+                "{} refuses the server's certificate although its CA {} is in the system's trust store: it reads a list of \
+                 its own, so curl is happy and it is not",
+                facts.program.title(),
+                name(anchor)
+            ),
+        )
+        .certain()
+        .evidence("the CA was added to the system's trust, and that is all")
+        .fix(Fault::Client, add.to_owned())
+        .remedy("give the CA to that program too (Node.js from 22.15 on: node --use-system-ca)");
+        notes.push(Weight::Blocks, Direction::ClientRefusedServer, finding);
+        return;
+    }
+    if anchor.is_self_issued() && path.len() > 1 {
+        return;
+    }
+    let url = facts.target.url();
+    if path.len() == 1 {
+        if anchor.is_self_issued() {
+            // Trusted by name: works everywhere but where a CA is no leaf.
+            return;
+        }
+        let root = facts.neighbour(|c| c.is_ca() && c.subject().matches(anchor.issuer()));
+        let file = root.map_or("ca.pem".to_owned(), |(file, _)| shell(file));
+        let blocks = facts.program.partial_chain() != PartialChain::Any;
+        let finding = Finding::new(
+            FindingCode::LeafAsAnchor,
+            Fault::Client,
+            format!(
+                "the client's CA file holds the server's own certificate {}, not its issuer {}: curl, Go, Java and \
+                 Python 3.13 take that, Node.js, openssl, rustls and older Pythons do not, and it breaks everywhere \
+                 when the server's certificate is renewed",
+                name(anchor),
+                anchor.issuer()
+            ),
+        )
+        .certain()
+        .evidence(format!("in {}: {}, which is no CA", files(facts), name(anchor)))
+        .fix(Fault::Client, facts.program.trust_command(&file, &url))
+        .remedy("point the client at the certificate of the CA");
+        let weight = if blocks { Weight::Blocks } else { Weight::Warns };
+        notes.push(weight, Direction::ClientRefusedServer, finding);
+        return;
+    }
+    let blocks = facts.program.partial_chain() == PartialChain::RootOnly;
+    let root = facts.neighbour(|c| c.is_self_issued() && c.subject().matches(anchor.issuer()));
+    let finding = Finding::new(
+        FindingCode::AnchorNotRoot,
+        Fault::Client,
+        format!(
+            "the client's CA file holds the intermediate {} and not its root {}: curl, Go, Java and rustls take that, \
+             Node.js, openssl and older Pythons do not",
+            name(anchor),
+            anchor.issuer()
+        ),
+    )
+    .certain()
+    .evidence(format!("in {}: {}, issued by {}", files(facts), name(anchor), anchor.issuer()))
+    .fix(Fault::Client, match root {
+        Some((file, _)) => format!("cat {} >> {}", shell(file), files(facts)),
+        None => format!("cat rootCA.pem >> {}", files(facts)),
+    })
+    .remedy("put the root into the client's CA file");
+    let weight = if blocks { Weight::Blocks } else { Weight::Warns };
+    notes.push(weight, Direction::ClientRefusedServer, finding);
+}
+
+fn files(facts: &Facts) -> String {
+    match facts.own.anchor_files.as_slice() {
+        [] => "the trust store".to_owned(),
+        some => some.join(", "),
+    }
+}
+
+/// One reason against the server's path, in its context.
+struct Judged<'a> {
+    facts: &'a Facts,
+    served: &'a [Certificate],
+    path: &'a [Certificate],
+    reason: &'a Reason,
+}
+
+impl Judged<'_> {
+    fn certificate(&self) -> &Certificate {
+        self.path.get(self.reason.depth).unwrap_or(&self.path[0])
+    }
+
+    fn leaf(&self) -> &Certificate {
+        &self.path[0]
+    }
+
+    fn is_anchor(&self) -> bool {
+        self.facts.own.anchors.contains(self.certificate())
+    }
+
+    /// `CN=localhost (the leaf, first in the chain)`
+    fn who(&self) -> String {
+        format!("{} ({})", name(self.certificate()), place(self.reason.depth, self.certificate()))
+    }
+
+    fn finding(&self) -> Option<(Weight, Finding)> {
+        let program = self.facts.program;
+        let message = self.reason.message.clone();
+        let blocks = Weight::Blocks;
+        let issued =
+            |code, text: String| Finding::new(code, Fault::Issuer, text).certain().evidence(message.clone());
+        Some(match self.reason.code {
+            ReasonCode::UnknownIssuer => (blocks, self.unknown_issuer()),
+            ReasonCode::SignatureInvalid => (blocks, self.signature()),
+            ReasonCode::CertificateExpired if self.is_anchor() => {
+                let weight = if program.checks_dates_of_roots() { blocks } else { Weight::Warns };
+                (weight, self.anchor_expired())
+            }
+            ReasonCode::CertificateExpired => (blocks, self.expired()),
+            ReasonCode::CertificateNotYetValid => (blocks, self.not_yet_valid()),
+            ReasonCode::NameMismatch => self.name_mismatch(),
+            ReasonCode::WrongPurpose => (
+                blocks,
+                Finding::new(
+                    FindingCode::WrongPurpose,
+                    Fault::Server,
+                    format!("the client refuses the server's certificate {}: it is not for TLS servers", self.who()),
+                )
+                .certain()
+                .evidence(message)
+                .fix(Fault::Issuer, format!("countersign issue server {}", self.facts.target.host))
+                .remedy("issue the server's certificate with extKeyUsage serverAuth"),
+            ),
+            ReasonCode::KeyUsage => (
+                blocks,
+                issued(
+                    FindingCode::KeyUsageMissing,
+                    format!("the client refuses {}: its key usage does not allow what its key does", self.who()),
+                )
+                .fix(Fault::Issuer, format!("countersign issue server {}", self.facts.target.host))
+                .remedy("issue it again with the right keyUsage (a leaf: digitalSignature, a CA: keyCertSign)"),
+            ),
+            ReasonCode::IssuerNotCa => (
+                blocks,
+                issued(
+                    FindingCode::IssuerNotCa,
+                    format!(
+                        "the client refuses the server's certificate {}: {} signed it and is no CA",
+                        name(self.leaf()),
+                        self.who()
+                    ),
+                )
+                .fix(Fault::Issuer, format!("countersign issue server {}", self.facts.target.host))
+                .remedy("issue it from a certificate with basicConstraints CA:TRUE and keyUsage keyCertSign"),
+            ),
+            ReasonCode::PathLengthExceeded => (
+                blocks,
+                issued(
+                    FindingCode::PathLengthExceeded,
+                    format!("the client refuses the server's chain: {} allows fewer CAs below it", self.who()),
+                )
+                .fix(Fault::Issuer, format!("countersign issue server {}", self.facts.target.host))
+                .remedy("issue the intermediate with a larger path length, or the leaf from a CA further up"),
+            ),
+            ReasonCode::NameConstraintsViolated => {
+                let weight = if program.enforces_constraints_of_roots() { blocks } else { Weight::Warns };
+                (
+                    weight,
+                    issued(
+                        FindingCode::NameConstraintsViolated,
+                        format!(
+                            "the client refuses the server's certificate {}: a CA above it may not issue for that name",
+                            self.who()
+                        ),
+                    )
+                    .fix(Fault::Issuer, format!("countersign init --permit {}", self.facts.target.host))
+                    .remedy("issue it from a CA whose constraints permit the name, or use a name that they permit"),
+                )
+            }
+            ReasonCode::CaAsLeaf => {
+                let weight = if program.accepts_ca_as_leaf() { Weight::Warns } else { blocks };
+                (weight, ca_as_leaf(self.leaf(), self.facts))
+            }
+            ReasonCode::WeakKey => {
+                let takes = program.least_rsa_bits() <= 1024 && message.contains("1024");
+                let unknown = self.certificate().public_key().is_err();
+                let code = if unknown { FindingCode::KeyKindUnsupported } else { FindingCode::WeakKey };
+                (
+                    if takes { Weight::Warns } else { blocks },
+                    Finding::new(
+                        code,
+                        Fault::Server,
+                        format!("the client refuses the key of {}: too weak, or of a kind it does not know", self.who()),
+                    )
+                    .certain()
+                    .evidence(message)
+                    .fix(Fault::Server, "openssl ecparam -name prime256v1 -genkey -noout -out server-key.pem")
+                    .remedy("make a P-256 or RSA-2048 key, and issue the certificate again"),
+                )
+            }
+            ReasonCode::WeakSignature => (
+                blocks,
+                issued(
+                    FindingCode::WeakSignature,
+                    format!("the client refuses {}: its signature is made with a broken or unknown algorithm", self.who()),
+                )
+                .fix(Fault::Issuer, format!("countersign issue server {}", self.facts.target.host))
+                .remedy("issue it again with SHA-256"),
+            ),
+            ReasonCode::CertificateRevoked => (
+                blocks,
+                Finding::new(
+                    FindingCode::CertificateRevoked,
+                    Fault::Server,
+                    format!("the client refuses {}: it is revoked", self.who()),
+                )
+                .certain()
+                .evidence(message)
+                .fix(Fault::Issuer, format!("countersign issue server {}", self.facts.target.host))
+                .remedy("issue the server a new certificate with a new key"),
+            ),
+            ReasonCode::CrlExpired => (
+                blocks,
+                Finding::new(
+                    FindingCode::CrlExpired,
+                    Fault::Client,
+                    "the client's revocation list is past its nextUpdate, so it believes no certificate of that CA; \
+                     programs call that an expired certificate",
+                )
+                .certain()
+                .evidence(message)
+                .fix(Fault::Issuer, "countersign crl --out ca.crl")
+                .remedy("fetch or publish a newer list"),
+            ),
+            ReasonCode::CrlMissing => (
+                blocks,
+                Finding::new(
+                    FindingCode::CrlMissing,
+                    Fault::Client,
+                    format!("the client requires a revocation list for {} and has none", self.who()),
+                )
+                .certain()
+                .evidence(message)
+                .fix(Fault::Issuer, "countersign crl --out ca.crl"),
+            ),
+            ReasonCode::UnknownCriticalExtension => (
+                blocks,
+                issued(
+                    FindingCode::UnknownCriticalExtension,
+                    format!("the client refuses {}: it has a critical extension that nobody here knows", self.who()),
+                )
+                .remedy("issue it without that extension, or with it not critical"),
+            ),
+            ReasonCode::TooComplex => (
+                blocks,
+                issued(FindingCode::PathTooComplex, "the search for a path to a trusted root was given up".to_owned())
+                    .remedy("serve the leaf and its intermediates only, without cross-signed certificates in circles"),
+            ),
+            ReasonCode::PolicyNotAccepted
+            | ReasonCode::NotConforming
+            | ReasonCode::CrlUnusable
+            | ReasonCode::OcspInvalid => (
+                blocks,
+                issued(self.reason.code.into(), format!("the client refuses {}: {}", self.who(), self.reason.message)),
+            ),
+            ReasonCode::SecondOpinion => (
+                if program == Program::Rustls { blocks } else { Weight::Warns },
+                issued(
+                    FindingCode::SecondOpinion,
+                    format!("rustls refuses the server's certificate {}, and others accept it", self.who()),
+                ),
+            ),
+        })
+    }
+
+    fn signature(&self) -> Finding {
+        let issuer = self.certificate().issuer();
+        Finding::new(
+            FindingCode::SignatureInvalid,
+            Fault::Client,
+            format!(
+                "the client refuses {}: its issuer {issuer} is trusted by that name, and the signature was made by \
+                 another key. The CA was made again, and one side has the old certificate of it",
+                self.who()
+            ),
+        )
+        .certain()
+        .evidence(self.reason.message.clone())
+        .evidence(format!("the client believes {}", files(self.facts)))
+        .fix(Fault::Client, self.facts.program.trust_command("rootCA.pem", &self.facts.target.url()))
+        .alternative(Fault::Issuer, format!("countersign issue server {}", self.facts.target.host))
+        .remedy("give the client the current certificate of the CA, or both during a rotation")
+    }
+
+    fn unknown_issuer(&self) -> Finding {
+        let (facts, leaf) = (self.facts, self.leaf());
+        let (url, last) = (facts.target.url(), &self.path[self.path.len() - 1]);
+        let believed = match facts.own.anchor_files.as_slice() {
+            [] => format!("the client believes the default roots of {}", facts.program.title()),
+            some => {
+                let names: Vec<String> = facts.own.anchors.iter().take(4).map(name).collect();
+                format!("the client believes, from {}: {}", some.join(", "), names.join("; "))
+            }
+        };
+        if self.path.len() == 1 && leaf.is_self_issued() {
+            return Finding::new(
+                FindingCode::SelfSigned,
+                Fault::Server,
+                format!("the client refuses the server's certificate {}: it is self-signed", self.who()),
+            )
+            .certain()
+            .evidence(format!("subject and issuer are both {}", name(leaf)))
+            .evidence(believed)
+            .fix(Fault::Issuer, format!("countersign issue server {}", facts.target.host))
+            .alternative(
+                Fault::Client,
+                format!(
+                    "countersign inspect --pem {} > server.pem && {}",
+                    shell(&url),
+                    facts.program.trust_command("server.pem", &url)
+                ),
+            )
+            .remedy("issue the server's certificate from a CA, and give the client that CA");
+        }
+        // The issuer of the topmost certificate that was sent: is it an intermediate that the server left out?
+        let missing = facts.neighbour(|c| {
+            c.is_ca()
+                && !c.is_self_issued()
+                && c.subject().matches(last.issuer())
+                && c.public_key().is_ok_and(|key| last.verify_signature(key).is_ok())
+        });
+        let is_private_trust = !facts.own.anchor_files.is_empty();
+        let publishes_issuer = last.extensions().iter().any(|e| e.oid.dotted() == "1.3.6.1.5.5.7.1.1");
+        if !last.is_self_issued() && (missing.is_some() || is_private_trust || publishes_issuer) {
+            let mut finding = Finding::new(
+                FindingCode::IntermediateMissing,
+                Fault::Server,
+                format!(
+                    "the client cannot get from the server's certificate {} to a root it believes: the issuer {} was \
+                     not sent along",
+                    name(leaf),
+                    last.issuer()
+                ),
+            )
+            .evidence(format!("the server sent {} certificate(s), the last one issued by {}", self.served.len(), last.issuer()))
+            .evidence(believed);
+            let file = match missing {
+                Some((file, found)) => {
+                    finding = finding.certain().evidence(format!(
+                        "{} is in {file}, issued by {}",
+                        name(found),
+                        found.issuer()
+                    ));
+                    shell(file)
+                }
+                None => "intermediate.pem".to_owned(),
+            };
+            return finding
+                .fix(Fault::Server, format!("cat server.pem {file} > fullchain.pem"))
+                .alternative(Fault::Client, facts.program.trust_command(&file, &url))
+                .remedy(format!(
+                    "let the server send leaf and intermediate (nginx: ssl_certificate fullchain.pem); if {} is a root \
+                     of your own, give it to the client",
+                    last.issuer()
+                ));
+        }
+        let text = last.issuer().to_string().to_lowercase();
+        if let Some(inspector) = INSPECTORS.iter().find(|word| text.contains(*word)) {
+            return Finding::new(
+                FindingCode::InterceptingProxy,
+                Fault::Client,
+                format!(
+                    "the certificate that arrives for {} is not the server's: a program on the way that inspects \
+                     traffic made it ({}), and the client does not know that program's root",
+                    facts.target.host,
+                    last.issuer()
+                ),
+            )
+            .evidence(format!("the chain ends in {}, a name of '{inspector}'", last.issuer()))
+            .evidence(believed)
+            .evidence("a program that ends TLS on the way cannot pass a client certificate on")
+            .fix(Fault::Proxy, format!("exempt {} from inspection", facts.target.host))
+            .alternative(Fault::Client, facts.program.trust_command("inspection-root.pem", &url))
+            .remedy("mutual TLS works only where the inspection is bypassed for this host");
+        }
+        let root = if last.is_self_issued() { last.subject() } else { last.issuer() };
+        let local = facts.neighbour(|c| {
+            c.is_ca()
+                && c.subject().matches(root)
+                && c.public_key().is_ok_and(|key| last.verify_signature(key).is_ok())
+        });
+        let mut finding = Finding::new(
+            FindingCode::UnknownIssuer,
+            Fault::Client,
+            format!(
+                "the client refuses the server's certificate {}: the client does not know its CA {root}. This is about \
+                 what the client believes, not about the client's own certificate",
+                name(leaf)
+            ),
+        )
+        .certain()
+        .evidence(believed)
+        .evidence(self.reason.message.clone());
+        if last.is_self_issued() && self.served.len() > 1 {
+            finding = finding.evidence(
+                "the server sent the root along; programs then speak of a \"self-signed certificate in certificate \
+                 chain\", which is that root and no fault",
+            );
+        }
+        match local {
+            Some((file, found)) => finding
+                .evidence(format!("{file} holds {}, whose key made the signature", name(found)))
+                .fix(Fault::Client, facts.program.trust_command(&shell(file), &url)),
+            None => finding
+                .fix(Fault::Client, facts.program.trust_command("rootCA.pem", &url))
+                .remedy(format!(
+                    "get the certificate of {root} from whoever runs the server, compare its fingerprint, and give it \
+                     to the client"
+                )),
+        }
+    }
+
+    fn anchor_expired(&self) -> Finding {
+        let (root, facts) = (self.certificate(), self.facts);
+        let renewed = facts.neighbour(|c| {
+            c.subject().matches(root.subject()) && c != root && c.not_after() > facts.at && c.is_ca()
+        });
+        Finding::new(
+            FindingCode::AnchorExpired,
+            Fault::Client,
+            format!(
+                "the client's own copy of the root {} has expired; everything the server sent may be in date",
+                name(root)
+            ),
+        )
+        .certain()
+        .evidence(self.reason.message.clone())
+        .evidence(format!("it comes from {}", files(facts)))
+        .fix(
+            Fault::Client,
+            facts
+                .program
+                .trust_command(&renewed.map_or("rootCA.pem".to_owned(), |(file, _)| shell(file)), &facts.target.url()),
+        )
+        .remedy("replace the old root in the client's trust store by the renewed one; do not renew the server's certificate")
+    }
+
+    fn expired(&self) -> Finding {
+        let (certificate, facts) = (self.certificate(), self.facts);
+        let newer = facts.neighbour(|c| {
+            c != certificate
+                && c.not_after() >= facts.at
+                && c.subject().matches(certificate.subject())
+                && c.subject_alt_names() == certificate.subject_alt_names()
+        });
+        if let Some((file, found)) = newer.filter(|_| self.reason.depth == 0) {
+            return Finding::new(
+                FindingCode::StaleCertificateServed,
+                Fault::Server,
+                format!(
+                    "the server still serves the certificate {} that expired {} ago; the renewed one is on the disk, \
+                     in {file}",
+                    name(certificate),
+                    humane::span(facts.at.duration_since(certificate.not_after()))
+                ),
+            )
+            .certain()
+            .evidence(format!("served: serial {}, until {}", certificate.serial_hex(), certificate.not_after()))
+            .evidence(format!("in {file}: serial {}, until {}", found.serial_hex(), found.not_after()))
+            .fix(Fault::Server, "nginx -s reload")
+            .remedy("reload the server");
+        }
+        Finding::new(
+            FindingCode::CertificateExpired,
+            Fault::Server,
+            format!(
+                "the client refuses the server's certificate {}: it expired {} ago",
+                self.who(),
+                humane::span(facts.at.duration_since(certificate.not_after()))
+            ),
+        )
+        .certain()
+        .evidence(format!("valid until {}; now it is {}", certificate.not_after(), facts.at))
+        .fix(Fault::Issuer, format!("countersign renew {}", facts.target.host))
+        .remedy("renew the server's certificate and reload the server")
+    }
+
+    fn not_yet_valid(&self) -> Finding {
+        let (certificate, facts) = (self.certificate(), self.facts);
+        Finding::new(
+            FindingCode::CertificateNotYetValid,
+            Fault::Clock,
+            format!(
+                "the client refuses {}: it is valid only in {}, so the clock of the client or that of its CA is wrong",
+                self.who(),
+                humane::span(certificate.not_before().duration_since(facts.at))
+            ),
+        )
+        .certain()
+        .evidence(format!("valid from {}; now it is {} here", certificate.not_before(), facts.at))
+        .fix(Fault::Clock, "timedatectl set-ntp true")
+        .alternative(Fault::Issuer, format!("countersign issue server {}", facts.target.host))
+        .remedy("correct the clock that is wrong, or issue the certificate again")
+    }
+
+    fn name_mismatch(&self) -> (Weight, Finding) {
+        let (facts, leaf) = (self.facts, self.leaf());
+        let host = &facts.target.host;
+        let names = leaf.subject_alt_names();
+        let listed: Vec<String> = names.iter().take(8).map(ToString::to_string).collect();
+        let reissue = format!("countersign issue server {host}");
+        let certain = |code, fault, text: String| {
+            Finding::new(code, fault, text).certain().evidence(format!("asked for: {host}")).evidence(
+                if listed.is_empty() {
+                    format!("presented: no subjectAltName, the subject is {}", name(leaf))
+                } else {
+                    format!("presented: {}", listed.join(", "))
+                },
+            )
+        };
+        if names.is_empty() {
+            let common = leaf.subject().common_name().unwrap_or_default();
+            let by_name = host.to_string().eq_ignore_ascii_case(&common);
+            let falls_back = by_name && facts.program.falls_back_to_common_name();
+            let finding = certain(
+                FindingCode::NoSubjectAltName,
+                Fault::Server,
+                format!(
+                    "the server's certificate {} has no subjectAltName: Go, rustls and browsers look nowhere else, and \
+                     refuse it",
+                    self.who()
+                ),
+            )
+            .fix(Fault::Issuer, reissue)
+            .remedy("issue it again with a subjectAltName");
+            return (if falls_back { Weight::Warns } else { Weight::Blocks }, finding);
+        }
+        if let (ServerName::Ip(ip), Some(header)) = (host, &facts.target.host_header) {
+            let finding = certain(
+                FindingCode::ServerNameMissing,
+                Fault::Client,
+                format!(
+                    "the client connects to the address {ip} and so sends no server name: it gets the default \
+                     certificate {}, and perhaps the default rules, instead of those of {header}",
+                    name(leaf)
+                ),
+            )
+            .fix(
+                Fault::Client,
+                format!("curl --resolve {header}:{}:{ip} https://{header}:{}{}", facts.target.port, facts.target.port, facts.target.path),
+            )
+            .remedy("connect by name; a Host header alone chooses no certificate");
+            return (Weight::Blocks, finding);
+        }
+        if let ServerName::Ip(ip) = host {
+            let as_text =
+                names.iter().any(|n| matches!(n, GeneralName::Dns(text) if *text == ip.to_string()));
+            let finding = certain(
+                FindingCode::AddressNotNamed,
+                Fault::Server,
+                if as_text {
+                    format!(
+                        "the client refuses the server's certificate {}: it has {ip} as a DNS name, which never \
+                         matches an address; it needs IP:{ip}",
+                        self.who()
+                    )
+                } else {
+                    format!(
+                        "the client refuses the server's certificate {}: the client connects to the address {ip}, and \
+                         the certificate has no address in it",
+                        self.who()
+                    )
+                },
+            )
+            .fix(Fault::Issuer, reissue)
+            .remedy("issue it with the address as an IP entry, or connect by a name it has");
+            return (Weight::Blocks, with_name(facts, names, finding));
+        }
+        let wildcard = names.iter().find_map(|n| match n {
+            GeneralName::Dns(text) => text
+                .strip_prefix("*.")
+                .filter(|parent| host.to_string().ends_with(&format!(".{parent}")))
+                .map(|_| text),
+            _ => None,
+        });
+        if let Some(wildcard) = wildcard {
+            let finding = certain(
+                FindingCode::WildcardTooDeep,
+                Fault::Server,
+                format!("the client refuses the server's certificate {}: {wildcard} stands for one label, and {host} has two there", self.who()),
+            )
+            .fix(Fault::Issuer, reissue)
+            .remedy("issue it with the exact name, or a wildcard one level deeper");
+            return (Weight::Blocks, finding);
+        }
+        let finding = certain(
+            FindingCode::NameMismatch,
+            Fault::Server,
+            format!("the client refuses the server's certificate {}: it does not name {host}", self.who()),
+        )
+        .fix(Fault::Issuer, reissue)
+        .remedy("connect by a name in the certificate, or issue it again with this one");
+        (Weight::Blocks, with_name(facts, names, finding))
+    }
+}
+
+/// The second best of a wrong name: a name that the certificate has.
+fn with_name(facts: &Facts, names: &[GeneralName], finding: Finding) -> Finding {
+    let usable = names.iter().find_map(|n| match n {
+        GeneralName::Dns(text) if !text.starts_with("*.") && text.parse::<std::net::IpAddr>().is_err() => {
+            Some(text)
+        }
+        _ => None,
+    });
+    let Some(usable) = usable else { return finding };
+    let port = facts.target.port;
+    let address = facts.attempts.iter().find_map(|attempt| attempt.address);
+    let resolve =
+        address.map_or(String::new(), |address| format!("--resolve {usable}:{port}:{} ", address.ip()));
+    finding.alternative(Fault::Client, format!("curl {resolve}https://{usable}:{port}{}", facts.target.path))
+}
+
+fn ca_as_leaf(leaf: &Certificate, facts: &Facts) -> Finding {
+    Finding::new(
+        FindingCode::CaAsLeaf,
+        Fault::Server,
+        format!(
+            "the server's own certificate {} is a CA's (CA:TRUE), as `openssl req -x509` makes them: rustls and Firefox \
+             refuse it, others accept it",
+            name(leaf)
+        ),
+    )
+    .certain()
+    .evidence("basicConstraints: CA:TRUE")
+    .fix(Fault::Issuer, format!("countersign issue server {}", facts.target.host))
+    .remedy("issue a leaf (CA:FALSE) from a CA")
+}
+
+/// What only some programs mind about the certificates themselves.
+fn profile(facts: &Facts, served: &[Certificate], notes: &mut Notes) {
+    let leaf = &served[0];
+    if leaf.extensions().is_empty() && !notes.has(FindingCode::CertificateVersion1) {
+        let weight = if facts.program.reads_version_1() { Weight::Warns } else { Weight::Blocks };
+        notes.push(weight, Direction::ClientRefusedServer, version_1(leaf, Fault::Server, "server", facts));
+    }
+    let anchored = facts.own.anchors.contains(leaf);
+    if leaf.is_ca() && anchored && !notes.has(FindingCode::CaAsLeaf) {
+        let weight = if facts.program.accepts_ca_as_leaf() { Weight::Warns } else { Weight::Blocks };
+        notes.push(weight, Direction::ClientRefusedServer, ca_as_leaf(leaf, facts));
+    }
+    if let Some((child, issuer)) = authority_key_mismatch(served, &facts.own.anchors) {
+        let weight = if facts.program.is_openssl() { Weight::Blocks } else { Weight::Warns };
+        notes.push(weight, Direction::ClientRefusedServer, authority_key(child, issuer, "server"));
+    }
+    if let Some(finding) = strict(leaf, served, &facts.own.anchors, "server") {
+        let weight = if facts.program.is_strict() { Weight::Blocks } else { Weight::Warns };
+        notes.push(weight, Direction::ClientRefusedServer, finding);
+    }
+    let is_ed25519 = leaf.public_key().is_ok_and(|key| key.algorithm() == pki::key::KeyAlgorithm::Ed25519);
+    if is_ed25519 && !facts.program.offers_ed25519() {
+        let finding = Finding::new(
+            FindingCode::KeyKindUnsupported,
+            Fault::Server,
+            format!(
+                "{} does not verify Ed25519, and the key of {} is of that kind",
+                facts.program.title(),
+                name(leaf)
+            ),
+        )
+        .certain()
+        .evidence("Chrome and Firefox leave ed25519 out of signature_algorithms")
+        .fix(Fault::Issuer, format!("countersign issue server {} --key-kind p256", facts.target.host))
+        .remedy("use a P-256 key");
+        notes.push(Weight::Blocks, Direction::ServerRefusedClient, finding);
+    }
+    if let ServerName::Dns(host) = &facts.target.host
+        && !host.contains('.')
+        && !facts.program.sends_one_label_server_name()
+    {
+        let finding = Finding::new(
+            FindingCode::ServerNameMissing,
+            Fault::Client,
+            format!(
+                "{} sends no server name for '{host}', which has no dot, and lands on the default host",
+                facts.program.title()
+            ),
+        )
+        .certain()
+        .evidence("Java leaves server_name out for names of one label")
+        .fix(Fault::Client, format!("use a name with a dot, such as {host}.localdomain"));
+        notes.push(Weight::Warns, Direction::Neither, finding);
+    }
+}
+
+pub(super) fn version_1(leaf: &Certificate, fault: Fault, who: &str, facts: &Facts) -> Finding {
+    Finding::new(
+        FindingCode::CertificateVersion1,
+        fault,
+        format!("the {who}'s certificate {} is of X.509 version 1: rustls refuses it, and OpenSSL judges it by its commonName", name(leaf)),
+    )
+    .certain()
+    .evidence("it has no extensions")
+    .fix(Fault::Issuer, if who == "server" { format!("countersign issue server {}", facts.target.host) } else { format!("countersign issue client {}", shell(&leaf.short_name())) })
+    .remedy("issue it with extensions: basicConstraints, keyUsage, extendedKeyUsage, subjectAltName")
+}
+
+/// The certificate and the issuer whose key identifiers differ, although the signature is right.
+pub(super) fn authority_key_mismatch<'a>(
+    chain: &'a [Certificate],
+    others: &'a [Certificate],
+) -> Option<(&'a Certificate, &'a Certificate)> {
+    chain.iter().find_map(|child| {
+        let wanted = child.authority_key_identifier()?;
+        let mut issuers = chain.iter().chain(others).filter(|issuer| {
+            *issuer != child
+                && issuer.subject().matches(child.issuer())
+                && issuer.public_key().is_ok_and(|key| child.verify_signature(key).is_ok())
+        });
+        let first = issuers.next()?;
+        let fits = |issuer: &Certificate| issuer.subject_key_identifier().is_none_or(|have| have == wanted);
+        (!fits(first) && !issuers.any(fits)).then_some((child, first))
+    })
+}
+
+pub(super) fn authority_key(child: &Certificate, issuer: &Certificate, who: &str) -> Finding {
+    Finding::new(
+        FindingCode::AuthorityKeyMismatch,
+        Fault::Issuer,
+        format!(
+            "the {who}'s certificate {} names another key of its issuer {} than the issuer has: OpenSSL then finds no \
+             issuer, although it is right there",
+            name(child),
+            name(issuer)
+        ),
+    )
+    .certain()
+    .evidence(format!("authorityKeyIdentifier: {}", pki::hex(child.authority_key_identifier().unwrap_or_default())))
+    .evidence(format!(
+        "the issuer's subjectKeyIdentifier: {}",
+        pki::hex(issuer.subject_key_identifier().unwrap_or_default())
+    ))
+    .fix(Fault::Issuer, format!("countersign issue {who} {}", shell(&child.short_name())))
+    .remedy("issue it again from the current certificate of the CA")
+}
+
+/// What VERIFY_X509_STRICT minds, which Python 3.13 sets.
+pub(super) fn strict(
+    leaf: &Certificate,
+    chain: &[Certificate],
+    anchors: &[Certificate],
+    who: &str,
+) -> Option<Finding> {
+    if leaf.extensions().is_empty() {
+        return None;
+    }
+    let mut faults = Vec::new();
+    if leaf.authority_key_identifier().is_none() && !leaf.is_self_issued() {
+        faults.push(format!("{} has no authorityKeyIdentifier", name(leaf)));
+    }
+    let above = chain[1..]
+        .iter()
+        .chain(anchors.iter().filter(|anchor| chain.iter().any(|c| c.issuer().matches(anchor.subject()))));
+    for ca in above.filter(|c| c.is_ca()) {
+        if ca.key_usage().is_none() {
+            faults.push(format!("the CA {} has no keyUsage", name(ca)));
+        }
+        if ca.extensions().iter().any(|e| e.oid == oid::BASIC_CONSTRAINTS && !e.critical) {
+            faults.push(format!("the CA {} has basicConstraints that is not critical", name(ca)));
+        }
+        if ca.subject_key_identifier().is_none() {
+            faults.push(format!("the CA {} has no subjectKeyIdentifier", name(ca)));
+        }
+    }
+    faults.dedup();
+    let first = faults.first()?;
+    let mut finding = Finding::new(
+        FindingCode::StrictProfile,
+        Fault::Issuer,
+        format!("Python 3.13 and newer refuse the {who}'s chain, which others accept: {first}"),
+    )
+    .certain()
+    .fix(Fault::Issuer, format!("countersign issue {who} {}", shell(&leaf.short_name())))
+    .remedy("issue it with authorityKeyIdentifier, from a CA with critical basicConstraints and keyUsage keyCertSign");
+    for fault in faults.iter().skip(1).take(4) {
+        finding = finding.evidence(fault.clone());
+    }
+    Some(finding)
+}
