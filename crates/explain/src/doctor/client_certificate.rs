@@ -5,7 +5,7 @@
 use pki::Certificate;
 use pki::verify::{Purpose, Reason, ReasonCode, Rules, TrustBundle, verify};
 
-use super::server_certificate::{authority_key, authority_key_mismatch, strict, version_1};
+use super::profile::{authority_key, authority_key_mismatch, strict, version_1};
 use super::{Asked, Attempt, Direction, End, Facts, Notes, Weight, end_text, name, place, shell};
 use crate::alert;
 use crate::finding::{Fault, Finding, FindingCode};

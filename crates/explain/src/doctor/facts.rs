@@ -1,8 +1,6 @@
 //! What the doctor is told: the files and settings of this side, and what each connection showed. Facts only; what
 //! they mean is the rules' work beside this file. Nothing here holds a private key: of one only the public half.
 
-use std::net::SocketAddr;
-
 use jiff::Timestamp;
 use pki::Certificate;
 use pki::crl::CertificateRevocationList;
@@ -192,8 +190,8 @@ impl Variation {
 pub struct Attempt {
     /// What it was made with.
     pub variation: Variation,
-    /// The address that answered.
-    pub address: Option<SocketAddr>,
+    /// The address and port that answered.
+    pub address: Option<String>,
     /// The certificates the server sent, in DER, in its order.
     pub served: Vec<Vec<u8>>,
     /// What was agreed on, where the handshake came that far.

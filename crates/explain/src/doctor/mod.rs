@@ -11,6 +11,7 @@ mod command;
 mod facts;
 mod local;
 mod parameters;
+mod profile;
 mod programs;
 mod reach;
 mod report;

@@ -60,7 +60,7 @@ pub(super) fn judge(facts: &Facts, notes: &mut Notes) {
             if facts.own.proxy.is_some() {
                 notes.checked(format!("the proxy let the connection to {target} through"));
             }
-            if let Some(address) = main.address {
+            if let Some(address) = &main.address {
                 notes.checked(format!("{target} takes connections at {address}"));
             }
             return;

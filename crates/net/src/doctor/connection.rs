@@ -36,7 +36,7 @@ pub(super) async fn plain(plan: &Plan, variation: Variation) -> Attempt {
         Err(end) => return Attempt::new(variation, end),
     };
     let mut attempt = Attempt::new(variation, End::Silent);
-    attempt.address = stream.peer_address();
+    attempt.address = stream.peer_address().map(|address| address.to_string());
     let _ = stream.write_all(request::get(plan).as_bytes()).await;
     let mut bytes = Vec::new();
     attempt.end = read_answer(&mut stream, &mut bytes, plan.patience, false).await;
@@ -56,7 +56,7 @@ pub(super) async fn tls(plan: &Plan, variation: Variation) -> Attempt {
     };
     let round_trip = started.elapsed();
     let mut attempt = Attempt::new(variation, End::Silent);
-    attempt.address = transport.peer_address();
+    attempt.address = transport.peer_address().map(|address| address.to_string());
     let watcher = Arc::new(Watcher::new(plan, variation));
     let bell = TicketBell::new();
     let config = match watcher.config(plan, variation, &bell) {
