@@ -16,6 +16,7 @@ mod programs;
 mod reach;
 mod report;
 mod server_certificate;
+mod text;
 mod warnings;
 mod words;
 
@@ -27,6 +28,7 @@ pub use facts::{
 pub use local::{Encoding, Given, NamedFile, Opened, Role, Unread, neighbour, read_own_side};
 pub use programs::{PartialChain, Program, TrustStore, UnknownProgram};
 pub use report::{Direction, Ranked, Report, Verdict, Weight};
+pub use text::read_text;
 
 use pki::Certificate;
 

@@ -26,11 +26,17 @@ Examples:
   countersign doctor -- curl --cert alice.pem https://localhost:8443
       # read that command line as curl would, and examine the same
   countersign doctor https://api.example.com --as node
-      # as Node.js would accept, send and withhold")]
+      # as Node.js would accept, send and withhold
+  curl https://localhost:8443 2>&1 | countersign doctor --text
+      # what an error text can mean, and what tells the causes apart")]
 pub(crate) struct Doctor {
     /// The server: a URL or host:port
-    #[arg(value_name = "URL", required_unless_present = "command")]
+    #[arg(value_name = "URL", required_unless_present_any = ["command", "text"])]
     target: Option<String>,
+
+    /// Say what an error text or log lines can mean, from this file; - or nothing for standard input
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-", conflicts_with_all = ["target", "command"])]
+    text: Option<PathBuf>,
 
     /// A command line to examine: curl, openssl s_client, wget or node
     #[arg(last = true, value_name = "COMMAND", conflicts_with = "target")]
@@ -138,22 +144,32 @@ fn program(text: &str) -> Result<Program, String> {
 
 impl Doctor {
     pub(crate) fn run(self, context: &Context) -> Outcome {
+        if let Some(file) = &self.text {
+            let bytes = input::bytes(file)?;
+            let report = explain::doctor::read_text(&String::from_utf8_lossy(&bytes));
+            return Ok(self.told(context, &report, "the text"));
+        }
         let settings = self.settings()?;
         let passphrase = match &settings.passphrase {
             Some(secret) => Some(Passphrase::new(secret.expose())),
             None => input::passphrase(context, self.client.passphrase_file.as_deref())?,
         };
         let report = examine(context, &settings, passphrase.as_ref(), self.verbose)?;
+        Ok(self.told(context, &report.1, &report.0))
+    }
+
+    /// Writes a report as it was asked for.
+    fn told(&self, context: &Context, report: &Report, target: &str) -> Exit {
         if self.json {
-            context.json(&report.1.json());
+            context.json(&report.json());
         } else {
-            tell::tell(context, &report.1, &report.0);
+            tell::tell(context, report, target);
         }
-        Ok(match report.1.verdict.exit_code() {
+        match report.verdict.exit_code() {
             0 => Exit::Done,
             3 => Exit::Unreachable,
             _ => Exit::Refused,
-        })
+        }
     }
 
     /// The settings of the client, from its own command line or from our flags.
