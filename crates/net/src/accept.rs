@@ -1,45 +1,47 @@
-//! One connection from accept to the end of its handshake: ClientHello, snapshot, verification; and where that
-//! fails, the alert delivered before the close.
+//! One connection from its first octet to the end of its handshake: snapshot, ClientHello, verification; and where
+//! that fails, the alert delivered before the close.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
 
 use explain::finding::Sender;
 use explain::{Fault, Finding, FindingCode};
 use jiff::Timestamp;
 use pki::Certificate;
-use pki::identity::VerifiedPeer;
-use rustls::server::Acceptor;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use rustls::HandshakeKind;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::LazyConfigAcceptor;
-use tokio_rustls::server::TlsStream;
+use tokio::time::timeout;
 
 use crate::refusal;
-use crate::snapshot::{Current, Handle};
-use crate::tls::client_verifier::{ClientVerifier, Presented, Verdict, unreadable};
-use crate::tls::{Negotiated, server_config};
-
-/// The application protocols spoken, the preferred one first.
-const ALPN: &[&[u8]] = &[b"h2", b"http/1.1"];
+use crate::serve::Limits;
+use crate::serve::watch::Watch;
+use crate::snapshot::{Client, Current, Handle, NoClient};
+use crate::tls::Negotiated;
+use crate::tls::slot::Slot;
+use crate::tls::socket::{Failure, TlsSocket};
 
 /// How long and how much is read from a refused client before its connection is closed. Closing a socket with unread
 /// data resets the connection, and the reset can overtake the alert that says why.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024;
 
+/// What a handshake takes beside the client's chain: ClientHello with a post-quantum share, CertificateVerify with a
+/// post-quantum signature, Finished.
+const HANDSHAKE_BYTES: u64 = 16 * 1024;
+
 /// A connection whose handshake is done.
 pub(crate) struct Accepted {
-    pub(crate) stream: TlsStream<Socket>,
+    pub(crate) socket: TlsSocket,
     /// The snapshot taken at ClientHello.
     pub(crate) current: Arc<Current>,
     /// Who the client is; `None` without a certificate.
-    pub(crate) client: Option<(VerifiedPeer, Presented)>,
-    pub(crate) negotiated: Negotiated,
+    pub(crate) client: Option<Arc<Client>>,
+    pub(crate) negotiated: Arc<Negotiated>,
+    pub(crate) resumed: bool,
 }
 
 /// A connection that was refused.
@@ -58,51 +60,77 @@ impl RefusedHandshake {
     }
 }
 
-/// Does the handshake of one connection within `limit`.
+/// Does the handshake of one connection until its watch expires.
 pub(crate) async fn handshake(
     tcp: TcpStream,
     handle: &Handle,
     clock: fn() -> Timestamp,
-    limit: Duration,
+    limits: &Limits,
+    watch: &Watch,
 ) -> Result<Accepted, RefusedHandshake> {
-    let deadline = Instant::now() + limit;
-    let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), Socket::new(tcp));
-    let start = match timeout_at(deadline, &mut acceptor).await {
-        Err(_) => return Err(timed_out(limit)),
-        Ok(Ok(start)) => start,
-        Ok(Err(error)) => {
-            let refused = refused_hello(&error);
-            return Err(match acceptor.take_io() {
-                Some(socket) if socket.speaks_http() => answer_plain_http(socket).await,
-                Some(socket) => {
-                    linger(socket).await;
-                    refused
-                }
-                None => refused,
-            });
+    watch.arm(limits.handshake_timeout);
+    // Nothing is made for a connection before its first octets are there.
+    let ready = poll_fn(|cx| match tcp.poll_read_ready(cx) {
+        Poll::Pending if watch.has_expired() => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+        polled => polled,
+    });
+    match ready.await {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            return Err(timed_out(limits.handshake_timeout));
         }
-    };
+        Err(error) => {
+            return Err(RefusedHandshake::new(refusal::of_io(&error, Fault::Client, "before its ClientHello")));
+        }
+    }
 
     let current = handle.current();
-    let verifier = Arc::new(ClientVerifier::new(Arc::clone(&current), clock));
-    let config = server_config(Arc::clone(&verifier), current.resolver(), current.versions(), ALPN);
-    let config = config.map_err(|error| RefusedHandshake::new(refusal::of_tls(&error, Sender::Server)))?;
-    match timeout_at(deadline, start.into_stream(Arc::new(config)).into_fallible()).await {
-        Err(_) => Err(timed_out(limit)),
-        Ok(Err((error, socket))) => {
-            let refused = refused_handshake(&error, &verifier, &socket);
-            linger(socket).await;
-            Err(refused)
+    let now = clock();
+    let socket = current.config().and_then(|config| TlsSocket::new(tcp, config, now));
+    let mut socket =
+        socket.map_err(|error| RefusedHandshake::new(refusal::of_tls(&error, Sender::Server)))?;
+    let budget = HANDSHAKE_BYTES + u64::from(limits.chain_bytes);
+    let done = poll_fn(|cx| match socket.poll_handshake(cx, budget) {
+        Poll::Pending if watch.has_expired() => {
+            Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut).into()))
         }
-        Ok(Ok(mut stream)) => {
-            stream.get_mut().0.handshake_is_done();
-            let negotiated = Negotiated::of(stream.get_ref().1);
-            let client = match verifier.verdict() {
-                Some(Verdict::Verified { peer, presented }) => Some((peer.clone(), presented.clone())),
-                _ => None,
-            };
-            Ok(Accepted { stream, current, client, negotiated })
+        polled => polled,
+    });
+    let done = done.await;
+    let slot = socket.take_slot();
+    if let Err(failure) = done {
+        return Err(refuse(socket, slot, failure, limits.handshake_timeout).await);
+    }
+
+    let negotiated = Negotiated::shared(socket.tls());
+    let resumed = socket.tls().handshake_kind() == Some(HandshakeKind::Resumed);
+    let verdict = slot.and_then(|slot| slot.verdict);
+    let client = match (socket.tls().peer_certificates(), verdict) {
+        (None | Some([]), _) => None,
+        (Some(_), Some(Ok(client))) if !resumed => Some(client),
+        // A resumed client presents nothing: what it once presented is judged again, by the snapshot of today.
+        (Some([end_entity, intermediates @ ..]), _) => {
+            match current.judge().judge(end_entity, intermediates, now) {
+                Ok(client) => Some(client),
+                Err(no_client) => {
+                    let refused = RefusedHandshake {
+                        certificate: certificate_of(&no_client),
+                        ..RefusedHandshake::new(refusal::of_client(&no_client))
+                    };
+                    linger(socket.into_tcp()).await;
+                    return Err(refused);
+                }
+            }
         }
+    };
+    watch.disarm();
+    Ok(Accepted { socket, current, client, negotiated, resumed })
+}
+
+fn certificate_of(no_client: &NoClient) -> Option<Certificate> {
+    match no_client {
+        NoClient::Refused { certificate, .. } => Some((**certificate).clone()),
+        NoClient::Unreadable(_) => None,
     }
 }
 
@@ -114,46 +142,48 @@ fn timed_out(limit: Duration) -> RefusedHandshake {
     ))
 }
 
-fn refused_hello(error: &io::Error) -> RefusedHandshake {
-    match refusal::tls_error(error) {
-        Some(tls) => RefusedHandshake {
-            alert_sent: refusal::sent_alert(tls),
-            alert_received: refusal::received_alert(tls),
-            ..RefusedHandshake::new(refusal::of_tls(tls, Sender::Server))
-        },
-        None => RefusedHandshake::new(refusal::of_io(error, Fault::Client, "before its ClientHello")),
-    }
-}
-
-fn refused_handshake(error: &io::Error, verifier: &ClientVerifier, socket: &Socket) -> RefusedHandshake {
-    let Some(tls) = refusal::tls_error(error) else {
-        let finding = refusal::of_io(error, Fault::Client, "during the handshake");
-        return RefusedHandshake::new(finding);
-    };
-    let (finding, certificate) = match verifier.verdict() {
-        Some(Verdict::Refused { certificate, finding }) => (finding.clone(), Some((**certificate).clone())),
-        Some(Verdict::Unreadable(error)) => (unreadable(error), None),
-        // The certificate was good, and something after it was not.
-        Some(Verdict::Verified { presented, .. }) => {
-            (refusal::of_tls(tls, Sender::Server), Some(presented.leaf.clone()))
+/// Sends the alert, if there is one, and says why there is no connection.
+async fn refuse(
+    mut socket: TlsSocket,
+    slot: Option<Box<Slot>>,
+    failure: Failure,
+    limit: Duration,
+) -> RefusedHandshake {
+    let tls = match failure {
+        Failure::Io(error) if error.kind() == io::ErrorKind::TimedOut => return timed_out(limit),
+        Failure::Io(error) => {
+            let during = if socket.received() == 0 { "before its ClientHello" } else { "during the handshake" };
+            return RefusedHandshake::new(refusal::of_io(&error, Fault::Client, during));
         }
-        None => (refusal::of_tls(tls, Sender::Server), None),
+        Failure::PlainHttp => return answer_plain_http(socket.into_tcp()).await,
+        Failure::Tls(error) => error,
     };
-    let alert_sent = match refusal::sent_alert(tls) {
-        Some(CERTIFICATE_REQUIRED) if socket.replaced_alert => Some(HANDSHAKE_FAILURE),
+    let (finding, certificate) = match slot.and_then(|slot| slot.verdict) {
+        Some(Err(no_client)) => (refusal::of_client(&no_client), certificate_of(&no_client)),
+        // The certificate was good, and something after it was not.
+        Some(Ok(client)) => {
+            (refusal::of_tls(&tls, Sender::Server), Some(client.presented().leaf.clone()))
+        }
+        None => (refusal::of_tls(&tls, Sender::Server), None),
+    };
+    let alert_sent = match refusal::sent_alert(&tls) {
+        Some(CERTIFICATE_REQUIRED) if replace_alert(socket.outgoing_mut()) => Some(HANDSHAKE_FAILURE),
         other => other,
     };
-    RefusedHandshake { finding, alert_sent, alert_received: refusal::received_alert(tls), certificate }
+    // Whether the client hears it is its own affair.
+    let _ = timeout(LINGER, poll_fn(|cx| socket.poll_flush(cx))).await;
+    linger(socket.into_tcp()).await;
+    RefusedHandshake { finding, alert_sent, alert_received: refusal::received_alert(&tls), certificate }
 }
 
 /// Ends our side and reads what the client still sends, bounded, so that it gets to read the alert.
-async fn linger(mut socket: Socket) {
+pub(crate) async fn linger(mut tcp: TcpStream) {
     let drain = async {
-        socket.tcp.shutdown().await?;
+        tcp.shutdown().await?;
         let mut left = LINGER_BYTES;
-        let mut buffer = [0; 4096];
+        let mut buffer = [0; 1024];
         while left > 0 {
-            match socket.tcp.read(&mut buffer).await? {
+            match tcp.read(&mut buffer).await? {
                 0 => break,
                 read => left = left.saturating_sub(read),
             }
@@ -165,15 +195,15 @@ async fn linger(mut socket: Socket) {
 }
 
 /// Tells someone who speaks plain HTTP what to do instead, in plain HTTP.
-async fn answer_plain_http(mut socket: Socket) -> RefusedHandshake {
+async fn answer_plain_http(mut tcp: TcpStream) -> RefusedHandshake {
     const TEXT: &str = "plain_http: this port speaks HTTPS; write https:// in place of http://\n";
     let answer = format!(
         "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
          Connection: close\r\n\r\n{TEXT}",
         TEXT.len()
     );
-    let _ = timeout(LINGER, socket.tcp.write_all(answer.as_bytes())).await;
-    linger(socket).await;
+    let _ = timeout(LINGER, tcp.write_all(answer.as_bytes())).await;
+    linger(tcp).await;
     RefusedHandshake::new(
         Finding::new(FindingCode::PlainHttp, Fault::Client, "the client speaks plain HTTP to a TLS port")
             .remedy("write https:// in place of http://"),
@@ -185,101 +215,13 @@ const CERTIFICATE_REQUIRED: u8 = 116;
 
 /// The record in which rustls refuses a TLS 1.2 client without a certificate. TLS 1.2 has no alert of that number: it
 /// says handshake_failure (RFC 5246 section 7.4.6), and older clients know no other. A TLS 1.3 server's alert is
-/// encrypted at this point, so these bytes are always TLS 1.2.
+/// encrypted at this point, so these octets are always TLS 1.2.
 const REQUIRED_UNDER_TLS12: [u8; 7] = [0x15, 3, 3, 0, 2, 2, CERTIFICATE_REQUIRED];
-const FAILURE_UNDER_TLS12: [u8; 7] = [0x15, 3, 3, 0, 2, 2, HANDSHAKE_FAILURE];
 
-/// The TCP connection under a handshake, with an eye on its first bytes and its alerts.
-#[derive(Debug)]
-pub(crate) struct Socket {
-    tcp: TcpStream,
-    first: [u8; 4],
-    seen: usize,
-    handshaking: bool,
-    replaced_alert: bool,
-}
-
-impl Socket {
-    fn new(tcp: TcpStream) -> Self {
-        Socket { tcp, first: [0; 4], seen: 0, handshaking: true, replaced_alert: false }
+fn replace_alert(outgoing: &mut [u8]) -> bool {
+    let is_wrong = outgoing.ends_with(&REQUIRED_UNDER_TLS12);
+    if is_wrong && let Some(alert) = outgoing.last_mut() {
+        *alert = HANDSHAKE_FAILURE;
     }
-
-    fn handshake_is_done(&mut self) {
-        self.handshaking = false;
-    }
-
-    /// Whether the first bytes are an HTTP method; a TLS record starts with its type, below 0x20.
-    fn speaks_http(&self) -> bool {
-        self.seen == self.first.len() && self.first.iter().all(|b| b.is_ascii_uppercase() || *b == b' ')
-    }
-
-    fn is_wrong_alert(&self, bytes: &[u8]) -> bool {
-        self.handshaking && bytes == REQUIRED_UNDER_TLS12
-    }
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.tcp).poll_read(cx, buffer))?;
-        if self.seen < self.first.len() {
-            let start = self.seen;
-            let new = &buffer.filled()[before..];
-            let count = new.len().min(self.first.len() - start);
-            self.first[start..start + count].copy_from_slice(&new[..count]);
-            self.seen += count;
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.handshaking && self.speaks_http() {
-            // An alert before the plain HTTP answer would only garble it.
-            return Poll::Ready(Ok(bytes.len()));
-        }
-        if self.is_wrong_alert(bytes) {
-            self.replaced_alert = true;
-            return Pin::new(&mut self.tcp).poll_write(cx, &FAILURE_UNDER_TLS12);
-        }
-        Pin::new(&mut self.tcp).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if self.handshaking {
-            // One after the other, so that each record is looked at; a handshake has few of them.
-            let first = slices.iter().find(|slice| !slice.is_empty());
-            if self.speaks_http() || first.is_some_and(|slice| self.is_wrong_alert(slice)) {
-                return match first {
-                    Some(slice) => self.poll_write(cx, slice),
-                    None => Poll::Ready(Ok(0)),
-                };
-            }
-            if let Some(alert) = slices.iter().position(|slice| self.is_wrong_alert(slice)) {
-                return Pin::new(&mut self.tcp).poll_write_vectored(cx, &slices[..alert]);
-            }
-        }
-        Pin::new(&mut self.tcp).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
-    }
+    is_wrong
 }

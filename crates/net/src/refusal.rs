@@ -9,6 +9,8 @@ use pki::policy::Denial;
 use pki::verify::{ReasonCode, Refusal};
 use rustls::{AlertDescription, CertificateError, OtherError, PeerIncompatible};
 
+use crate::snapshot::NoClient;
+
 /// The rustls error whose alert says this reason best. rustls picks the alert from the variant; the sentence for
 /// people comes from the reason itself.
 pub(crate) fn certificate_error(reason: ReasonCode) -> CertificateError {
@@ -62,6 +64,19 @@ pub(crate) fn of_path(refused: &Refusal, whose: Fault) -> Finding {
     match remedy(first.code, who) {
         Some(remedy) => finding.remedy(remedy),
         None => finding,
+    }
+}
+
+/// The finding of a client's certificate that was refused or could not be read.
+pub(crate) fn of_client(refused: &NoClient) -> Finding {
+    match refused {
+        NoClient::Refused { refusal, .. } => of_path(refusal, Fault::Client),
+        NoClient::Unreadable(error) => Finding::new(
+            FindingCode::MalformedCertificate,
+            Fault::Client,
+            format!("the client's certificate cannot be read: {error}"),
+        )
+        .remedy("send the certificate as it was issued"),
     }
 }
 

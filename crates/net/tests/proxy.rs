@@ -295,7 +295,7 @@ async fn an_upgrade_becomes_a_tunnel_that_ends_when_the_client_is_revoked() {
 
     let mut revoked = snapshot(&ca);
     revoked.crls = vec![ca.current_crl(&[&alice.certificate])];
-    server.handle.replace(revoked);
+    server.replace(revoked);
     let ended = tokio::time::timeout(Duration::from_secs(1), stream.read(&mut buffer)).await.unwrap();
     assert!(!matches!(ended, Ok(1..)), "{ended:?}");
 }

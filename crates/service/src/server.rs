@@ -11,11 +11,10 @@ use axum::body::Body;
 use axum::response::IntoResponse as _;
 use http::Request;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use net::serve::{Answering, Handler, Log, Options, Service, ServiceBody, Visitor};
+use net::serve::{Answering, Handler, IncomingBody, Log, Options, Service, ServiceBody, Visitor};
 use net::snapshot::{ClientAuth, Handle, Snapshot};
 use net::tls::Credentials;
 use pki::crl::CertificateRevocationList;
@@ -42,12 +41,16 @@ struct Web {
 }
 
 impl Service for Web {
-    fn answer(&self, request: Request<Incoming>, visitor: Visitor) -> Answering {
+    fn answer(&self, request: Request<IncomingBody>, visitor: Visitor) -> Answering {
         Box::pin(answer(self.router.clone(), request, visitor))
     }
 }
 
-async fn answer(router: Router, request: Request<Incoming>, visitor: Visitor) -> http::Response<ServiceBody> {
+async fn answer<B>(router: Router, request: Request<B>, visitor: Visitor) -> http::Response<ServiceBody>
+where
+    B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(visitor);
     let response = match timeout(ANSWER_WITHIN, router.oneshot(request)).await {
@@ -71,7 +74,8 @@ pub async fn serve(
     log: Log,
     shutdown: impl Future<Output = ()>,
 ) -> u32 {
-    let mut options = Options::new(Handler::Service(Arc::new(Web { router })));
+    let mut options = Options::new();
+    options.fallback = Some(Arc::new(Handler::Service(Arc::new(Web { router }))));
     options.log = log;
     net::serve::serve(listener, handle, options, shutdown).await
 }

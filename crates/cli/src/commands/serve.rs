@@ -1,5 +1,6 @@
 //! `countersign serve`.
 
+mod log;
 mod reload;
 mod setup;
 
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use net::serve::{AccessRecord, Dialect, Directory, Handler, Options, Upstream};
+use net::serve::{Dialect, Directory, Handler, Options, Shutdown, Target, TcpUpstream, Upstream};
 use net::snapshot::Handle;
 use pki::policy::{Policy, Rule};
 
@@ -38,9 +39,10 @@ pub(crate) struct Serve {
     #[command(flatten)]
     setup: setup::SetupArguments,
 
-    /// Forward requests to this plain HTTP service
+    /// Forward requests to this service: http://, https:// or h2c://host:port, or unix:/path; with tcp://host:port
+    /// the octets are passed on as they come. Several share the requests out
     #[arg(long, value_name = "URL", conflicts_with = "dir")]
-    to: Option<String>,
+    to: Vec<String>,
 
     /// Serve the files of this directory
     #[arg(long, value_name = "DIR")]
@@ -134,41 +136,66 @@ impl Serve {
             .hint("--allow-cn NAME, --allow-dns, --allow-uri, --allow-email, --allow-ou, --allow-ip, --allow-spki-pin")
             .hint("--allow-all for everyone whose certificate verifies"));
         }
-        let handler = match (&self.to, &self.dir) {
-            (Some(to), _) => {
-                Handler::Upstream(Upstream::parse(to).or_usage()?.dialects(self.headers.clone()))
-            }
-            (None, Some(dir)) => Handler::Directory(Directory::open(dir).or_usage()?),
-            (None, None) => Handler::Identity,
-        };
+        let handler = Arc::new(self.handler()?);
         // What goes wrong behind the server, such as an upstream that is down, is told on standard error.
         tracing_subscriber::fmt()
             .with_writer(std::io::stderr)
             .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
             .with_target(false)
             .init();
-        let runtime = tokio::runtime::Runtime::new()
-            .map_err(|error| Failure::usage(format!("cannot start threads: {}", plain(&error))))?;
-        let _entered = runtime.enter();
-        let listener = self.bind()?;
-        let setup = Setup::new(context, &self.setup, policy)?;
+        let sockets = self.bind()?;
+        let setup = Setup::new(context, &self.setup, policy, handler)?;
         let handle = Handle::new(setup.load(context)?);
-        let address = listener.local_addr().unwrap_or(self.listen);
+        let address = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(self.listen);
         self.announce(context, &setup, address);
 
-        let mut options = Options::new(handler);
-        let format = self.log;
-        options.log = Arc::new(move |record| write_record(format, record));
+        let mut options = Options::new();
+        let log = log::Writer::start(self.log);
+        options.log = log.log();
+        let shutdown = Shutdown::new();
+        let signals = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::usage(format!("cannot start threads: {}", plain(&error))))?;
+        let _entered = signals.enter();
+        let call = shutdown.clone();
+        signals.spawn(async move {
+            end_of_life().await;
+            call.call();
+        });
         let watcher = reload::Watcher::start(setup, handle.clone());
-        let cut_off = runtime.block_on(net::serve::serve(listener, handle, options, end_of_life()));
+        let cut_off = net::serve::serve_on_threads(sockets, handle, options, &shutdown)
+            .map_err(|error| Failure::usage(format!("cannot start threads: {}", plain(&error))))?;
         watcher.stop();
+        log.stop();
         if cut_off > 0 {
             context.warn(format!("{cut_off} connection(s) had not ended in time and were cut off"));
         }
         Ok(Exit::Done)
     }
 
-    fn bind(&self) -> Result<tokio::net::TcpListener, Failure> {
+    /// What answers.
+    fn handler(&self) -> Result<Handler, Failure> {
+        if let Some(dir) = &self.dir {
+            return Ok(Handler::Directory(Directory::open(dir).or_usage()?));
+        }
+        if self.to.is_empty() {
+            return Ok(Handler::Identity);
+        }
+        let targets: Vec<Target> =
+            self.to.iter().map(|to| Target::parse(to)).collect::<Result<_, _>>().or_usage()?;
+        if targets.iter().any(|target| !target.is_http()) {
+            return Ok(Handler::Tcp(TcpUpstream::new(targets).or_usage()?));
+        }
+        let upstream = Upstream::new(targets).or_usage()?.dialects(self.headers.clone());
+        if upstream.needs_tls() {
+            return Err(Failure::usage("this needs to know what to expect of the upstream over TLS"));
+        }
+        Ok(Handler::Upstream(upstream))
+    }
+
+    fn bind(&self) -> Result<Vec<std::net::TcpListener>, Failure> {
         let cannot = |error: std::io::Error| {
             let failure = Failure::usage(format!("cannot listen on {}: {}", self.listen, plain(&error)));
             match error.kind() {
@@ -180,14 +207,14 @@ impl Serve {
                 _ => failure,
             }
         };
-        let listener = std::net::TcpListener::bind(self.listen).map_err(cannot)?;
-        listener.set_nonblocking(true).map_err(cannot)?;
-        tokio::net::TcpListener::from_std(listener).map_err(cannot)
+        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        net::serve::bind(self.listen, workers).map_err(cannot)
     }
 
     fn announce(&self, context: &Context, setup: &Setup, address: SocketAddr) {
         let host = if address.ip().is_loopback() { "localhost".to_owned() } else { address.ip().to_string() };
-        let what = match (&self.to, &self.dir) {
+        let what = match (self.to.first(), &self.dir) {
+            (Some(to), _) if to.starts_with("tcp:") => format!("{to}, which gets what they send"),
             (Some(to), _) => format!("{to}, which hears of the client in its request headers"),
             (None, Some(dir)) => format!("the files of {}", dir.display()),
             (None, None) => "a page that shows visitors who they are".to_owned(),
@@ -198,17 +225,6 @@ impl Serve {
         }
         context.say(format!("{DIM}Ctrl-C ends it.{DIM:#}"));
     }
-}
-
-fn write_record(format: LogFormat, record: &AccessRecord) {
-    use std::io::Write as _;
-    let line = match format {
-        LogFormat::Text => record.text(),
-        LogFormat::Json => record.json().to_string(),
-        LogFormat::Off => return,
-    };
-    // A log that nobody reads any more ends nothing.
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
 /// Ends with SIGINT or SIGTERM.

@@ -1,12 +1,16 @@
 //! The access log: one record for each request and for each refused connection, as a value, as a line of text and as
 //! JSON. Where the lines go is the caller's affair.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use explain::Finding;
+use http::Method;
 use jiff::Timestamp;
+use pki::identity::VerifiedPeer;
 use serde_json::{Value, json};
 
 use crate::tls::Negotiated;
@@ -28,21 +32,25 @@ pub struct RequestRecord {
     /// Where from.
     pub peer: SocketAddr,
     /// The name of the client to show, where it had a certificate.
-    pub identity: Option<String>,
+    pub identity: Option<Arc<str>>,
     /// The serial number of that certificate, in hexadecimal.
-    pub serial: Option<String>,
+    pub serial: Option<Arc<str>>,
+    /// The client with all its names and its certificate.
+    pub client: Option<Arc<VerifiedPeer>>,
     /// `SUCCESS`, `NONE`, or `FAILED:` and a finding's code.
-    pub verdict: String,
+    pub verdict: Cow<'static, str>,
     /// The rule that let it in, where one did.
-    pub rule: Option<String>,
+    pub rule: Option<Arc<str>>,
+    /// The route that took it, where one did.
+    pub route: Option<Arc<str>>,
     /// Why it was refused, where it was.
     pub finding: Option<Finding>,
     /// The method.
-    pub method: String,
+    pub method: Method,
     /// The path, without the query, which may hold secrets.
     pub path: String,
     /// `HTTP/1.1` or `HTTP/2.0`.
-    pub protocol: String,
+    pub protocol: &'static str,
     /// The status of the answer.
     pub status: u16,
     /// The body bytes sent.
@@ -52,7 +60,7 @@ pub struct RequestRecord {
     /// Whether the answer was sent to its end.
     pub complete: bool,
     /// What the handshake agreed on.
-    pub tls: Negotiated,
+    pub tls: Arc<Negotiated>,
 }
 
 /// One refused connection.
@@ -103,7 +111,7 @@ impl RequestRecord {
             self.peer,
             self.identity.as_deref().map_or_else(|| "-".to_owned(), quoted),
             self.verdict,
-            clean(&self.method),
+            self.method,
             clean(&self.path),
             self.protocol,
             self.status,
@@ -130,13 +138,14 @@ impl RequestRecord {
             "event": "request",
             "time": self.time.to_string(),
             "peer": self.peer.to_string(),
-            "identity": self.identity,
-            "serial": self.serial,
+            "identity": self.identity.as_deref(),
+            "serial": self.serial.as_deref(),
             "verdict": self.verdict,
-            "rule": self.rule,
+            "rule": self.rule.as_deref(),
             "code": self.finding.as_ref().map(|finding| finding.code.name()),
             "message": self.finding.as_ref().map(|finding| &finding.summary),
-            "method": self.method,
+            "route": self.route.as_deref(),
+            "method": self.method.as_str(),
             "path": self.path,
             "protocol": self.protocol,
             "status": self.status,

@@ -6,22 +6,89 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, SizeHint};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::fs::File;
 use tokio::io::{AsyncRead as _, ReadBuf};
 
-use super::Log;
+use super::{Log, Pass};
 use super::access::{AccessRecord, RequestRecord};
-use super::pool::UpstreamBody;
+use super::http1::pipe::Outlet;
 use super::service::ServiceBody;
+use super::upstream::UpstreamBody;
 
 pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The body of a request.
+pub(crate) enum RequestBody {
+    Empty,
+    /// Over HTTP/2.
+    Incoming(Incoming),
+    /// Over HTTP/1.1: read by the connection's task, and handed over in pieces.
+    Handed(Outlet, Option<u64>),
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut *self {
+            RequestBody::Empty => Poll::Ready(None),
+            RequestBody::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            RequestBody::Handed(outlet, _) => outlet.poll_frame(cx).map_err(Into::into),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            RequestBody::Empty => true,
+            RequestBody::Incoming(body) => body.is_end_stream(),
+            RequestBody::Handed(..) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            RequestBody::Empty => SizeHint::with_exact(0),
+            RequestBody::Incoming(body) => body.size_hint(),
+            RequestBody::Handed(_, length) => length.map_or_else(SizeHint::new, SizeHint::with_exact),
+        }
+    }
+}
+
+/// The body of a request, as a handler of another crate gets it.
+pub struct IncomingBody(pub(crate) RequestBody);
+
+impl Body for IncomingBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
 
 /// The body of an answer.
 pub(crate) enum AnswerBody {
     Empty,
     Full(Bytes),
     Upstream(Box<UpstreamBody>),
+    /// Of an upstream that speaks HTTP/2.
+    Incoming(Incoming),
     File(FileBody),
     Service(ServiceBody),
 }
@@ -48,6 +115,7 @@ impl Body for AnswerBody {
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
             AnswerBody::Upstream(body) => Pin::new(body).poll_frame(cx),
+            AnswerBody::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             AnswerBody::File(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             AnswerBody::Service(body) => Pin::new(body).poll_frame(cx),
         }
@@ -58,6 +126,7 @@ impl Body for AnswerBody {
             AnswerBody::Empty => true,
             AnswerBody::Full(bytes) => bytes.is_empty(),
             AnswerBody::Upstream(body) => body.is_end_stream(),
+            AnswerBody::Incoming(body) => body.is_end_stream(),
             AnswerBody::File(body) => body.left == 0,
             AnswerBody::Service(body) => body.is_end_stream(),
         }
@@ -68,6 +137,7 @@ impl Body for AnswerBody {
             AnswerBody::Empty => SizeHint::with_exact(0),
             AnswerBody::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             AnswerBody::Upstream(body) => body.size_hint(),
+            AnswerBody::Incoming(body) => body.size_hint(),
             AnswerBody::File(body) => SizeHint::with_exact(body.left),
             AnswerBody::Service(body) => body.size_hint(),
         }
@@ -128,20 +198,29 @@ pub(crate) struct LoggedBody {
     bytes: u64,
     started: Instant,
     log: Log,
+    /// What counts the request among those under way, until it ends.
+    _pass: Option<Pass>,
 }
 
 impl LoggedBody {
-    pub(crate) fn new(body: AnswerBody, record: RequestRecord, started: Instant, log: Log) -> Self {
+    pub(crate) fn new(
+        body: AnswerBody,
+        record: Box<RequestRecord>,
+        started: Instant,
+        log: Log,
+        pass: Option<Pass>,
+    ) -> Self {
         // One that is over before it starts is never polled.
         let ended = body.is_end_stream();
         LoggedBody {
             expected: body.size_hint().exact(),
             body,
             ended,
-            record: Some(Box::new(record)),
+            record: Some(record),
             bytes: 0,
             started,
             log,
+            _pass: pass,
         }
     }
 }

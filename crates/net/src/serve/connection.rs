@@ -1,34 +1,35 @@
-//! One accepted connection, from its handshake to its close: each request is judged, answered and recorded.
+//! One accepted connection, from its handshake to its close: what its requests share, and which protocol reads them.
 
-use std::convert::Infallible;
+use std::borrow::Cow;
+
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use explain::Finding;
 use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, Version};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use jiff::Timestamp;
 use pki::identity::VerifiedPeer;
-use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::sleep;
 
 use super::access::{AccessRecord, RefusalRecord, RequestRecord};
-use super::body::{AnswerBody, LoggedBody};
-use super::standing::{RefusedRequest, Standing};
-use super::{Handler, Phase, Server, Visitor, pages, visitor};
+use super::body::{AnswerBody, IncomingBody, LoggedBody, RequestBody};
+use super::counters::{Counters, Pass, TurnedAway};
+use super::route::{Route, host_of};
+use super::standing::{RefusedRequest, Seat, Standing};
+use super::watch::{Place, Watch, until_cut};
+use super::{Handler, Server, Slot, Visitor, http1, pages, tcp, upstream, visitor};
 use crate::accept::{self, Accepted, RefusedHandshake};
+use crate::snapshot::{Admission, Client};
 use crate::tls::Negotiated;
-
-/// How long a client that a new snapshot refuses is left to hear why before its connection is closed.
-const GRACE: Duration = Duration::from_millis(500);
+use crate::tls::socket::TlsSocket;
 
 /// What a handler knows of the visitor whose request it answers.
 pub(crate) struct Visit {
@@ -36,215 +37,245 @@ pub(crate) struct Visit {
     pub(crate) peer: Option<Arc<VerifiedPeer>>,
     pub(crate) negotiated: Arc<Negotiated>,
     pub(crate) now: Timestamp,
-    connection: Arc<Connection>,
-}
-
-impl Visit {
-    /// A tunnel that this connection may become: it lives as long as the connection would.
-    pub(crate) fn tunnel(&self) -> Tunnel {
-        Tunnel(Arc::clone(&self.connection))
-    }
 }
 
 /// What the requests of one connection share.
-struct Connection {
-    server: Arc<Server>,
-    standing: Standing,
-    address: SocketAddr,
-    negotiated: Arc<Negotiated>,
-    /// Counts against the limit until the connection, and a tunnel it became, are closed.
-    _slot: OwnedSemaphorePermit,
+pub(crate) struct Connection {
+    pub(crate) server: Arc<Server>,
+    pub(crate) standing: Arc<Standing>,
+    pub(crate) address: SocketAddr,
+    pub(crate) negotiated: Arc<Negotiated>,
+    place: Place,
+    /// Counts against the limits until the connection is closed.
+    _slot: Slot,
 }
 
 /// Serves one TCP connection to its end.
-pub(crate) async fn serve(
+pub(crate) async fn serve(server: Arc<Server>, tcp: TcpStream, address: SocketAddr, place: Place, slot: Slot) {
+    let watch = Arc::clone(&place.watch);
+    let phase = server.phase.clone();
+    // The handshake's state is in a box of its own, which is gone when it is done.
+    let task = async move {
+        let Some((connection, socket)) = Box::pin(accept(server, tcp, address, place, slot)).await else { return };
+        if connection.standing.is_tcp() {
+            tcp::serve(connection, socket).await;
+        } else if connection.negotiated.alpn.as_deref() == Some("h2") {
+            Box::pin(serve_http2(connection, socket)).await;
+        } else {
+            http1::serve(connection, socket).await;
+        }
+    };
+    until_cut(&watch, &phase, task).await;
+}
+
+async fn accept(
     server: Arc<Server>,
     tcp: TcpStream,
     address: SocketAddr,
-    slot: OwnedSemaphorePermit,
-) {
-    let limit = server.limits.handshake_timeout;
-    let mut phase = server.phase.subscribe();
-    let accepted = tokio::select! {
-        accepted = accept::handshake(tcp, &server.handle, server.clock, limit) => accepted,
-        () = over(&mut phase) => return,
-    };
-    let Accepted { stream, current, client, negotiated } = match accepted {
+    place: Place,
+    slot: Slot,
+) -> Option<(Arc<Connection>, TlsSocket)> {
+    let accepted =
+        accept::handshake(tcp, &server.handle, server.clock, &server.limits, &place.watch).await;
+    let Accepted { socket, current, client, negotiated, resumed } = match accepted {
         Ok(accepted) => accepted,
-        Err(refused) => return record_refusal(&server, address, refused),
-    };
-    let is_http2 = negotiated.alpn.as_deref() == Some("h2");
-    let limits = server.limits;
-    let connection = Arc::new(Connection {
-        standing: Standing::new(server.handle.clone(), current, client),
-        server,
-        address,
-        negotiated: Arc::new(negotiated),
-        _slot: slot,
-    });
-    let requests = Arc::clone(&connection);
-    let service = service_fn(move |request| {
-        let connection = Arc::clone(&requests);
-        async move { Ok::<_, Infallible>(answer(connection, request).await) }
-    });
-    let stream = TokioIo::new(stream);
-    let ended = if is_http2 {
-        let http = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(limits.streams)
-            .max_header_list_size(limits.header_bytes)
-            .keep_alive_interval(limits.header_timeout)
-            .keep_alive_timeout(limits.header_timeout)
-            .serve_connection(stream, service);
-        drive(http, |http| http.graceful_shutdown(), connection, phase).await
-    } else {
-        let http = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_timeout)
-            .max_buf_size((limits.header_bytes as usize).max(8192))
-            .serve_connection(stream, service)
-            .with_upgrades();
-        drive(http, |http| http.graceful_shutdown(), connection, phase).await
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%address, %error, "a connection ended early");
-    }
-}
-
-/// Runs a connection until it ends, the server ends, or its client is refused by a new snapshot.
-async fn drive<C>(
-    http: C,
-    graceful_shutdown: impl Fn(Pin<&mut C>),
-    connection: Arc<Connection>,
-    mut phase: watch::Receiver<Phase>,
-) -> Result<(), hyper::Error>
-where
-    C: Future<Output = Result<(), hyper::Error>>,
-{
-    let mut http = std::pin::pin!(http);
-    let mut lost = connection.watch();
-    if *phase.borrow_and_update() == Phase::Draining {
-        graceful_shutdown(http.as_mut());
-    }
-    loop {
-        tokio::select! {
-            ended = http.as_mut() => return ended,
-            // Dropped as it stands: a stream in the middle of an answer ends there.
-            () = lost.as_mut() => return Ok(()),
-            changed = phase.changed() => match *phase.borrow_and_update() {
-                Phase::Draining if changed.is_ok() => graceful_shutdown(http.as_mut()),
-                Phase::Running if changed.is_ok() => {}
-                _ => return Ok(()),
-            },
+        Err(refused) => {
+            Counters::add(&server.counters.handshakes_refused);
+            record_refusal(&server, address, refused);
+            return None;
         }
-    }
+    };
+    let counters = &server.counters;
+    Counters::add(if resumed { &counters.handshakes_resumed } else { &counters.handshakes_full });
+    let standing = Arc::new(Standing::new(server.handle.clone(), server.fallback.clone(), current, client));
+    place.watch.judge(Arc::clone(&standing));
+    let connection = Connection { server, standing, address, negotiated, place, _slot: slot };
+    Some((Arc::new(connection), socket))
 }
 
 impl Connection {
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         (self.server.clock)()
     }
 
-    /// Ends when a snapshot newer than the handshake's has refused the client and it had time to hear why.
-    fn watch(self: &Arc<Self>) -> Pin<Box<impl Future<Output = ()> + use<>>> {
-        let connection = Arc::clone(self);
-        let mut changes = self.server.handle.changes();
-        Box::pin(async move {
-            loop {
-                if connection.standing.is_lost(connection.now()) {
-                    return sleep(GRACE).await;
-                }
-                if changes.changed().await.is_err() {
-                    return std::future::pending().await;
-                }
-            }
-        })
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.place.watch
     }
-}
 
-/// Two connections become one: bytes are copied both ways until one side ends, the server ends, or the client is
-/// refused.
-pub(crate) struct Tunnel(Arc<Connection>);
-
-impl Tunnel {
-    pub(crate) async fn copy(
-        self,
-        mut client: impl AsyncRead + AsyncWrite + Unpin,
-        mut upstream: impl AsyncRead + AsyncWrite + Unpin,
-    ) {
-        let mut phase = self.0.server.phase.subscribe();
-        tokio::select! {
-            ended = copy_bidirectional(&mut client, &mut upstream) => {
-                if let Err(error) = ended {
-                    tracing::debug!(address = %self.0.address, %error, "a tunnel ended early");
-                }
-            }
-            () = self.0.watch() => {}
-            () = over(&mut phase) => {}
+    pub(crate) fn visit(&self, client: Option<&Client>, now: Timestamp) -> Visit {
+        Visit {
+            address: self.address,
+            peer: client.map(|client| Arc::clone(&client.peer)),
+            negotiated: Arc::clone(&self.negotiated),
+            now,
         }
     }
+
+    /// Asks the gate, where there is one.
+    pub(crate) fn enter(&self, route: &Route, client: Option<&Client>) -> Result<Option<Pass>, TurnedAway> {
+        match &self.server.gate {
+            None => Ok(None),
+            Some(gate) => gate.enter(route, client.map(|client| &*client.peer), self.address.ip()),
+        }
+    }
+
+    /// The record of a request that has just arrived.
+    pub(crate) fn record(
+        &self,
+        method: Method,
+        path: String,
+        protocol: &'static str,
+        now: Timestamp,
+    ) -> RequestRecord {
+        RequestRecord {
+            time: now,
+            peer: self.address,
+            identity: None,
+            serial: None,
+            client: None,
+            verdict: Cow::Borrowed("NONE"),
+            rule: None,
+            route: None,
+            finding: None,
+            method,
+            path,
+            protocol,
+            status: 0,
+            bytes: 0,
+            duration: Duration::ZERO,
+            complete: false,
+            tls: Arc::clone(&self.negotiated),
+        }
+    }
+
+    pub(crate) fn note_admitted(
+        &self,
+        record: &mut RequestRecord,
+        admission: &Admission,
+        client: Option<&Client>,
+        route: &Route,
+    ) {
+        record.rule = Some(Arc::clone(admission.rule()));
+        record.route = Some(Arc::clone(&route.name));
+        if let Some(client) = client {
+            record.verdict = Cow::Borrowed("SUCCESS");
+            note_client(record, client);
+        }
+    }
+
+    pub(crate) fn note_refused(&self, record: &mut RequestRecord, finding: Finding) {
+        record.verdict = Cow::Owned(format!("FAILED:{}", finding.code));
+        record.finding = Some(finding);
+        if let Some(client) = self.standing.first() {
+            note_client(record, client);
+        }
+    }
+
+    /// What a TCP service is told first of a connection.
+    pub(crate) fn proxy_header(&self) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
-async fn over(phase: &mut watch::Receiver<Phase>) {
-    // An error means that the server is gone, which is over too.
-    let _ = phase.wait_for(|phase| *phase == Phase::Over).await;
+fn note_client(record: &mut RequestRecord, client: &Client) {
+    record.identity = Some(Arc::clone(&client.name));
+    record.serial = Some(Arc::clone(&client.serial));
+    record.client = Some(Arc::clone(&client.peer));
 }
 
-/// Judges a request, has it answered, and records it.
-async fn answer(connection: Arc<Connection>, request: Request<Incoming>) -> Response<LoggedBody> {
+/// Serves HTTP/2 until the connection ends.
+async fn serve_http2(connection: Arc<Connection>, socket: TlsSocket) {
+    let limits = connection.server.limits;
+    let requests = Arc::clone(&connection);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let connection = Arc::clone(&requests);
+        async move {
+            let (parts, body) = request.into_parts();
+            answer(connection, parts, RequestBody::Incoming(body)).await.ok_or(Aborted)
+        }
+    });
+    let http = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(limits.header_bytes)
+        // The windows that nghttpx and Envoy give; 64 KiB hold an upload up at each round trip.
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .keep_alive_interval(limits.header_timeout)
+        .keep_alive_timeout(limits.header_timeout)
+        .serve_connection(TokioIo::new(socket), service);
+    let mut http = std::pin::pin!(http);
+    let mut told = false;
+    let ended = poll_fn(|cx| {
+        if connection.watch().is_draining() && !told {
+            told = true;
+            http.as_mut().graceful_shutdown();
+        }
+        http.as_mut().poll(cx)
+    });
+    if let Err(error) = ended.await {
+        tracing::debug!(address = %connection.address, %error, "a connection ended early");
+    }
+}
+
+/// A stream that ends without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the route ends connections without a certificate")]
+struct Aborted;
+
+/// Judges a request, has it answered, and records it. `None` where it is to end without an answer.
+pub(crate) async fn answer(
+    connection: Arc<Connection>,
+    parts: Parts,
+    body: RequestBody,
+) -> Option<Response<LoggedBody>> {
     let started = Instant::now();
     let now = connection.now();
-    let version = request.version();
-    let mut record = RequestRecord {
-        time: now,
-        peer: connection.address,
-        identity: None,
-        serial: None,
-        verdict: String::new(),
-        rule: None,
-        finding: None,
-        method: request.method().to_string(),
-        path: request.uri().path().to_owned(),
-        protocol: format!("{version:?}"),
-        status: 0,
-        bytes: 0,
-        duration: Duration::ZERO,
-        complete: false,
-        tls: (*connection.negotiated).clone(),
-    };
-    let is_head = request.method() == Method::HEAD;
-    let mut response = match connection.standing.admit(now) {
-        Ok((admission, peer)) => {
-            record.verdict = if peer.is_some() { "SUCCESS" } else { "NONE" }.to_owned();
-            record.rule = Some(admission.rule().to_owned());
-            note_client(&mut record, peer.as_deref());
-            let visit = Visit {
-                address: connection.address,
-                peer,
-                negotiated: Arc::clone(&connection.negotiated),
-                now,
-                connection: Arc::clone(&connection),
-            };
-            match &connection.server.handler {
-                Handler::Upstream(upstream) => upstream.forward(&admission, request, &visit).await,
-                Handler::Directory(directory) => directory.answer(&admission, &request).await,
-                Handler::Identity => visitor::answer(&admission, &request, &visit),
-                Handler::Service(service) => {
-                    let visitor = Visitor { address: visit.address, peer: visit.peer.clone() };
-                    service.answer(request, visitor).await.map(AnswerBody::Service)
+    let counters = &connection.server.counters;
+    Counters::add(&counters.requests);
+    let version = parts.version;
+    let protocol = if version == Version::HTTP_2 { "HTTP/2.0" } else { "HTTP/1.1" };
+    let path = parts.uri.path().to_owned();
+    let mut record = Box::new(connection.record(parts.method.clone(), path, protocol, now));
+    let is_head = parts.method == Method::HEAD;
+    let wanted = pages::Wanted::of(&parts.headers);
+    let mut pass = None;
+    let host = upstream::requested_host(&parts);
+    let host = host.map(|host| host.and_then(|host| Some(host_of(host.to_str().ok()?).to_ascii_lowercase())));
+    let mut response = match host.map(|host| connection.standing.judge(host.as_deref().unwrap_or(""), parts.uri.path(), Some(parts.method.as_str()), now)) {
+        Err(why) => pages::problem(wanted, StatusCode::BAD_REQUEST, "bad_request", why),
+        Ok(Seat::Admitted { admission, client, route }) => {
+            connection.note_admitted(&mut record, &admission, client.as_deref(), &route);
+            match connection.enter(&route, client.as_deref()) {
+                Ok(entered) => {
+                    pass = entered;
+                    let visit = connection.visit(client.as_deref(), now);
+                    respond(&route.handler, &admission, parts, body, &visit).await
                 }
+                Err(turned) => turned_away(wanted, &mut record, turned),
             }
         }
-        Err(RefusedRequest { finding, peer, closes }) => {
-            record.verdict = format!("FAILED:{}", finding.code);
-            note_client(&mut record, connection.standing.first_peer().map(|peer| &**peer));
-            let wanted = pages::Wanted::of(request.headers());
-            let mut response = pages::refusal(wanted, &finding, peer.as_deref());
+        Ok(Seat::Refused(RefusedRequest { finding, client, route, closes, aborts })) => {
+            record.route = route.map(|route| Arc::clone(&route.name));
+            let mut response =
+                pages::refusal(wanted, &finding, client.as_ref().map(|client| &*client.peer));
             if closes && version <= Version::HTTP_11 {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            record.finding = Some(finding);
+            connection.note_refused(&mut record, finding);
+            if aborts {
+                record.duration = started.elapsed();
+                (connection.server.log)(&AccessRecord::Request(record));
+                return None;
+            }
             response
+        }
+        Ok(Seat::Nowhere { client, ambiguous }) => {
+            if let Some(client) = &client {
+                record.verdict = Cow::Borrowed("SUCCESS");
+                note_client(&mut record, client);
+            }
+            nowhere(wanted, ambiguous)
         }
     };
     record.status = response.status().as_u16();
@@ -252,7 +283,61 @@ async fn answer(connection: Arc<Connection>, request: Request<Incoming>) -> Resp
         drop_body(&mut response);
     }
     let log = Arc::clone(&connection.server.log);
-    response.map(|body: AnswerBody| LoggedBody::new(body, record, started, log))
+    Some(response.map(|body: AnswerBody| LoggedBody::new(body, record, started, log, pass)))
+}
+
+/// Has a request answered by its route's handler.
+pub(crate) async fn respond(
+    handler: &Handler,
+    admission: &Admission,
+    parts: Parts,
+    body: RequestBody,
+    visit: &Visit,
+) -> Response<AnswerBody> {
+    match handler {
+        Handler::Upstream(upstream) => upstream.forward(admission, parts, body, visit).await,
+        Handler::Directory(directory) => directory.answer(admission, &parts).await,
+        Handler::Identity => visitor::answer(admission, &parts, visit),
+        Handler::Service(service) => {
+            let visitor = Visitor { address: visit.address, peer: visit.peer.clone() };
+            let request = Request::from_parts(parts, IncomingBody(body));
+            service.answer(request, visitor).await.map(AnswerBody::Service)
+        }
+        Handler::Tcp(_) => {
+            let text = "Behind this route is a service that does not speak HTTP.";
+            pages::problem(pages::Wanted::Text, StatusCode::BAD_GATEWAY, "bad_gateway", text)
+        }
+    }
+}
+
+/// The answer to a request that no route takes.
+pub(crate) fn nowhere(wanted: pages::Wanted, ambiguous: bool) -> Response<AnswerBody> {
+    if ambiguous {
+        let text = "The path can be read in more than one way: it has empty or dot segments, or encodes what it need not.";
+        pages::problem(wanted, StatusCode::BAD_REQUEST, "ambiguous_path", text)
+    } else {
+        pages::problem(wanted, StatusCode::NOT_FOUND, "no_route", "Nothing is served under this host and path.")
+    }
+}
+
+/// The answer to a request that the gate turned away.
+pub(crate) fn turned_away(
+    wanted: pages::Wanted,
+    record: &mut RequestRecord,
+    turned: TurnedAway,
+) -> Response<AnswerBody> {
+    let TurnedAway { retry_after, finding } = turned;
+    let text = "You ask more often, or for more at a time, than you may.";
+    let code = finding.code.name();
+    let mut response = pages::problem(wanted, StatusCode::TOO_MANY_REQUESTS, code, text);
+    if let Some(after) = retry_after {
+        // Rounded up: coming early would be turned away again.
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    record.verdict = Cow::Owned(format!("FAILED:{code}"));
+    record.finding = Some(finding);
+    response
 }
 
 /// Leaves the head of an answer to HEAD, with the length the body would have had: over HTTP/2 hyper would send it.
@@ -263,16 +348,8 @@ fn drop_body(response: &mut Response<AnswerBody>) {
     }
 }
 
-fn note_client(record: &mut RequestRecord, peer: Option<&VerifiedPeer>) {
-    if let Some(peer) = peer {
-        record.identity = Some(peer.display_name());
-        record.serial = Some(peer.certificate().serial_hex());
-    }
-}
-
 fn record_refusal(server: &Server, peer: SocketAddr, refused: RefusedHandshake) {
     let RefusedHandshake { finding, alert_sent, alert_received, certificate } = refused;
-    let finding: Finding = finding;
     (server.log)(&AccessRecord::Refusal(RefusalRecord {
         time: (server.clock)(),
         peer,
@@ -283,3 +360,4 @@ fn record_refusal(server: &Server, peer: SocketAddr, refused: RefusedHandshake) 
         alert_received,
     }));
 }
+

@@ -5,8 +5,8 @@ use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
 use jiff::Timestamp;
 use tokio::fs::{self, File};
 use tokio::io::AsyncSeekExt as _;
@@ -54,25 +54,25 @@ impl Directory {
     pub(crate) async fn answer(
         &self,
         _admission: &Admission,
-        request: &Request<Incoming>,
+        request: &Parts,
     ) -> Response<AnswerBody> {
-        let wanted = Wanted::of(request.headers());
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let wanted = Wanted::of(&request.headers);
+        if !matches!(request.method, Method::GET | Method::HEAD) {
             let sentence = "Files can be read with GET and HEAD.";
             let mut response =
                 pages::problem(wanted, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", sentence);
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
-        let found = match relative(request.uri().path()) {
-            Some(relative) => self.find(&relative, request.uri().path().ends_with('/')).await,
+        let found = match relative(request.uri.path()) {
+            Some(relative) => self.find(&relative, request.uri.path().ends_with('/')).await,
             None => Err(io::ErrorKind::NotFound.into()),
         };
         match found {
             Ok(Found::File(path)) => {
-                send(request.headers(), &path).await.unwrap_or_else(|error| failed(wanted, &error))
+                send(&request.headers, &path).await.unwrap_or_else(|error| failed(wanted, &error))
             }
-            Ok(Found::Folder) => moved(wanted, request.uri().path()),
+            Ok(Found::Folder) => moved(wanted, request.uri.path()),
             Err(error) => failed(wanted, &error),
         }
     }

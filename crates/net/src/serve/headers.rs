@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, sleep_until};
+
+use super::body::{BodyError, RequestBody};
 
 /// Names by which an upstream may learn who the client is, or where it came from. One that ends in `-` stands for all
 /// names that begin so.
@@ -35,17 +37,29 @@ const CLAIMS: &[&str] = &[
     "x-real-ip",
 ];
 
+/// The longest claim, with room for what follows a prefix: more of a name need not be looked at.
+const FOLDED: usize = 32;
+
 /// Whether a header claims an identity or an origin, under any spelling that an upstream could take for one. CGI,
 /// WSGI, Rack and PHP turn `-` into `_`, and some of them every other mark too, so the marks are all one here.
-pub(crate) fn is_claim(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    // Shorter than every claim, or starting like none: the common case, without an allocation.
-    if name.len() < 9 || !matches!(name.as_bytes()[0], b'c' | b'x' | b's' | b'f') {
+pub(crate) fn is_claim_name(name: &[u8]) -> bool {
+    // Shorter than every claim, or starting like none: the common case.
+    if name.len() < 9 || !matches!(name[0] | 0x20, b'c' | b'x' | b's' | b'f') {
         return false;
     }
-    let folded: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
-    CLAIMS.iter().any(|claim| if claim.ends_with('-') { folded.starts_with(claim) } else { folded == *claim })
+    let mut folded = [0; FOLDED];
+    let length = name.len().min(FOLDED);
+    for (folded, byte) in folded.iter_mut().zip(name) {
+        *folded = if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
+    }
+    let folded = &folded[..length];
+    CLAIMS.iter().any(|claim| {
+        if claim.ends_with('-') { folded.starts_with(claim.as_bytes()) } else { name.len() == length && folded == claim.as_bytes() }
+    })
+}
+
+pub(crate) fn is_claim(name: &HeaderName) -> bool {
+    is_claim_name(name.as_str().as_bytes())
 }
 
 /// Takes out every header by which the client could claim to be someone.
@@ -134,21 +148,21 @@ pub(crate) fn percent_encode(text: &str, keep: impl Fn(u8) -> bool) -> String {
 
 /// The body of a request on its way to the upstream: as it is, except that its trailers cannot claim an identity.
 pub(crate) struct ForwardedBody {
-    incoming: Option<Incoming>,
+    body: RequestBody,
     progress: Progress,
 }
 
 impl ForwardedBody {
-    pub(crate) fn new(incoming: Incoming, progress: Progress) -> Self {
-        ForwardedBody { incoming: Some(incoming).filter(|body| !body.is_end_stream()), progress }
+    pub(crate) fn new(body: RequestBody, progress: Progress) -> Self {
+        ForwardedBody { body: if body.is_end_stream() { RequestBody::Empty } else { body }, progress }
     }
 
     pub(crate) fn empty() -> Self {
-        ForwardedBody { incoming: None, progress: Progress::new() }
+        ForwardedBody { body: RequestBody::Empty, progress: Progress::new() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.incoming.is_none()
+        matches!(self.body, RequestBody::Empty)
     }
 }
 
@@ -179,14 +193,13 @@ impl Progress {
 
 impl Body for ForwardedBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
-        let mut frame = ready!(Pin::new(incoming).poll_frame(cx));
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let mut frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         self.progress.mark();
         if let Some(Ok(frame)) = &mut frame
             && let Some(trailers) = frame.trailers_mut()
@@ -197,11 +210,11 @@ impl Body for ForwardedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.body.size_hint()
     }
 }
 

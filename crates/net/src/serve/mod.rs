@@ -4,33 +4,47 @@
 pub mod access;
 mod body;
 mod connection;
+mod counters;
 mod directory;
 mod headers;
+mod http1;
 mod identity_headers;
 mod pages;
-mod pool;
+mod relay;
+mod route;
 mod service;
 mod standing;
+mod tcp;
+mod threads;
 mod upstream;
 mod visitor;
+pub(crate) mod watch;
 
+use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 pub use access::{AccessRecord, RefusalRecord, RequestRecord};
+pub use counters::{Counters, Gate, Pass, TurnedAway};
 pub use directory::{Directory, DirectoryError};
 pub(crate) use headers::percent_encode;
 pub use identity_headers::{Dialect, UnknownDialect};
+pub use body::IncomingBody;
+pub use route::{HostPattern, HostPatternError, Route, WithoutCertificate};
 pub use service::{Answering, Service, ServiceBody, Visitor};
-pub use upstream::{Upstream, UpstreamError};
+pub use threads::{Shutdown, bind, serve_on_threads};
+pub use upstream::{HealthCheck, Target, TargetError, TcpUpstream, Upstream};
 
 use crate::snapshot::Handle;
+use watch::Watches;
 
 /// Takes the access records, from any thread; it must not block.
 pub type Log = Arc<dyn Fn(&AccessRecord) + Send + Sync>;
@@ -38,8 +52,10 @@ pub type Log = Arc<dyn Fn(&AccessRecord) + Send + Sync>;
 /// What answers the requests that are let in.
 #[derive(Debug)]
 pub enum Handler {
-    /// A service behind this server.
+    /// Services behind this server that speak HTTP.
     Upstream(Upstream),
+    /// A service behind this server that gets the octets as they come. It is the only route of its listener.
+    Tcp(TcpUpstream),
     /// The files of a folder.
     Directory(Directory),
     /// A page that shows visitors who they are.
@@ -53,15 +69,24 @@ pub enum Handler {
 pub struct Limits {
     /// Connections at a time; more wait in the listener's queue.
     pub connections: u32,
+    /// Connections at a time from one address; more are closed at once.
+    pub connections_per_address: u32,
     /// From accept to the end of the handshake.
     pub handshake_timeout: Duration,
+    /// The octets of a client's chain of certificates. OpenSSL's default is 100 KiB; a chain of four post-quantum
+    /// certificates has 25.
+    pub chain_bytes: u32,
     /// From one answer, or the handshake, to the end of the next request's head: it bounds slow heads and idle
     /// connections alike. nginx waits 60 s for the one and 75 s for the other.
     pub header_timeout: Duration,
     /// The size of a request's head in octets.
     pub header_bytes: u32,
+    /// How long a body, or a connection that became a tunnel, may stand still.
+    pub body_idle_timeout: Duration,
     /// HTTP/2 streams at a time on one connection.
     pub streams: u32,
+    /// How old a connection gets before it takes no further request.
+    pub connection_age: Option<Duration>,
     /// From the call for an end until what still runs is cut off.
     pub drain_timeout: Duration,
 }
@@ -69,106 +94,213 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            connections: 10_000,
+            connections: 20_000,
+            connections_per_address: 20_000,
             handshake_timeout: Duration::from_secs(10),
+            chain_bytes: 64 * 1024,
             header_timeout: Duration::from_secs(60),
             header_bytes: 64 * 1024,
+            body_idle_timeout: Duration::from_secs(300),
             streams: 128,
+            connection_age: None,
             drain_timeout: Duration::from_secs(10),
         }
     }
 }
 
 /// How a server is run.
+#[derive(Clone)]
 pub struct Options {
-    /// What answers.
-    pub handler: Handler,
-    /// The limits.
+    /// The limits, of all workers together.
     pub limits: Limits,
     /// The moment of every judgement.
     pub clock: fn() -> Timestamp,
     /// Takes the access records.
     pub log: Log,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+    /// Asked for each permitted request.
+    pub gate: Option<Arc<dyn Gate>>,
+    /// What answers where a snapshot has no routes at all.
+    pub fallback: Option<Arc<Handler>>,
 }
 
 impl Options {
     /// A server with the usual limits, on the machine's clock, that keeps no log.
     ///
     /// ```
-    /// let options = net::serve::Options::new(net::serve::Handler::Identity);
+    /// let options = net::serve::Options::new();
     /// assert_eq!(options.limits.handshake_timeout.as_secs(), 10);
     /// ```
     #[must_use]
-    pub fn new(handler: Handler) -> Self {
-        Options { handler, limits: Limits::default(), clock: Timestamp::now, log: Arc::new(|_| {}) }
+    pub fn new() -> Self {
+        Options {
+            limits: Limits::default(),
+            clock: Timestamp::now,
+            log: Arc::new(|_| {}),
+            counters: Arc::default(),
+            gate: None,
+            fallback: None,
+        }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options::new()
     }
 }
 
 /// What all connections share.
-struct Server {
+pub(crate) struct Server {
     handle: Handle,
-    handler: Handler,
     limits: Limits,
     clock: fn() -> Timestamp,
     log: Log,
-    phase: watch::Sender<Phase>,
+    counters: Arc<Counters>,
+    gate: Option<Arc<dyn Gate>>,
+    fallback: Option<Arc<Route>>,
+    phase: tokio::sync::watch::Sender<Phase>,
+    slots: Arc<Semaphore>,
+    addresses: Mutex<HashMap<IpAddr, u32>>,
 }
 
 /// How far a server's life has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(crate) enum Phase {
     Running,
     /// No new connection, and no further request on one.
     Draining,
     Over,
 }
 
-/// Serves a listener until `shutdown` ends; then takes no new connection, lets what runs finish within the limit,
-/// and returns. How many connections were cut off at the limit is the result.
+/// A connection's place under the limits, left when it is dropped.
+struct Slot {
+    server: Arc<Server>,
+    address: IpAddr,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Server {
+    fn new(handle: Handle, options: Options) -> Arc<Self> {
+        let Options { limits, clock, log, counters, gate, fallback } = options;
+        let (phase, _) = tokio::sync::watch::channel(Phase::Running);
+        Arc::new(Server {
+            handle,
+            clock,
+            log,
+            counters,
+            gate,
+            fallback: fallback.map(|handler| Arc::new(Route::everything(handler))),
+            phase,
+            slots: Arc::new(Semaphore::new(limits.connections.max(1) as usize)),
+            addresses: Mutex::default(),
+            limits,
+        })
+    }
+
+    /// A place for one more connection from this address; `None` where it has as many as it may.
+    fn enter(self: &Arc<Self>, address: IpAddr, permit: OwnedSemaphorePermit) -> Option<Slot> {
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = addresses.entry(address).or_insert(0);
+        if *count >= self.limits.connections_per_address {
+            Counters::add(&self.counters.turned_away);
+            return None;
+        }
+        *count += 1;
+        Counters::add(&self.counters.connections);
+        Counters::add(&self.counters.connections_open);
+        Some(Slot { server: Arc::clone(self), address, _permit: permit })
+    }
+
+    /// Accepts connections until the end of the phase in which they are taken.
+    async fn accept_all(self: Arc<Self>, listener: TcpListener) {
+        let watches = Arc::new(Watches::default());
+        let mut phase = self.phase.subscribe();
+        let (server, all) = (Arc::clone(&self), Arc::clone(&watches));
+        let sweep = tokio::spawn(async move { all.sweep(&server).await });
+        while *phase.borrow_and_update() == Phase::Running {
+            let next = async {
+                // Taken before accept: what cannot be served waits in the kernel's queue, not in our memory.
+                let permit = Arc::clone(&self.slots).acquire_owned().await;
+                (permit, listener.accept().await)
+            };
+            let (permit, accepted) = tokio::select! {
+                biased;
+                _ = phase.changed() => continue,
+                next = next => next,
+            };
+            // The semaphore is never closed.
+            let Ok(permit) = permit else { break };
+            match accepted {
+                Ok((tcp, address)) => {
+                    let Some(slot) = self.enter(address.ip().to_canonical(), permit) else { continue };
+                    let server = Arc::clone(&self);
+                    tokio::spawn(connection::serve(server, tcp, address, watches.enter(), slot));
+                }
+                Err(error) => after_accept_error(&error).await,
+            }
+        }
+        drop(listener);
+        // The sweep goes on until every connection is closed.
+        let _ = phase.wait_for(|phase| *phase == Phase::Over).await;
+        sweep.abort();
+        watches.cut_all();
+    }
+
+    /// Ends: no new connection, and what runs gets its time. How many connections were cut off is the result.
+    async fn wind_up(&self) -> u32 {
+        self.phase.send_replace(Phase::Draining);
+        // Every place is free once every connection is closed.
+        let connections = self.limits.connections.max(1);
+        let cut_off = match timeout(self.limits.drain_timeout, self.slots.acquire_many(connections)).await {
+            Ok(_) => 0,
+            Err(_) => {
+                connections.saturating_sub(u32::try_from(self.slots.available_permits()).unwrap_or(0))
+            }
+        };
+        self.phase.send_replace(Phase::Over);
+        cut_off
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.server.counters.connections_open.fetch_sub(1, Ordering::Relaxed);
+        let mut addresses = self.server.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = addresses.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                addresses.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// Serves a listener on the runtime it is called on until `shutdown` ends; then takes no new connection, lets what
+/// runs finish within the limit, and returns. How many connections were cut off at the limit is the result.
+/// [`serve_on_threads`] uses all processors.
 pub async fn serve(
     listener: TcpListener,
     handle: Handle,
     options: Options,
     shutdown: impl Future<Output = ()>,
 ) -> u32 {
-    let Options { handler, limits, clock, log } = options;
-    let (phase, _) = watch::channel(Phase::Running);
-    let server = Arc::new(Server { handle, handler, limits, clock, log, phase });
-    let connections = limits.connections.max(1);
-    let slots = Arc::new(Semaphore::new(connections as usize));
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        let next = async {
-            // Taken before accept: what cannot be served waits in the kernel's queue, not in our memory.
-            let slot = Arc::clone(&slots).acquire_owned().await;
-            (slot, listener.accept().await)
-        };
-        let (slot, accepted) = tokio::select! {
-            biased;
-            () = shutdown.as_mut() => break,
-            next = next => next,
-        };
-        // The semaphore is never closed.
-        let Ok(slot) = slot else { break };
-        match accepted {
-            Ok((tcp, address)) => {
-                if let Err(error) = tcp.set_nodelay(true) {
-                    tracing::debug!(%error, "TCP_NODELAY is not set");
-                }
-                tokio::spawn(connection::serve(Arc::clone(&server), tcp, address, slot));
-            }
-            Err(error) => after_accept_error(&error).await,
-        }
-    }
-    drop(listener);
-    server.phase.send_replace(Phase::Draining);
-    // Every slot is free once every connection, and every tunnel, is closed.
-    let cut_off = match timeout(limits.drain_timeout, slots.acquire_many(connections)).await {
-        Ok(_) => 0,
-        Err(_) => connections.saturating_sub(u32::try_from(slots.available_permits()).unwrap_or(0)),
-    };
-    server.phase.send_replace(Phase::Over);
+    let server = Server::new(handle, options);
+    prepare(&listener);
+    let accepting = tokio::spawn(Arc::clone(&server).accept_all(listener));
+    shutdown.await;
+    let cut_off = server.wind_up().await;
+    // It ends with the last phase.
+    let _ = accepting.await;
     cut_off
+}
+
+/// What every accepted connection inherits from its listener: no waiting for more to send.
+fn prepare(listener: &TcpListener) {
+    if let Err(error) = rustix::net::sockopt::set_tcp_nodelay(listener, true) {
+        tracing::debug!(%error, "TCP_NODELAY is not set");
+    }
 }
 
 /// A connection that died in the queue is nobody's concern; a machine out of descriptors gets a moment.

@@ -25,8 +25,12 @@ pub(crate) enum Wanted {
 impl Wanted {
     /// What `Accept` puts first (RFC 9110 section 12.5.1); text where it says nothing of HTML or JSON.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self::of_values(headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()))
+    }
+
+    /// The same of the values of `Accept` alone.
+    pub(crate) fn of_values<'v>(values: impl Iterator<Item = &'v str>) -> Self {
         let mut best = (0.0, Wanted::Text);
-        let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
         for range in values.flat_map(|value| value.split(',')) {
             let mut parts = range.split(';').map(str::trim);
             let wanted = match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
-use hyper::body::Incoming;
 use pki::identity::VerifiedPeer;
+
+use super::body::IncomingBody;
 
 /// The body of a service's answer.
 pub type ServiceBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
@@ -30,7 +31,7 @@ pub struct Visitor {
 /// Answers requests that were let in.
 pub trait Service: Send + Sync {
     /// Answers one.
-    fn answer(&self, request: Request<Incoming>, visitor: Visitor) -> Answering;
+    fn answer(&self, request: Request<IncomingBody>, visitor: Visitor) -> Answering;
 }
 
 impl fmt::Debug for dyn Service {

@@ -3,105 +3,167 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use explain::{Fault, Finding, FindingCode};
+use explain::Finding;
+use explain::FindingCode;
 use jiff::Timestamp;
-use pki::identity::VerifiedPeer;
 
-use crate::refusal;
-use crate::snapshot::{Admission, Current, Handle};
-use crate::tls::client_verifier::Presented;
+use super::route::{self, Route};
+use crate::snapshot::{Admission, Client, Current, Handle};
 
 /// The standing of one connection's client.
 pub(crate) struct Standing {
     handle: Handle,
-    /// What the client presented, for every later judgement; it does not change during a connection.
-    presented: Option<Presented>,
-    /// Who it was at the handshake, for the log.
-    first_peer: Option<Arc<VerifiedPeer>>,
+    /// The route where a snapshot has none.
+    fallback: Option<Arc<Route>>,
+    /// Who it was at the handshake: what it presented does not change during a connection.
+    first: Option<Arc<Client>>,
     first_generation: u64,
     judged: Mutex<Judged>,
 }
 
-/// The last judgement, and the snapshot it was made under. The credentials and settings of the connection stay those
-/// taken at ClientHello; who may go on is decided by the snapshot in force.
-#[derive(Clone)]
+/// The last judgement, and the snapshot it was made under. The settings of the connection stay those taken at
+/// ClientHello; who may go on is decided by the snapshot in force.
 struct Judged {
     under: Arc<Current>,
-    outcome: Result<Option<Arc<VerifiedPeer>>, Box<Finding>>,
+    outcome: Result<Option<Arc<Client>>, Box<Finding>>,
+    /// The last admission, good for its route under this snapshot.
+    admitted: Option<(Arc<Route>, Admission)>,
+}
+
+/// The judgement of one request.
+pub(crate) enum Seat {
+    /// It may be answered.
+    Admitted { admission: Admission, client: Option<Arc<Client>>, route: Arc<Route> },
+    /// It is refused because of who asks.
+    Refused(RefusedRequest),
+    /// No route takes it, or its path means more than one thing.
+    Nowhere { client: Option<Arc<Client>>, ambiguous: bool },
 }
 
 /// A request that is refused, and whether the connection goes with it.
 pub(crate) struct RefusedRequest {
     pub(crate) finding: Finding,
-    pub(crate) peer: Option<Arc<VerifiedPeer>>,
+    pub(crate) client: Option<Arc<Client>>,
+    pub(crate) route: Option<Arc<Route>>,
     pub(crate) closes: bool,
+    /// Without an answer.
+    pub(crate) aborts: bool,
 }
 
 impl Standing {
     pub(crate) fn new(
         handle: Handle,
+        fallback: Option<Arc<Route>>,
         under: Arc<Current>,
-        client: Option<(VerifiedPeer, Presented)>,
+        client: Option<Arc<Client>>,
     ) -> Self {
-        let (peer, presented) = client.unzip();
-        let first_peer = peer.map(Arc::new);
         let first_generation = under.generation();
-        let judged = Mutex::new(Judged { under, outcome: Ok(first_peer.clone()) });
-        Standing { handle, presented, first_peer, first_generation, judged }
+        let judged = Mutex::new(Judged { under, outcome: Ok(client.clone()), admitted: None });
+        Standing { handle, fallback, first: client, first_generation, judged }
     }
 
     /// Who the client was at the handshake.
-    pub(crate) fn first_peer(&self) -> Option<&Arc<VerifiedPeer>> {
-        self.first_peer.as_ref()
+    pub(crate) fn first(&self) -> Option<&Arc<Client>> {
+        self.first.as_ref()
     }
 
-    /// The last judgement, made again where something has changed since.
-    fn judge(&self, now: Timestamp) -> Judged {
+    /// Whether the snapshot of the handshake passes octets on without looking into them.
+    pub(crate) fn is_tcp(&self) -> bool {
+        self.judged.lock().unwrap_or_else(PoisonError::into_inner).under.is_tcp()
+    }
+
+    /// Whether the last judgement still holds as far as time goes.
+    pub(crate) fn holds_at(&self, now: Timestamp) -> bool {
+        let judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        match &judged.outcome {
+            Ok(Some(client)) => client.holds_at(now),
+            Ok(None) | Err(_) => true,
+        }
+    }
+
+    /// Judges the request for this host and path.
+    pub(crate) fn judge(&self, host: &str, path: &str, method: Option<&str>, now: Timestamp) -> Seat {
         let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
-        if judged.under.generation() != self.handle.generation() {
-            let under = self.handle.current();
-            let outcome = match &self.presented {
-                None => Ok(None),
-                Some(presented) => match under.judge(presented, now) {
-                    Ok(peer) => Ok(Some(Arc::new(peer))),
-                    Err(refused) => Err(Box::new(refusal::of_path(&refused, Fault::Client))),
-                },
-            };
-            *judged = Judged { under, outcome };
-        }
-        if let Ok(Some(peer)) = &judged.outcome
-            && peer.path().not_after() + judged.under.grace() < now
-        {
-            let text = format!("the client's certificate path expired at {}", peer.path().not_after());
-            let finding = Finding::new(FindingCode::CertificateExpired, Fault::Client, text);
-            judged.outcome = Err(Box::new(finding));
-        }
-        judged.clone()
-    }
-
-    /// Judges a request.
-    pub(crate) fn admit(
-        &self,
-        now: Timestamp,
-    ) -> Result<(Admission, Option<Arc<VerifiedPeer>>), RefusedRequest> {
-        let Judged { under, outcome } = self.judge(now);
-        match outcome {
-            Ok(peer) => match under.admit(peer.as_deref()) {
-                Ok(admission) => Ok((admission, peer)),
-                // The next request may be another one's business, but not one without the certificate that is
-                // required by now: asking for it takes a new handshake.
-                Err(finding) => {
-                    let closes = finding.code == FindingCode::NoClientCertificate;
-                    Err(RefusedRequest { finding, peer, closes })
-                }
+        self.refresh(&mut judged, now);
+        let client = match &judged.outcome {
+            Ok(client) => client.clone(),
+            Err(finding) => {
+                let finding = (**finding).clone();
+                return Seat::Refused(RefusedRequest {
+                    finding, client: None, route: None, closes: true, aborts: false,
+                });
+            }
+        };
+        let under = &judged.under;
+        let fallback = self.fallback.as_ref().filter(|_| under.has_no_routes());
+        let route = match under.only_route().or(fallback) {
+            Some(route) => route,
+            None if under.looks_at_paths() && route::is_ambiguous(path) => {
+                return Seat::Nowhere { client, ambiguous: true };
+            }
+            None => match under.route(host, path) {
+                Some(route) => route,
+                None => return Seat::Nowhere { client, ambiguous: false },
             },
-            Err(finding) => Err(RefusedRequest { finding: *finding, peer: None, closes: true }),
+        };
+        if let Some((of_route, admission)) = &judged.admitted
+            && Arc::ptr_eq(of_route, route)
+        {
+            return Seat::Admitted { admission: admission.clone(), client, route: Arc::clone(route) };
+        }
+        let route = Arc::clone(route);
+        match under.admit(&route, client.as_ref().map(|client| &*client.peer), method) {
+            Ok(admission) => {
+                if !under.looks_at_methods(&route) {
+                    judged.admitted = Some((Arc::clone(&route), admission.clone()));
+                }
+                Seat::Admitted { admission, client, route }
+            }
+            // The next request may be another one's business, but not one without the certificate that is required by
+            // now: asking for it takes a new handshake.
+            Err(refused) => Seat::Refused(RefusedRequest {
+                closes: refused.aborts || refused.finding.code == FindingCode::NoClientCertificate,
+                aborts: refused.aborts,
+                finding: refused.finding,
+                client,
+                route: Some(route),
+            }),
         }
     }
 
-    /// Whether a snapshot newer than the handshake's refuses this client. One that the handshake's own policy denies
-    /// is told so at each request, and is not lost.
+    /// Makes the last judgement again where something has changed since.
+    fn refresh(&self, judged: &mut Judged, now: Timestamp) {
+        let changed = judged.under.generation() != self.handle.generation();
+        let ended = matches!(&judged.outcome, Ok(Some(client)) if !client.holds_at(now));
+        if !changed && !ended {
+            return;
+        }
+        if changed {
+            judged.under = self.handle.current();
+            judged.admitted = None;
+        }
+        judged.outcome = match &self.first {
+            None => Ok(None),
+            Some(client) => {
+                judged.under.judge_again(client.presented(), now).map(Some).map_err(Box::new)
+            }
+        };
+    }
+
+    /// Whether this client has no more business here: its path does not hold any more, or a snapshot newer than the
+    /// handshake's admits it nowhere. One that the handshake's own policy denies is told so at each request, and is
+    /// not lost.
     pub(crate) fn is_lost(&self, now: Timestamp) -> bool {
-        self.handle.generation() != self.first_generation && self.admit(now).is_err()
+        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refresh(&mut judged, now);
+        match &judged.outcome {
+            Err(_) => true,
+            Ok(client) => {
+                judged.under.generation() != self.first_generation
+                    && !judged
+                        .under
+                        .admits_somewhere(client.as_ref().map(|client| &*client.peer), self.fallback.as_ref())
+            }
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use http::{Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
+use http::request::Parts;
+use http::{Method, Response, StatusCode, header};
 use jiff::Timestamp;
 use pki::Certificate;
 use serde_json::{Value, json};
@@ -17,12 +17,12 @@ use crate::snapshot::Admission;
 /// Answers any path, to whom was admitted.
 pub(crate) fn answer(
     admission: &Admission,
-    request: &Request<Incoming>,
+    request: &Parts,
     visit: &Visit,
 ) -> Response<AnswerBody> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD | Method::POST | Method::PUT) {
+    if !matches!(request.method, Method::GET | Method::HEAD | Method::POST | Method::PUT) {
         let mut response = pages::problem(
-            Wanted::of(request.headers()),
+            Wanted::of(&request.headers),
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
             "This page can be read with GET.",
@@ -32,7 +32,7 @@ pub(crate) fn answer(
             .insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD, POST, PUT"));
         return response;
     }
-    match Wanted::of(request.headers()) {
+    match Wanted::of(&request.headers) {
         Wanted::Json => pages::json_answer(StatusCode::OK, &as_json(admission, visit)),
         Wanted::Text => pages::text_answer(StatusCode::OK, as_text(visit)),
         Wanted::Html => pages::html(StatusCode::OK, &title(visit), &as_html(visit)),
@@ -122,7 +122,7 @@ fn as_json(admission: &Admission, visit: &Visit) -> Value {
     json!({
         "identity": visit.peer.as_ref().map(|peer| peer.display_name()),
         "verified": visit.peer.is_some(),
-        "admitted_by": admission.rule(),
+        "admitted_by": &**admission.rule(),
         "certificate": certificate,
         "tls": {
             "version": visit.negotiated.version,

@@ -1,67 +1,44 @@
-//! A server's view of a client's certificate: `pki::verify` gives the verdict, rustls the signature over the
-//! handshake. One verifier serves one connection and keeps the verdict, since rustls itself keeps only an alert.
+//! A server's view of a client's certificate: the snapshot's judge gives the verdict, rustls the signature over the
+//! handshake. One verifier serves all connections of a snapshot; the verdict goes into the connection's slot, since
+//! rustls itself keeps only an alert.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use explain::{Fault, Finding, FindingCode};
-use jiff::Timestamp;
-use pki::Certificate;
-use pki::certificate::CertificateError;
-use pki::identity::VerifiedPeer;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
-use super::signatures;
+use super::{signatures, slot};
 use crate::refusal;
-use crate::snapshot::{ClientAuth, Current};
+use crate::snapshot::{ClientAuth, Judge, NoClient};
 
-/// What a client presented: its certificate and those it sent behind it, as far as they could be read.
-#[derive(Debug, Clone)]
-pub(crate) struct Presented {
-    pub(crate) leaf: Certificate,
-    pub(crate) intermediates: Vec<Certificate>,
-}
-
-/// What was found about it.
-#[derive(Debug)]
-pub(crate) enum Verdict {
-    Verified { peer: VerifiedPeer, presented: Presented },
-    Refused { certificate: Box<Certificate>, finding: Finding },
-    Unreadable(CertificateError),
-}
-
-/// The verifier of one connection.
+/// The verifier of one snapshot.
 #[derive(Debug)]
 pub(crate) struct ClientVerifier {
-    current: Arc<Current>,
-    clock: fn() -> Timestamp,
-    verdict: OnceLock<Verdict>,
+    judge: Arc<Judge>,
+    client_auth: ClientAuth,
+    /// The subjects of the anchors: what CertificateRequest names as acceptable.
+    hints: Vec<DistinguishedName>,
 }
 
 impl ClientVerifier {
-    pub(crate) fn new(current: Arc<Current>, clock: fn() -> Timestamp) -> Self {
-        ClientVerifier { current, clock, verdict: OnceLock::new() }
-    }
-
-    /// The verdict, where a certificate was presented.
-    pub(crate) fn verdict(&self) -> Option<&Verdict> {
-        self.verdict.get()
+    pub(crate) fn new(judge: Arc<Judge>, client_auth: ClientAuth, hints: Vec<DistinguishedName>) -> Self {
+        ClientVerifier { judge, client_auth, hints }
     }
 }
 
 impl ClientCertVerifier for ClientVerifier {
     fn offer_client_auth(&self) -> bool {
-        self.current.client_auth() != ClientAuth::Off
+        self.client_auth != ClientAuth::Off
     }
 
     fn client_auth_mandatory(&self) -> bool {
-        self.current.client_auth() == ClientAuth::Require
+        self.client_auth == ClientAuth::Require
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.current.hints()
+        &self.hints
     }
 
     fn verify_client_cert(
@@ -70,28 +47,22 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let leaf = match Certificate::from_der(end_entity) {
-            Ok(leaf) => leaf,
-            Err(error) => {
-                self.verdict.get_or_init(|| Verdict::Unreadable(error));
-                return Err(rustls::CertificateError::BadEncoding.into());
-            }
-        };
-        // One that cannot be read cannot be part of a path; whether one is missing, the search for it will tell.
-        let intermediates = intermediates.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
-        let presented = Presented { leaf, intermediates };
-        match self.current.judge(&presented, (self.clock)()) {
-            Ok(peer) => {
-                self.verdict.get_or_init(|| Verdict::Verified { peer, presented });
-                Ok(ClientCertVerified::assertion())
-            }
-            Err(refused) => {
-                let error = refusal::certificate_error(refused.first().code);
-                let finding = refusal::of_path(&refused, Fault::Client);
-                let certificate = Box::new(presented.leaf);
-                self.verdict.get_or_init(|| Verdict::Refused { certificate, finding });
-                Err(error.into())
-            }
+        let verdict = slot::look(|slot| {
+            let verdict = self.judge.judge(end_entity, intermediates, slot.now);
+            let error = match &verdict {
+                Ok(_) => None,
+                Err(NoClient::Unreadable(_)) => Some(rustls::CertificateError::BadEncoding),
+                Err(NoClient::Refused { refusal, .. }) => {
+                    Some(refusal::certificate_error(refusal.first().code))
+                }
+            };
+            slot.verdict = Some(verdict);
+            error
+        });
+        match verdict {
+            Some(None) => Ok(ClientCertVerified::assertion()),
+            Some(Some(error)) => Err(error.into()),
+            None => Err(Error::General("a certificate outside of a connection".to_owned())),
         }
     }
 
@@ -116,14 +87,4 @@ impl ClientCertVerifier for ClientVerifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         signatures::schemes()
     }
-}
-
-/// The finding for a certificate that cannot be read.
-pub(crate) fn unreadable(error: &CertificateError) -> Finding {
-    Finding::new(
-        FindingCode::MalformedCertificate,
-        Fault::Client,
-        format!("the client's certificate cannot be read: {error}"),
-    )
-    .remedy("send the certificate as it was issued")
 }

@@ -1,19 +1,23 @@
 //! The TLS settings, made in this one place for both sides: rustls on AWS-LC, TLS 1.3 and 1.2, the post-quantum
 //! hybrid group first. Who is believed is decided in the verifiers beside this file, not here.
 
+mod chooser;
 pub mod client_verifier;
 pub mod credentials;
 pub mod key_log;
 mod negotiated;
 pub mod server_verifier;
 mod signatures;
+pub(crate) mod slot;
+pub(crate) mod socket;
+mod ticket;
 
 use std::sync::{Arc, LazyLock};
 
 use rustls::client::{ClientSessionStore, ResolvesClientCert, Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{self, kx_group};
-use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::NoServerSessionStorage;
 use rustls::{ClientConfig, KeyLog, ServerConfig, SupportedProtocolVersion};
 
 pub use credentials::{Credentials, CredentialsError};
@@ -86,23 +90,25 @@ pub(crate) fn provider() -> &'static Arc<CryptoProvider> {
     &PROVIDER
 }
 
-/// The server side's settings for one connection.
+/// The server side's settings for all connections of one snapshot.
 ///
-/// Nothing is resumed, by ticket or by stored session: a resumed handshake skips the client's certificate, so a
-/// client that was revoked after its first connection would be in again. 0-RTT stays off (rustls' default) for the
-/// same reason and because it can be replayed.
+/// Resumption is by tickets alone, which are bound to the snapshot (see [`ticket`]); one is sent, since each costs 5 %
+/// of a handshake (bench/README.md), and a client that wants to resume twice at a time does one more full handshake.
+/// 0-RTT stays off, which is rustls' default: it can be replayed.
 pub(crate) fn server_config(
     verifier: Arc<client_verifier::ClientVerifier>,
-    resolver: Arc<dyn ResolvesServerCert>,
+    credentials: &Credentials,
+    more_credentials: &[Credentials],
     versions: TlsVersions,
     alpn: &[&[u8]],
 ) -> Result<ServerConfig, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::clone(provider()))
         .with_protocol_versions(versions.for_rustls())?
         .with_client_cert_verifier(verifier)
-        .with_cert_resolver(resolver);
+        .with_cert_resolver(Arc::new(chooser::Chooser::new(credentials, more_credentials)));
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
+    config.ticketer = Arc::new(ticket::Tickets::new());
+    config.send_tls13_tickets = 1;
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     Ok(config)
 }

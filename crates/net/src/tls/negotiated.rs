@@ -1,5 +1,9 @@
 //! What two sides agreed on, in the names of the IANA registries.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use rustls::CommonState;
 
 /// The parameters of a finished handshake.
@@ -33,6 +37,24 @@ impl Negotiated {
             .map_or_else(String::new, |group| format!("{:?}", group.name()));
         let alpn = connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
         Negotiated { version, cipher_suite, group, alpn }
+    }
+
+    /// The same as [`Self::of`], shared by all connections of a thread that agreed on the same.
+    pub(crate) fn shared(connection: &CommonState) -> Arc<Self> {
+        type Agreed = (Option<u16>, Option<u16>, Option<u16>, Option<Vec<u8>>);
+        thread_local! {
+            static KNOWN: RefCell<HashMap<Agreed, Arc<Negotiated>>> = RefCell::default();
+        }
+        let agreed = (
+            connection.protocol_version().map(u16::from),
+            connection.negotiated_cipher_suite().map(|suite| u16::from(suite.suite())),
+            connection.negotiated_key_exchange_group().map(|group| u16::from(group.name())),
+            connection.alpn_protocol().map(<[u8]>::to_vec),
+        );
+        // Bounded: a server chooses all four of what it has itself.
+        KNOWN.with_borrow_mut(|known| {
+            Arc::clone(known.entry(agreed).or_insert_with(|| Arc::new(Self::of(connection))))
+        })
     }
 
     /// Whether it is TLS 1.3, where a client is done before the server has judged its certificate.

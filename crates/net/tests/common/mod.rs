@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use net::dial::TlsOptions;
 use net::fetch::{FetchError, Options, Request, Response, fetch};
-use net::serve::{self, AccessRecord, Handler, Limits};
+use net::serve::{self, AccessRecord, Handler, Limits, Options as ServeOptions, Route};
 use net::snapshot::{Handle, Snapshot};
 use net::tls::server_verifier::Expectation;
 use net::tls::{Credentials, TlsVersion, TlsVersions};
@@ -38,6 +38,7 @@ pub fn snapshot(ca: &TestCa) -> Snapshot {
 pub struct TestServer {
     pub address: SocketAddr,
     pub handle: Handle,
+    route: Route,
     records: Arc<Mutex<Vec<AccessRecord>>>,
     shutdown: Option<oneshot::Sender<()>>,
     pub running: JoinHandle<u32>,
@@ -49,20 +50,43 @@ impl TestServer {
     }
 
     pub async fn start_with(snapshot: Snapshot, handler: Handler, limits: Limits) -> Self {
+        let mut options = ServeOptions::new();
+        options.clock = testkit::now;
+        options.limits = limits;
+        Self::start_as(snapshot, handler, options).await
+    }
+
+    pub async fn start_at(snapshot: Snapshot, handler: Handler, clock: fn() -> jiff::Timestamp) -> Self {
+        let mut options = ServeOptions::new();
+        options.clock = clock;
+        Self::start_as(snapshot, handler, options).await
+    }
+
+    /// A server with one route, to this handler, where the snapshot has none.
+    pub async fn start_as(mut snapshot: Snapshot, handler: Handler, mut options: ServeOptions) -> Self {
+        let route = Route::everything(Arc::new(handler));
+        if snapshot.routes.is_empty() {
+            snapshot.routes.push(route.clone());
+        }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let handle = Handle::new(snapshot);
         let records = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&records);
-        let mut options = serve::Options::new(handler);
-        options.clock = testkit::now;
-        options.limits = limits;
         options.log = Arc::new(move |record| log.lock().unwrap().push(record.clone()));
         let (shutdown, stop) = oneshot::channel();
         let running = tokio::spawn(serve::serve(listener, handle.clone(), options, async {
             let _ = stop.await;
         }));
-        TestServer { address, handle, records, shutdown: Some(shutdown), running }
+        TestServer { address, handle, route, records, shutdown: Some(shutdown), running }
+    }
+
+    /// Puts another snapshot in force, with the same route where it has none.
+    pub fn replace(&self, mut snapshot: Snapshot) {
+        if snapshot.routes.is_empty() {
+            snapshot.routes.push(self.route.clone());
+        }
+        self.handle.replace(snapshot);
     }
 
     pub fn url(&self, path: &str) -> Url {

@@ -11,7 +11,7 @@ use std::sync::mpsc;
 
 use clap::Args;
 use keys::file::Replace;
-use net::serve::{AccessRecord, Handler, Options};
+use net::serve::{AccessRecord, Handler, Options, Route};
 use net::snapshot::{Handle, Snapshot};
 use net::tls::Credentials;
 use pki::crl::CertificateRevocationList;
@@ -96,7 +96,7 @@ fn open_house(cast: &Cast, records: mpsc::Sender<AccessRecord>) -> Result<(u16, 
     let port = listener.local_addr().map_err(cannot)?.port();
     let listener = tokio::net::TcpListener::from_std(listener).map_err(cannot)?;
     let handle = Handle::new(snapshot(cast)?);
-    let mut options = Options::new(Handler::Identity);
+    let mut options = Options::new();
     let records = std::sync::Mutex::new(records);
     options.log = Arc::new(move |record| {
         let records = records.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -114,6 +114,7 @@ fn snapshot(cast: &Cast) -> Result<Snapshot, Failure> {
     let mut snapshot = Snapshot::new(credentials, cast.authority.anchors().clone());
     snapshot.policy = Policy::new(vec![Rule::parse("cn", "alice").or_usage()?]);
     snapshot.crls = vec![CertificateRevocationList::from_der(&cast.revocation_list()?).or_refuse()?];
+    snapshot.routes = vec![Route::everything(Arc::new(Handler::Identity))];
     Ok(snapshot)
 }
 

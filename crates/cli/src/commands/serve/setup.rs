@@ -2,11 +2,13 @@
 //! local authority.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ca::{IssueRequest, Store as _};
 use clap::{Args, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 use keys::PrivateKey;
+use net::serve::{Handler, Route};
 use net::snapshot::{ClientAuth, Snapshot};
 use net::tls::Credentials;
 use pki::crl::CertificateRevocationList;
@@ -101,6 +103,7 @@ impl SetupArguments {
 pub(crate) struct Setup {
     arguments: SetupArguments,
     policy: Policy,
+    handler: Arc<Handler>,
     local: Option<Local>,
 }
 
@@ -116,6 +119,7 @@ impl Setup {
         context: &Context,
         arguments: &SetupArguments,
         policy: Policy,
+        handler: Arc<Handler>,
     ) -> Result<Self, Failure> {
         let needs_authority = arguments.cert.is_none() || arguments.client_ca.is_empty();
         let local = if needs_authority {
@@ -127,7 +131,7 @@ impl Setup {
         } else {
             None
         };
-        Ok(Setup { arguments: arguments.clone(), policy, local })
+        Ok(Setup { arguments: arguments.clone(), policy, handler, local })
     }
 
     /// Reads everything anew.
@@ -164,6 +168,7 @@ impl Setup {
         }
         snapshot.client_auth = arguments.client_auth();
         snapshot.policy = self.policy.clone();
+        snapshot.routes = vec![Route::everything(Arc::clone(&self.handler))];
         Ok(snapshot)
     }
 

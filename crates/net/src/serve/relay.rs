@@ -1,0 +1,124 @@
+//! Two connections become one: octets pass both ways until both sides have ended, or one breaks. What TCP mode does
+//! from the first octet on, and an Upgrade from its answer on.
+
+use std::cell::RefCell;
+use std::io;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::ReadBuf;
+
+use super::upstream::Link;
+use super::watch::Watch;
+use crate::tls::socket::TlsSocket;
+
+/// What is read at a time; see `tls::socket` for the measurement.
+pub(crate) const READ: usize = 64 * 1024;
+
+thread_local! {
+    static READ_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
+}
+
+/// Runs `look` with what can be read from an upstream now; an empty slice at its end.
+pub(crate) fn poll_link<T>(
+    link: &mut Link,
+    cx: &mut Context<'_>,
+    look: impl FnOnce(&mut Context<'_>, &[u8]) -> T,
+) -> Poll<io::Result<T>> {
+    READ_BUFFER.with_borrow_mut(|buffer| {
+        let mut read = ReadBuf::new(buffer);
+        ready!(link.poll_read(cx, &mut read))?;
+        Poll::Ready(Ok(look(cx, read.filled())))
+    })
+}
+
+/// The state of the two directions.
+#[derive(Debug, Default)]
+pub(crate) struct Relay {
+    client_ended: bool,
+    told_upstream: bool,
+    upstream_ended: bool,
+    told_client: bool,
+    /// Octets from the client, and to it.
+    pub(crate) up: u64,
+    pub(crate) down: u64,
+}
+
+/// The sides of a relay and how long both may be silent.
+pub(crate) struct Sides<'s> {
+    pub(crate) socket: &'s mut TlsSocket,
+    pub(crate) link: &'s mut Link,
+    pub(crate) watch: &'s Watch,
+    pub(crate) idle: Option<Duration>,
+}
+
+impl Relay {
+    /// Passes on what can be passed on. Ready when both sides have ended.
+    pub(crate) fn poll(&mut self, sides: &mut Sides<'_>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let before = self.up + self.down;
+        let up = self.poll_up(sides, cx)?;
+        let down = self.poll_down(sides, cx)?;
+        if let Some(idle) = sides.idle {
+            if self.up + self.down != before {
+                sides.watch.arm(idle);
+            } else if sides.watch.has_expired() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        if up.is_ready() && down.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    fn poll_up(&mut self, sides: &mut Sides<'_>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Sides { socket, link, .. } = sides;
+        loop {
+            while !socket.plain().is_empty() {
+                let count = ready!(link.poll_write(cx, socket.plain()))?;
+                socket.take(count);
+                self.up += count as u64;
+            }
+            if self.client_ended {
+                ready!(link.poll_flush(cx))?;
+                if !self.told_upstream {
+                    ready!(link.poll_shutdown(cx))?;
+                    self.told_upstream = true;
+                }
+                return Poll::Ready(Ok(()));
+            }
+            match socket.poll_fill(cx)? {
+                Poll::Ready(0) => {
+                    if !socket.ended_cleanly() {
+                        // What the client meant to say is cut short, and the upstream must not take it for whole.
+                        return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                    }
+                    self.client_ended = true;
+                }
+                Poll::Ready(_) => {}
+                Poll::Pending => {
+                    let _ = link.poll_flush(cx)?;
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    fn poll_down(&mut self, sides: &mut Sides<'_>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Sides { socket, link, .. } = sides;
+        loop {
+            if socket.backlog() > 0 {
+                ready!(socket.poll_flush(cx))?;
+            }
+            if self.upstream_ended {
+                if !self.told_client {
+                    ready!(socket.poll_close(cx))?;
+                    self.told_client = true;
+                }
+                return Poll::Ready(Ok(()));
+            }
+            let count = ready!(poll_link(link, cx, |cx, octets| {
+                if octets.is_empty() { Ok(0) } else { socket.send(cx, &[octets]).map(|()| octets.len()) }
+            }))??;
+            self.upstream_ended = count == 0;
+            self.down += count as u64;
+        }
+    }
+}

@@ -1,0 +1,493 @@
+//! The server's side of one TLS connection on a TCP socket, with rustls driven directly: one read and one write a
+//! flight, and no buffer where nothing is under way. What is read and what is sealed passes through buffers that all
+//! connections of a thread share; a connection keeps only the part of a record that has not arrived in whole, the
+//! plaintext that was not taken yet, and the ciphertext that the socket did not take.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use jiff::Timestamp;
+use rustls::ServerConfig;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::slot::{self, Slot};
+
+/// What one read takes at most. Of 16 to 256 KiB, 64 moved the most octets for a second of processor time
+/// (bench/README.md).
+const READ: usize = 64 * 1024;
+/// What a connection may keep of records that are not whole: a record, or the 64 KiB to which rustls limits a
+/// handshake message.
+const KEPT: usize = 80 * 1024;
+/// What an AsyncWrite takes before it waits for the socket.
+const BACKLOG: usize = 128 * 1024;
+/// What sealing adds to a record of 16 KiB: header, content type, tag, and the explicit nonce of TLS 1.2.
+const RECORD: usize = 16 * 1024;
+const OVERHEAD: usize = 5 + 1 + 16 + 8;
+
+thread_local! {
+    static READ_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; KEPT + READ]);
+    static SEAL_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 2 * READ]);
+}
+
+/// A TLS connection from its first octet on.
+pub(crate) struct TlsSocket {
+    tcp: TcpStream,
+    tls: UnbufferedServerConnection,
+    /// Open while the handshake's records are processed.
+    slot: Option<Box<Slot>>,
+    /// The part of a record that has arrived.
+    incoming: Vec<u8>,
+    /// What was decrypted, and how much of it was taken.
+    plain: Vec<u8>,
+    taken: usize,
+    /// What was sealed and not sent.
+    outgoing: Vec<u8>,
+    /// The client said that it sends no more.
+    peer_closed: bool,
+    /// The client's TCP is at its end.
+    ended: bool,
+    said_close: bool,
+    received: u64,
+}
+
+/// Why a connection cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("{0}")]
+    Tls(rustls::Error),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("the first octets are an HTTP method")]
+    PlainHttp,
+}
+
+impl From<Failure> for io::Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Tls(error) => io::Error::new(io::ErrorKind::InvalidData, error),
+            Failure::Io(error) => error,
+            Failure::PlainHttp => io::ErrorKind::InvalidData.into(),
+        }
+    }
+}
+
+impl TlsSocket {
+    /// A connection whose first octet is about to be read.
+    pub(crate) fn new(
+        tcp: TcpStream,
+        config: Arc<ServerConfig>,
+        now: Timestamp,
+    ) -> Result<Self, rustls::Error> {
+        Ok(TlsSocket {
+            tcp,
+            tls: UnbufferedServerConnection::new(config)?,
+            slot: Some(Box::new(Slot::new(now))),
+            incoming: Vec::new(),
+            plain: Vec::new(),
+            taken: 0,
+            outgoing: Vec::new(),
+            peer_closed: false,
+            ended: false,
+            said_close: false,
+            received: 0,
+        })
+    }
+
+    pub(crate) fn tls(&self) -> &UnbufferedServerConnection {
+        &self.tls
+    }
+
+    /// The slot of the handshake; there is none after it was taken.
+    pub(crate) fn take_slot(&mut self) -> Option<Box<Slot>> {
+        self.slot.take()
+    }
+
+    /// The octets received so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// What was decrypted and not taken.
+    pub(crate) fn plain(&self) -> &[u8] {
+        &self.plain[self.taken..]
+    }
+
+    /// Takes this much of [`Self::plain`].
+    pub(crate) fn take(&mut self, count: usize) {
+        self.taken += count;
+        if self.taken >= self.plain.len() {
+            self.taken = 0;
+            self.plain.clear();
+        }
+    }
+
+    /// The octets that are sealed and not sent.
+    pub(crate) fn backlog(&self) -> usize {
+        self.outgoing.len()
+    }
+
+    /// Whether the client ended its side in the way of TLS, so that nothing is missing.
+    pub(crate) fn ended_cleanly(&self) -> bool {
+        self.peer_closed
+    }
+
+    /// Reads until the handshake is over. What is to be sent then goes out with what is sent next, or before the next
+    /// wait. `budget` bounds what is read.
+    pub(crate) fn poll_handshake(&mut self, cx: &mut Context<'_>, budget: u64) -> Poll<Result<(), Failure>> {
+        while self.tls.is_handshaking() {
+            match self.poll_receive(cx)? {
+                Poll::Ready(0) => return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())),
+                Poll::Ready(_) if self.received > budget && self.tls.is_handshaking() => {
+                    return Poll::Ready(Err(Failure::Tls(rustls::Error::General(TOO_MUCH.to_owned()))));
+                }
+                Poll::Ready(_) => {}
+                Poll::Pending => {
+                    let _ = self.poll_flush(cx)?;
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads until there is more plaintext, and says how much; 0 at the end. What is due to be sent is sent before
+    /// it waits.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let before = self.plain.len();
+        loop {
+            if self.peer_closed || self.ended {
+                return Poll::Ready(Ok(0));
+            }
+            match self.poll_receive(cx).map_err(io::Error::from)? {
+                Poll::Ready(0) => return Poll::Ready(Ok(0)),
+                Poll::Ready(_) if self.plain.len() > before => {
+                    return Poll::Ready(Ok(self.plain.len() - before));
+                }
+                Poll::Ready(_) => {}
+                Poll::Pending => {
+                    if !self.outgoing.is_empty() {
+                        let _ = self.poll_flush(cx)?;
+                    }
+                    if self.plain.is_empty() && self.plain.capacity() > 0 {
+                        // An idle connection holds no buffer.
+                        self.plain = Vec::new();
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// One read, and what follows from it. After an error the alert that says why is among what is to be sent.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Failure>> {
+        READ_BUFFER.with_borrow_mut(|buffer| {
+            let kept = self.incoming.len();
+            if kept > KEPT {
+                return Poll::Ready(Err(Failure::Tls(rustls::Error::General(TOO_MUCH.to_owned()))));
+            }
+            buffer[..kept].copy_from_slice(&self.incoming);
+            let mut read = ReadBuf::new(&mut buffer[kept..kept + READ]);
+            ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut read))?;
+            let count = read.filled().len();
+            if count == 0 {
+                self.ended = true;
+                return Poll::Ready(Ok(0));
+            }
+            let records = &mut buffer[..kept + count];
+            if self.received == 0 && speaks_http(records) {
+                return Poll::Ready(Err(Failure::PlainHttp));
+            }
+            self.received += count as u64;
+            let processed = match &mut self.slot {
+                None => process(&mut self.tls, records, &mut self.plain, &mut self.outgoing),
+                Some(slot) => slot::within(slot, || {
+                    process(&mut self.tls, records, &mut self.plain, &mut self.outgoing)
+                }),
+            };
+            match processed {
+                Ok(Processed { used, closed }) => {
+                    self.peer_closed |= closed;
+                    self.incoming.clear();
+                    self.incoming.extend_from_slice(&records[used..]);
+                    if self.incoming.is_empty() && self.incoming.capacity() > 0 {
+                        self.incoming = Vec::new();
+                    }
+                    Poll::Ready(Ok(count))
+                }
+                Err(error) => {
+                    queue_alert(&mut self.tls, &mut self.outgoing);
+                    Poll::Ready(Err(Failure::Tls(error)))
+                }
+            }
+        })
+    }
+
+    /// Seals these parts and sends them, together with what was to be sent before. What the socket does not take is
+    /// kept: see [`Self::backlog`]; a caller that finds some waits with [`Self::poll_flush`] before it sends more.
+    pub(crate) fn send(&mut self, cx: &mut Context<'_>, parts: &[&[u8]]) -> io::Result<()> {
+        SEAL_BUFFER.with_borrow_mut(|buffer| {
+            let mut length = self.outgoing.len();
+            reserve(buffer, length);
+            buffer[..length].copy_from_slice(&self.outgoing);
+            for part in parts {
+                length = self.seal(buffer, length, part)?;
+            }
+            self.write_out(cx, &buffer[..length])
+        })
+    }
+
+    /// Writes `sealed`, which holds what was kept before, and keeps the rest.
+    fn write_out(&mut self, cx: &mut Context<'_>, sealed: &[u8]) -> io::Result<()> {
+        let sent = match Pin::new(&mut self.tcp).poll_write(cx, sealed) {
+            Poll::Ready(written) => written?,
+            Poll::Pending => 0,
+        };
+        self.outgoing.clear();
+        if sent < sealed.len() {
+            self.outgoing.extend_from_slice(&sealed[sent..]);
+        } else if self.outgoing.capacity() > 0 {
+            self.outgoing = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Seals `part` behind the first `length` octets of a buffer, and gives the new length.
+    fn seal(&mut self, buffer: &mut Vec<u8>, mut length: usize, part: &[u8]) -> io::Result<usize> {
+        if part.is_empty() {
+            return Ok(length);
+        }
+        reserve(buffer, length + part.len() + (part.len() / RECORD + 1) * OVERHEAD);
+        loop {
+            let UnbufferedStatus { discard, state } = self.tls.process_tls_records(&mut self.incoming);
+            let sealed = match state.map_err(tls_error)? {
+                ConnectionState::WriteTraffic(mut traffic) => {
+                    match traffic.encrypt(part, &mut buffer[length..]) {
+                        Ok(count) => Some(count),
+                        // A key update goes before it.
+                        Err(EncryptError::InsufficientSize(error)) => {
+                            reserve(buffer, length + error.required_size);
+                            None
+                        }
+                        Err(error @ EncryptError::EncryptExhausted) => return Err(io::Error::other(error)),
+                    }
+                }
+                ConnectionState::EncodeTlsData(mut data) => {
+                    length += encode(&mut data, buffer, length)?;
+                    None
+                }
+                ConnectionState::TransmitTlsData(data) => {
+                    data.done();
+                    None
+                }
+                ConnectionState::PeerClosed => {
+                    self.peer_closed = true;
+                    None
+                }
+                ConnectionState::ReadTraffic(mut traffic) => {
+                    while let Some(record) = traffic.next_record() {
+                        self.plain.extend_from_slice(record.map_err(tls_error)?.payload);
+                    }
+                    None
+                }
+                _ => return Err(io::ErrorKind::BrokenPipe.into()),
+            };
+            self.incoming.drain(..discard);
+            if let Some(count) = sealed {
+                return Ok(length + count);
+            }
+        }
+    }
+
+    /// Sends what was kept.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut sent = 0;
+        let result = loop {
+            if sent == self.outgoing.len() {
+                break Poll::Ready(Ok(()));
+            }
+            match Pin::new(&mut self.tcp).poll_write(cx, &self.outgoing[sent..]) {
+                Poll::Ready(Ok(count)) => sent += count,
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+                Poll::Pending => break Poll::Pending,
+            }
+        };
+        if sent == self.outgoing.len() && self.outgoing.capacity() > 0 {
+            self.outgoing = Vec::new();
+        } else {
+            self.outgoing.drain(..sent);
+        }
+        result
+    }
+
+    /// Says that nothing more will be sent, and ends our side of the connection.
+    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.said_close {
+            self.said_close = true;
+            let notify = |tls: &mut UnbufferedServerConnection, incoming: &mut [u8], outgoing: &mut Vec<u8>| {
+                let UnbufferedStatus { state, .. } = tls.process_tls_records(incoming);
+                if let Ok(ConnectionState::WriteTraffic(mut traffic)) = state {
+                    let start = outgoing.len();
+                    outgoing.resize(start + 64, 0);
+                    let count = traffic.queue_close_notify(&mut outgoing[start..]).unwrap_or(0);
+                    outgoing.truncate(start + count);
+                }
+            };
+            notify(&mut self.tls, &mut self.incoming, &mut self.outgoing);
+        }
+        ready!(self.poll_flush(cx))?;
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+
+    /// The TCP connection alone, for a farewell below TLS.
+    pub(crate) fn into_tcp(self) -> TcpStream {
+        self.tcp
+    }
+
+    /// What is to be sent, for a look at the alert in it.
+    pub(crate) fn outgoing_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.outgoing
+    }
+}
+
+const TOO_MUCH: &str = "more was sent than a handshake has";
+
+/// Whether the first octets of a connection are an HTTP method; a TLS record starts with its type, below 0x20.
+fn speaks_http(octets: &[u8]) -> bool {
+    octets.get(..4).is_some_and(|first| first.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b' '))
+}
+
+struct Processed {
+    used: usize,
+    closed: bool,
+}
+
+/// Processes whole records; says how many octets of them are done with.
+fn process(
+    tls: &mut UnbufferedServerConnection,
+    records: &mut [u8],
+    plain: &mut Vec<u8>,
+    outgoing: &mut Vec<u8>,
+) -> Result<Processed, rustls::Error> {
+    let mut processed = Processed { used: 0, closed: false };
+    loop {
+        let UnbufferedStatus { mut discard, state } = tls.process_tls_records(&mut records[processed.used..]);
+        let goes_on = match state? {
+            ConnectionState::ReadTraffic(mut traffic) => {
+                while let Some(record) = traffic.next_record() {
+                    let record = record?;
+                    plain.extend_from_slice(record.payload);
+                    discard += record.discard;
+                }
+                true
+            }
+            ConnectionState::EncodeTlsData(mut data) => {
+                let start = outgoing.len();
+                let count = encode(&mut data, outgoing, start).map_err(|_| {
+                    rustls::Error::General("a record was asked for twice".to_owned())
+                })?;
+                outgoing.truncate(start + count);
+                true
+            }
+            ConnectionState::TransmitTlsData(data) => {
+                data.done();
+                true
+            }
+            ConnectionState::PeerClosed => {
+                processed.closed = true;
+                true
+            }
+            ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_) | ConnectionState::Closed => false,
+            // 0-RTT is off.
+            _ => return Err(rustls::Error::General("early data".to_owned())),
+        };
+        processed.used += discard;
+        if !goes_on {
+            return Ok(processed);
+        }
+    }
+}
+
+/// Puts the alert of a failed connection among what is to be sent. Asked for only while there is something to encode:
+/// then rustls does not look at the records, of which it may still remember places.
+fn queue_alert(tls: &mut UnbufferedServerConnection, outgoing: &mut Vec<u8>) {
+    while tls.wants_write() {
+        let UnbufferedStatus { state, .. } = tls.process_tls_records(&mut []);
+        let Ok(ConnectionState::EncodeTlsData(mut data)) = state else { return };
+        let start = outgoing.len();
+        let count = encode(&mut data, outgoing, start).unwrap_or(0);
+        outgoing.truncate(start + count);
+    }
+}
+
+/// Encodes a record behind the first `length` octets of a buffer, which may become longer than it needs to be.
+fn encode<Data>(
+    data: &mut rustls::unbuffered::EncodeTlsData<'_, Data>,
+    buffer: &mut Vec<u8>,
+    length: usize,
+) -> io::Result<usize> {
+    loop {
+        match data.encode(&mut buffer[length..]) {
+            Ok(count) => return Ok(count),
+            Err(EncodeError::InsufficientSize(error)) => reserve(buffer, length + error.required_size),
+            Err(error @ EncodeError::AlreadyEncoded) => return Err(io::Error::other(error)),
+        }
+    }
+}
+
+/// Makes a buffer at least this long.
+fn reserve(buffer: &mut Vec<u8>, length: usize) {
+    if buffer.len() < length {
+        buffer.resize(length, 0);
+    }
+}
+
+fn tls_error(error: rustls::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+impl AsyncRead for TlsSocket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.plain().is_empty() && ready!(this.poll_fill(cx))? == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let count = this.plain().len().min(buffer.remaining());
+        buffer.put_slice(&this.plain()[..count]);
+        this.take(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for TlsSocket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.backlog() > BACKLOG {
+            ready!(this.poll_flush(cx))?;
+        }
+        let count = bytes.len().min(READ);
+        this.send(cx, &[&bytes[..count]])?;
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        TlsSocket::poll_flush(self.get_mut(), cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_close(cx)
+    }
+}

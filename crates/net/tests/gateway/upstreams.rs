@@ -1,0 +1,117 @@
+//! Upstreams of each kind, and what a client sees when one is not well.
+
+use net::serve::{Handler, Target, TcpUpstream, Upstream};
+use testkit::TestCa;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::common::*;
+
+/// Answers every connection's first request with who it is.
+macro_rules! names_itself {
+    ($listener:expr, $name:expr) => {{
+        let listener = $listener;
+        let name: &'static str = $name;
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.unwrap());
+                }
+                let answer = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{name}", name.len());
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+    }};
+}
+
+#[tokio::test]
+async fn an_upstream_may_be_a_unix_socket() {
+    let ca = TestCa::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.sock");
+    names_itself!(UnixListener::bind(&path).unwrap(), "unix");
+    let upstream = Upstream::parse(&format!("unix:{}", path.display())).unwrap();
+    let server = TestServer::start(snapshot(&ca), Handler::Upstream(upstream)).await;
+    let alice = client(&ca, Some(&ca.issue_client("alice")));
+    assert_eq!(text(get(&server, "/", &alice).await.unwrap()).await, "unix");
+}
+
+#[tokio::test]
+async fn several_upstreams_share_the_requests_and_one_that_is_away_is_left_out() {
+    let ca = TestCa::new();
+    let one = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let two = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let away = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let targets = [&one, &away, &two].map(|listener| {
+        Target::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap()
+    });
+    drop(away);
+    names_itself!(one, "one");
+    names_itself!(two, "two");
+    let upstream = Upstream::new(targets.to_vec()).unwrap();
+    let server = TestServer::start(snapshot(&ca), Handler::Upstream(upstream)).await;
+    let alice = client(&ca, Some(&ca.issue_client("alice")));
+    let mut seen = Vec::new();
+    for _ in 0..8 {
+        let response = get(&server, "/", &alice).await.unwrap();
+        assert_eq!(response.status(), 200);
+        seen.push(text(response).await);
+    }
+    assert!(seen.contains(&"one".to_owned()) && seen.contains(&"two".to_owned()), "{seen:?}");
+}
+
+#[tokio::test]
+async fn tcp_mode_passes_octets_both_ways_and_ends_with_the_client() {
+    let ca = TestCa::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = Target::parse(&format!("tcp://{}", listener.local_addr().unwrap())).unwrap();
+    let service = tokio::spawn(async move {
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        tcp.write_all(b"the service speaks first\n").await.unwrap();
+        let mut all = Vec::new();
+        tcp.read_to_end(&mut all).await.unwrap();
+        tcp.write_all(&all).await.unwrap();
+        all.len()
+    });
+    let handler = Handler::Tcp(TcpUpstream::new(vec![target]).unwrap());
+    let server = TestServer::start(snapshot(&ca), handler).await;
+    let options = client(&ca, Some(&ca.issue_client("alice")));
+    let host = pki::name::ServerName::parse("localhost").unwrap();
+    let transport =
+        net::dial::connect(&host, server.address.port(), &net::dial::Route::default(), None).await.unwrap();
+    let mut stream = net::dial::handshake::handshake(transport, &host, options.tls).await.unwrap();
+    let mut first = [0; 25];
+    stream.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"the service speaks first\n");
+    let sent: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
+    stream.write_all(&sent).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut back = Vec::new();
+    stream.read_to_end(&mut back).await.unwrap();
+    assert!(back == sent, "{} of {} octets came back", back.len(), sent.len());
+    assert_eq!(service.await.unwrap(), sent.len());
+    let record = server.request().await;
+    assert_eq!((record.protocol, record.identity.as_deref(), record.complete), ("TCP", Some("alice"), true));
+}
+
+#[tokio::test]
+async fn tcp_mode_passes_nothing_of_a_client_that_is_not_permitted() {
+    let ca = TestCa::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = Target::parse(&format!("tcp://{}", listener.local_addr().unwrap())).unwrap();
+    let server = TestServer::start(snapshot(&ca), Handler::Tcp(TcpUpstream::new(vec![target]).unwrap())).await;
+    let options = client(&ca, Some(&ca.issue_client("bob")));
+    let host = pki::name::ServerName::parse("localhost").unwrap();
+    let transport =
+        net::dial::connect(&host, server.address.port(), &net::dial::Route::default(), None).await.unwrap();
+    let mut stream = net::dial::handshake::handshake(transport, &host, options.tls).await.unwrap();
+    let mut all = Vec::new();
+    let _ = stream.read_to_end(&mut all).await;
+    assert!(all.is_empty());
+    let record = server.request().await;
+    assert_eq!(&*record.verdict, "FAILED:not_allowed_by_policy");
+    let unheard = tokio::time::timeout(std::time::Duration::from_millis(50), listener.accept()).await;
+    assert!(unheard.is_err(), "the service was dialled");
+}
