@@ -80,7 +80,11 @@ pub(crate) async fn handshake(
             return Err(timed_out(limits.handshake_timeout));
         }
         Err(error) => {
-            return Err(RefusedHandshake::new(refusal::of_io(&error, Fault::Client, "before its ClientHello")));
+            return Err(RefusedHandshake::new(refusal::of_io(
+                &error,
+                Fault::Client,
+                "before its ClientHello",
+            )));
         }
     }
 
@@ -152,7 +156,8 @@ async fn refuse(
     let tls = match failure {
         Failure::Io(error) if error.kind() == io::ErrorKind::TimedOut => return timed_out(limit),
         Failure::Io(error) => {
-            let during = if socket.received() == 0 { "before its ClientHello" } else { "during the handshake" };
+            let during =
+                if socket.received() == 0 { "before its ClientHello" } else { "during the handshake" };
             return RefusedHandshake::new(refusal::of_io(&error, Fault::Client, during));
         }
         Failure::PlainHttp => return answer_plain_http(socket.into_tcp()).await,
@@ -161,9 +166,7 @@ async fn refuse(
     let (finding, certificate) = match slot.and_then(|slot| slot.verdict) {
         Some(Err(no_client)) => (refusal::of_client(&no_client), certificate_of(&no_client)),
         // The certificate was good, and something after it was not.
-        Some(Ok(client)) => {
-            (refusal::of_tls(&tls, Sender::Server), Some(client.presented().leaf.clone()))
-        }
+        Some(Ok(client)) => (refusal::of_tls(&tls, Sender::Server), Some(client.presented().leaf.clone())),
         None => (refusal::of_tls(&tls, Sender::Server), None),
     };
     let alert_sent = match refusal::sent_alert(&tls) {

@@ -21,12 +21,21 @@ async fn look(
     own: Option<&TestIdentity>,
     versions: TlsVersions,
 ) -> Probe {
+    look_at(server.address, believed, own, versions).await
+}
+
+async fn look_at(
+    address: std::net::SocketAddr,
+    believed: &TestCa,
+    own: Option<&TestIdentity>,
+    versions: TlsVersions,
+) -> Probe {
     let host = ServerName::parse("localhost").unwrap();
     let mut options = TlsOptions::new(expectation(believed));
     options.credentials = own.map(credentials);
     options.versions = versions;
     let (limit, patience) = (Duration::from_secs(10), Duration::from_millis(500));
-    probe(&host, server.address.port(), &Route::default(), options, limit, patience).await.unwrap()
+    probe(&host, address.port(), &Route::default(), options, limit, patience).await.unwrap()
 }
 
 #[tokio::test]
@@ -75,14 +84,81 @@ async fn a_server_that_is_not_believed_is_looked_at_and_the_verdict_noted() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_of_a_good_certificate_is_silent() {
+async fn a_server_that_sends_a_ticket_has_accepted_the_certificate() {
     let ca = TestCa::new();
     let server = TestServer::start(snapshot(&ca), Handler::Identity).await;
     let alice = ca.issue_client("alice");
-    let seen = look(&server, &ca, Some(&alice), TLS13).await;
-    assert!(seen.sent_certificate);
-    // Over ALPN-less HTTP/1.1 without tickets the server waits for a request.
+    for versions in [TLS13, TLS12] {
+        let seen = look(&server, &ca, Some(&alice), versions).await;
+        assert!(seen.sent_certificate);
+        assert!(matches!(seen.outcome, Outcome::Accepted), "{:?}", seen.outcome);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_of_a_good_certificate_is_silent() {
+    let ca = TestCa::new();
+    let own = ca.issue_server(&["localhost"]);
+    let chain = own.chain_der().into_iter().map(Into::into).collect();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(own.key.pkcs8_der().to_vec());
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(std::sync::Arc::new(AnyClient))
+        .with_single_cert(chain, key.into())
+        .unwrap();
+    config.send_tls13_tickets = 0;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+        let stream = acceptor.accept(tcp).await.unwrap();
+        // It waits for a request.
+        std::future::pending::<()>().await;
+        drop(stream);
+    });
+    let seen = look_at(address, &ca, Some(&ca.issue_client("alice")), TLS13).await;
     assert!(matches!(seen.outcome, Outcome::Silent), "{:?}", seen.outcome);
-    let seen = look(&server, &ca, Some(&alice), TLS12).await;
-    assert!(matches!(seen.outcome, Outcome::Accepted), "{:?}", seen.outcome);
+}
+
+#[derive(Debug)]
+struct AnyClient;
+
+impl rustls::server::danger::ClientCertVerifier for AnyClient {
+    fn root_hint_subjects(&self) -> &[rustls::DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &rustls::pki_types::CertificateDer<'_>,
+        _: &[rustls::pki_types::CertificateDer<'_>],
+        _: rustls::pki_types::UnixTime,
+    ) -> Result<rustls::server::danger::ClientCertVerified, rustls::Error> {
+        Ok(rustls::server::danger::ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &rustls::pki_types::CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &rustls::pki_types::CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
+    }
 }

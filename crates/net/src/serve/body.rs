@@ -10,11 +10,11 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::fs::File;
 use tokio::io::{AsyncRead as _, ReadBuf};
 
-use super::{Log, Pass};
 use super::access::{AccessRecord, RequestRecord};
 use super::http1::pipe::Outlet;
 use super::service::ServiceBody;
 use super::upstream::UpstreamBody;
+use super::{Log, Pass};
 
 pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
 

@@ -51,12 +51,20 @@ pub(crate) struct Connection {
 }
 
 /// Serves one TCP connection to its end.
-pub(crate) async fn serve(server: Arc<Server>, tcp: TcpStream, address: SocketAddr, place: Place, slot: Slot) {
+pub(crate) async fn serve(
+    server: Arc<Server>,
+    tcp: TcpStream,
+    address: SocketAddr,
+    place: Place,
+    slot: Slot,
+) {
     let watch = Arc::clone(&place.watch);
     let phase = server.phase.clone();
     // The handshake's state is in a box of its own, which is gone when it is done.
     let task = async move {
-        let Some((connection, socket)) = Box::pin(accept(server, tcp, address, place, slot)).await else { return };
+        let Some((connection, socket)) = Box::pin(accept(server, tcp, address, place, slot)).await else {
+            return;
+        };
         if connection.standing.is_tcp() {
             tcp::serve(connection, socket).await;
         } else if connection.negotiated.alpn.as_deref() == Some("h2") {
@@ -75,8 +83,7 @@ async fn accept(
     place: Place,
     slot: Slot,
 ) -> Option<(Arc<Connection>, TlsSocket)> {
-    let accepted =
-        accept::handshake(tcp, &server.handle, server.clock, &server.limits, &place.watch).await;
+    let accepted = accept::handshake(tcp, &server.handle, server.clock, &server.limits, &place.watch).await;
     let Accepted { socket, current, client, negotiated, resumed } = match accepted {
         Ok(accepted) => accepted,
         Err(refused) => {
@@ -242,7 +249,14 @@ pub(crate) async fn answer(
     let mut pass = None;
     let host = upstream::requested_host(&parts);
     let host = host.map(|host| host.and_then(|host| Some(host_of(host.to_str().ok()?).to_ascii_lowercase())));
-    let mut response = match host.map(|host| connection.standing.judge(host.as_deref().unwrap_or(""), parts.uri.path(), Some(parts.method.as_str()), now)) {
+    let mut response = match host.map(|host| {
+        connection.standing.judge(
+            host.as_deref().unwrap_or(""),
+            parts.uri.path(),
+            Some(parts.method.as_str()),
+            now,
+        )
+    }) {
         Err(why) => pages::problem(wanted, StatusCode::BAD_REQUEST, "bad_request", why),
         Ok(Seat::Admitted { admission, client, route }) => {
             connection.note_admitted(&mut record, &admission, client.as_deref(), &route);
@@ -257,8 +271,7 @@ pub(crate) async fn answer(
         }
         Ok(Seat::Refused(RefusedRequest { finding, client, route, closes, aborts })) => {
             record.route = route.map(|route| Arc::clone(&route.name));
-            let mut response =
-                pages::refusal(wanted, &finding, client.as_ref().map(|client| &*client.peer));
+            let mut response = pages::refusal(wanted, &finding, client.as_ref().map(|client| &*client.peer));
             if closes && version <= Version::HTTP_11 {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
@@ -316,7 +329,12 @@ pub(crate) fn nowhere(wanted: pages::Wanted, ambiguous: bool) -> Response<Answer
         let text = "The path can be read in more than one way: it has empty or dot segments, or encodes what it need not.";
         pages::problem(wanted, StatusCode::BAD_REQUEST, "ambiguous_path", text)
     } else {
-        pages::problem(wanted, StatusCode::NOT_FOUND, "no_route", "Nothing is served under this host and path.")
+        pages::problem(
+            wanted,
+            StatusCode::NOT_FOUND,
+            "no_route",
+            "Nothing is served under this host and path.",
+        )
     }
 }
 
@@ -360,4 +378,3 @@ fn record_refusal(server: &Server, peer: SocketAddr, refused: RefusedHandshake) 
         alert_received,
     }));
 }
-

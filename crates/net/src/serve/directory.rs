@@ -51,11 +51,7 @@ impl Directory {
     }
 
     /// Answers with a file, to whom was admitted.
-    pub(crate) async fn answer(
-        &self,
-        _admission: &Admission,
-        request: &Parts,
-    ) -> Response<AnswerBody> {
+    pub(crate) async fn answer(&self, _admission: &Admission, request: &Parts) -> Response<AnswerBody> {
         let wanted = Wanted::of(&request.headers);
         if !matches!(request.method, Method::GET | Method::HEAD) {
             let sentence = "Files can be read with GET and HEAD.";

@@ -54,7 +54,11 @@ pub(crate) fn is_claim_name(name: &[u8]) -> bool {
     }
     let folded = &folded[..length];
     CLAIMS.iter().any(|claim| {
-        if claim.ends_with('-') { folded.starts_with(claim.as_bytes()) } else { name.len() == length && folded == claim.as_bytes() }
+        if claim.ends_with('-') {
+            folded.starts_with(claim.as_bytes())
+        } else {
+            name.len() == length && folded == claim.as_bytes()
+        }
     })
 }
 

@@ -33,11 +33,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 pub use access::{AccessRecord, RefusalRecord, RequestRecord};
+pub use body::IncomingBody;
 pub use counters::{Counters, Gate, Pass, TurnedAway};
 pub use directory::{Directory, DirectoryError};
 pub(crate) use headers::percent_encode;
 pub use identity_headers::{Dialect, UnknownDialect};
-pub use body::IncomingBody;
 pub use route::{HostPattern, HostPatternError, Route, WithoutCertificate};
 pub use service::{Answering, Service, ServiceBody, Visitor};
 pub use threads::{Shutdown, bind, serve_on_threads};
@@ -255,9 +255,7 @@ impl Server {
         let connections = self.limits.connections.max(1);
         let cut_off = match timeout(self.limits.drain_timeout, self.slots.acquire_many(connections)).await {
             Ok(_) => 0,
-            Err(_) => {
-                connections.saturating_sub(u32::try_from(self.slots.available_permits()).unwrap_or(0))
-            }
+            Err(_) => connections.saturating_sub(u32::try_from(self.slots.available_permits()).unwrap_or(0)),
         };
         self.phase.send_replace(Phase::Over);
         cut_off

@@ -105,7 +105,9 @@ pub enum HostPattern {
 
 /// The text names no host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' names no host; write a name such as api.example.com, or *.example.com for one label before it")]
+#[error(
+    "'{0}' names no host; write a name such as api.example.com, or *.example.com for one label before it"
+)]
 pub struct HostPatternError(pub String);
 
 impl HostPattern {
@@ -235,8 +237,23 @@ mod tests {
     #[test]
     fn paths_of_two_meanings_are_found() {
         for path in [
-            "/a/../b", "/a/./b", "/a//b", "/a/..", "/a/%2e%2e/b", "/a%2Fb", "/a%5cb", "/a\\b", "/a/..;x=1/b", "/%61dmin",
-            "/a/%", "/a/%zz", "/a/%252e", "/a/%00", "a", "/;x", "/a/;x/b",
+            "/a/../b",
+            "/a/./b",
+            "/a//b",
+            "/a/..",
+            "/a/%2e%2e/b",
+            "/a%2Fb",
+            "/a%5cb",
+            "/a\\b",
+            "/a/..;x=1/b",
+            "/%61dmin",
+            "/a/%",
+            "/a/%zz",
+            "/a/%252e",
+            "/a/%00",
+            "a",
+            "/;x",
+            "/a/;x/b",
         ] {
             assert!(is_ambiguous(path), "{path}");
         }

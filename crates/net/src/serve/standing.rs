@@ -90,7 +90,11 @@ impl Standing {
             Err(finding) => {
                 let finding = (**finding).clone();
                 return Seat::Refused(RefusedRequest {
-                    finding, client: None, route: None, closes: true, aborts: false,
+                    finding,
+                    client: None,
+                    route: None,
+                    closes: true,
+                    aborts: false,
                 });
             }
         };
@@ -144,9 +148,7 @@ impl Standing {
         }
         judged.outcome = match &self.first {
             None => Ok(None),
-            Some(client) => {
-                judged.under.judge_again(client.presented(), now).map(Some).map_err(Box::new)
-            }
+            Some(client) => judged.under.judge_again(client.presented(), now).map(Some).map_err(Box::new),
         };
     }
 

@@ -15,11 +15,7 @@ use super::pages::{self, Wanted, escape};
 use crate::snapshot::Admission;
 
 /// Answers any path, to whom was admitted.
-pub(crate) fn answer(
-    admission: &Admission,
-    request: &Parts,
-    visit: &Visit,
-) -> Response<AnswerBody> {
+pub(crate) fn answer(admission: &Admission, request: &Parts, visit: &Visit) -> Response<AnswerBody> {
     if !matches!(request.method, Method::GET | Method::HEAD | Method::POST | Method::PUT) {
         let mut response = pages::problem(
             Wanted::of(&request.headers),

@@ -223,7 +223,11 @@ impl Drop for Place {
 }
 
 /// Runs a connection's whole task until it ends or is cut off: then it is dropped as it stands.
-pub(crate) async fn until_cut<T>(watch: &Watch, phase: &watch::Sender<Phase>, task: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn until_cut<T>(
+    watch: &Watch,
+    phase: &watch::Sender<Phase>,
+    task: impl Future<Output = T>,
+) -> Option<T> {
     let mut task = std::pin::pin!(task);
     let mut registered = false;
     std::future::poll_fn(|cx| poll_until_cut(watch, phase, task.as_mut(), &mut registered, cx)).await
@@ -252,4 +256,3 @@ fn poll_until_cut<T>(
     }
     task.poll(cx).map(Some)
 }
-

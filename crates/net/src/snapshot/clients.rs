@@ -128,8 +128,7 @@ impl Judge {
         if let Some(client) = self.known(&digest, now) {
             return Ok(client);
         }
-        let presented =
-            Presented::read(digest, end_entity, intermediates).map_err(NoClient::Unreadable)?;
+        let presented = Presented::read(digest, end_entity, intermediates).map_err(NoClient::Unreadable)?;
         self.verify(presented, now)
     }
 
@@ -169,10 +168,7 @@ impl Judge {
             ..Rules::new(&self.trust, Purpose::Client, at)
         };
         let path = verify(&presented.leaf, &presented.intermediates, &rules).map_err(|refusal| {
-            NoClient::Refused {
-                certificate: Box::new(presented.leaf.clone()),
-                refusal: Box::new(refusal),
-            }
+            NoClient::Refused { certificate: Box::new(presented.leaf.clone()), refusal: Box::new(refusal) }
         })?;
         // A list that ends while the path is kept could change the verdict, so the verdict ends with the first one.
         let lists = self.crls.iter().filter_map(CertificateRevocationList::next_update);

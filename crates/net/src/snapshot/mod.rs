@@ -144,7 +144,16 @@ impl Current {
         let hints = snapshot.trust.anchors().iter().map(|anchor| anchor.subject().der().to_vec().into());
         let hints = hints.collect();
         let Snapshot {
-            credentials, more_credentials, trust, crls, revocation, client_auth, policy, mut routes, versions, grace,
+            credentials,
+            more_credentials,
+            trust,
+            crls,
+            revocation,
+            client_auth,
+            policy,
+            mut routes,
+            versions,
+            grace,
         } = snapshot;
         let judge = Arc::new(Judge::new(trust, crls, revocation, grace));
         let verifier = Arc::new(ClientVerifier::new(Arc::clone(&judge), client_auth, hints));

@@ -69,9 +69,12 @@ mod tests {
         let default = credentials(&["a.x.test", "default.x.test"]);
         let (a, wild) = (credentials(&["a.x.test"]), credentials(&["*.x.test"]));
         let chooser = Chooser::new(&default, &[wild.clone(), a.clone()]);
-        for (name, expected) in
-            [("A.x.test", Some(&a)), ("b.x.test", Some(&wild)), ("default.x.test", Some(&default)), ("x.y.test", None)]
-        {
+        for (name, expected) in [
+            ("A.x.test", Some(&a)),
+            ("b.x.test", Some(&wild)),
+            ("default.x.test", Some(&default)),
+            ("x.y.test", None),
+        ] {
             let found = chooser.candidates(name).first();
             assert_eq!(found.map(Arc::as_ptr), expected.map(|c| Arc::as_ptr(c.certified())), "{name}");
         }

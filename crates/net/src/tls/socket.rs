@@ -142,7 +142,9 @@ impl TlsSocket {
     pub(crate) fn poll_handshake(&mut self, cx: &mut Context<'_>, budget: u64) -> Poll<Result<(), Failure>> {
         while self.tls.is_handshaking() {
             match self.poll_receive(cx)? {
-                Poll::Ready(0) => return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())),
+                Poll::Ready(0) => {
+                    return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
+                }
                 Poll::Ready(_) if self.received > budget && self.tls.is_handshaking() => {
                     return Poll::Ready(Err(Failure::Tls(rustls::Error::General(TOO_MUCH.to_owned()))));
                 }
@@ -329,15 +331,16 @@ impl TlsSocket {
     pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.said_close {
             self.said_close = true;
-            let notify = |tls: &mut UnbufferedServerConnection, incoming: &mut [u8], outgoing: &mut Vec<u8>| {
-                let UnbufferedStatus { state, .. } = tls.process_tls_records(incoming);
-                if let Ok(ConnectionState::WriteTraffic(mut traffic)) = state {
-                    let start = outgoing.len();
-                    outgoing.resize(start + 64, 0);
-                    let count = traffic.queue_close_notify(&mut outgoing[start..]).unwrap_or(0);
-                    outgoing.truncate(start + count);
-                }
-            };
+            let notify =
+                |tls: &mut UnbufferedServerConnection, incoming: &mut [u8], outgoing: &mut Vec<u8>| {
+                    let UnbufferedStatus { state, .. } = tls.process_tls_records(incoming);
+                    if let Ok(ConnectionState::WriteTraffic(mut traffic)) = state {
+                        let start = outgoing.len();
+                        outgoing.resize(start + 64, 0);
+                        let count = traffic.queue_close_notify(&mut outgoing[start..]).unwrap_or(0);
+                        outgoing.truncate(start + count);
+                    }
+                };
             notify(&mut self.tls, &mut self.incoming, &mut self.outgoing);
         }
         ready!(self.poll_flush(cx))?;
@@ -388,9 +391,8 @@ fn process(
             }
             ConnectionState::EncodeTlsData(mut data) => {
                 let start = outgoing.len();
-                let count = encode(&mut data, outgoing, start).map_err(|_| {
-                    rustls::Error::General("a record was asked for twice".to_owned())
-                })?;
+                let count = encode(&mut data, outgoing, start)
+                    .map_err(|_| rustls::Error::General("a record was asked for twice".to_owned()))?;
                 outgoing.truncate(start + count);
                 true
             }
@@ -402,7 +404,9 @@ fn process(
                 processed.closed = true;
                 true
             }
-            ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_) | ConnectionState::Closed => false,
+            ConnectionState::BlockedHandshake
+            | ConnectionState::WriteTraffic(_)
+            | ConnectionState::Closed => false,
             // 0-RTT is off.
             _ => return Err(rustls::Error::General("early data".to_owned())),
         };
@@ -469,11 +473,7 @@ impl AsyncRead for TlsSocket {
 }
 
 impl AsyncWrite for TlsSocket {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.backlog() > BACKLOG {
             ready!(this.poll_flush(cx))?;

@@ -170,7 +170,11 @@ mod tests {
             let mut changed = ticket.clone();
             changed[index] ^= 1;
             assert_eq!(slot::within(&mut at(1000), || tickets.decrypt(&changed)), None, "octet {index}");
-            assert_eq!(slot::within(&mut at(1000), || tickets.decrypt(&ticket[..index])), None, "{index} octets");
+            assert_eq!(
+                slot::within(&mut at(1000), || tickets.decrypt(&ticket[..index])),
+                None,
+                "{index} octets"
+            );
         }
     }
 

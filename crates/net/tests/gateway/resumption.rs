@@ -12,7 +12,10 @@ use tokio::net::TcpStream;
 use crate::common::*;
 
 /// A client that keeps tickets and sessions, as rustls does by default.
-fn keeper(identity: Option<&TestIdentity>, version: &'static rustls::SupportedProtocolVersion) -> Arc<ClientConfig> {
+fn keeper(
+    identity: Option<&TestIdentity>,
+    version: &'static rustls::SupportedProtocolVersion,
+) -> Arc<ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[version])
@@ -30,7 +33,11 @@ fn keeper(identity: Option<&TestIdentity>, version: &'static rustls::SupportedPr
 }
 
 /// One connection to `name` with one request: how the handshake went, and the answer; nothing where there was none.
-async fn visit(server: &TestServer, config: &Arc<ClientConfig>, name: &'static str) -> (Option<HandshakeKind>, String) {
+async fn visit(
+    server: &TestServer,
+    config: &Arc<ClientConfig>,
+    name: &'static str,
+) -> (Option<HandshakeKind>, String) {
     let tcp = TcpStream::connect(server.address).await.unwrap();
     let connector = tokio_rustls::TlsConnector::from(Arc::clone(config));
     let Ok(mut stream) = connector.connect(name.try_into().unwrap(), tcp).await else {
@@ -154,7 +161,10 @@ async fn a_ticket_of_one_host_opens_no_other_and_one_without_a_certificate_stays
         let nobody = keeper(None, version);
         assert!(visit(&server, &nobody, "open.test").await.1.contains("hello, stranger"));
         let (kind, answer) = visit(&server, &nobody, "open.test").await;
-        assert!(kind == Some(HandshakeKind::Resumed) && answer.contains("hello, stranger"), "{kind:?} {answer}");
+        assert!(
+            kind == Some(HandshakeKind::Resumed) && answer.contains("hello, stranger"),
+            "{kind:?} {answer}"
+        );
         // rustls keeps tickets by name, so the client is made to offer one host's ticket to the other.
         let tcp = TcpStream::connect(server.address).await.unwrap();
         let connector = tokio_rustls::TlsConnector::from(Arc::clone(&nobody));
@@ -204,4 +214,3 @@ impl rustls::client::danger::ServerCertVerifier for AnyServer {
         rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
-

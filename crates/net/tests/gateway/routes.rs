@@ -69,7 +69,15 @@ async fn a_path_of_two_meanings_reaches_no_route() {
     let ca = TestCa::new();
     let server = TestServer::start(many(&ca), Handler::Identity).await;
     let alice = client(&ca, Some(&ca.issue_client("alice")));
-    for path in ["/open/../pay", "/open/%2e%2e/pay", "//pay", "/open/..%2fpay", "/%70ay", "/open/..;/pay", "/open\\..\\pay"] {
+    for path in [
+        "/open/../pay",
+        "/open/%2e%2e/pay",
+        "//pay",
+        "/open/..%2fpay",
+        "/%70ay",
+        "/open/..;/pay",
+        "/open\\..\\pay",
+    ] {
         let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         let answer = super::smuggling::raw(&server, &alice, request.as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("ambiguous_path"), "{path}: {answer}");

@@ -134,7 +134,8 @@ async fn requests_behind_one_another_are_answered_in_order() {
     let (upstream, seen) = witness().await;
     let server = TestServer::start(snapshot(&ca), Handler::Upstream(upstream)).await;
     let alice = client(&ca, Some(&ca.issue_client("alice")));
-    let chunked = "POST /2 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\n\r\n";
+    let chunked =
+        "POST /2 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\n\r\n";
     let request = format!(
         "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n{chunked}PUT /3 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc\
          GET /4 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /5 HTTP/1.1\r\nHost: a\r\n\r\n"

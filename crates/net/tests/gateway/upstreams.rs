@@ -19,7 +19,10 @@ macro_rules! names_itself {
                 while !head.ends_with(b"\r\n\r\n") {
                     head.push(stream.read_u8().await.unwrap());
                 }
-                let answer = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{name}", name.len());
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{name}",
+                    name.len()
+                );
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
         });
@@ -44,9 +47,8 @@ async fn several_upstreams_share_the_requests_and_one_that_is_away_is_left_out()
     let one = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let two = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let away = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let targets = [&one, &away, &two].map(|listener| {
-        Target::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap()
-    });
+    let targets = [&one, &away, &two]
+        .map(|listener| Target::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap());
     drop(away);
     names_itself!(one, "one");
     names_itself!(two, "two");
@@ -101,7 +103,8 @@ async fn tcp_mode_passes_nothing_of_a_client_that_is_not_permitted() {
     let ca = TestCa::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = Target::parse(&format!("tcp://{}", listener.local_addr().unwrap())).unwrap();
-    let server = TestServer::start(snapshot(&ca), Handler::Tcp(TcpUpstream::new(vec![target]).unwrap())).await;
+    let server =
+        TestServer::start(snapshot(&ca), Handler::Tcp(TcpUpstream::new(vec![target]).unwrap())).await;
     let options = client(&ca, Some(&ca.issue_client("bob")));
     let host = pki::name::ServerName::parse("localhost").unwrap();
     let transport =

@@ -34,9 +34,17 @@ enum State {
     Length(u64),
     UntilClose,
     /// The digits of a chunk's size.
-    Size { size: u64, digits: u8 },
-    Extension { size: u64, length: u32 },
-    SizeLf { size: u64 },
+    Size {
+        size: u64,
+        digits: u8,
+    },
+    Extension {
+        size: u64,
+        length: u32,
+    },
+    SizeLf {
+        size: u64,
+    },
     Data(u64),
     DataCr,
     DataLf,
@@ -189,9 +197,24 @@ impl Decoder {
 
 /// What no trailer may be.
 pub(crate) const FORBIDDEN: &[&str] = &[
-    "connection", "content-length", "transfer-encoding", "host", "te", "trailer", "upgrade", "keep-alive",
-    "proxy-connection", "authorization", "proxy-authorization", "cookie", "set-cookie", "expect", "content-type",
-    "content-encoding", "content-range", "cache-control",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "host",
+    "te",
+    "trailer",
+    "upgrade",
+    "keep-alive",
+    "proxy-connection",
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "set-cookie",
+    "expect",
+    "content-type",
+    "content-encoding",
+    "content-range",
+    "cache-control",
 ];
 
 /// Writes a piece of a body as one chunk.
@@ -247,7 +270,10 @@ mod tests {
     fn a_body_ends_where_it_says_whatever_the_pieces() {
         let chunked = b"5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nX-Sum: 1\r\n\r\nGET";
         for step in 1..=chunked.len() {
-            assert_eq!(decode(Framing::Chunked, chunked, step).unwrap(), (b"hello!".to_vec(), b"GET".to_vec(), true));
+            assert_eq!(
+                decode(Framing::Chunked, chunked, step).unwrap(),
+                (b"hello!".to_vec(), b"GET".to_vec(), true)
+            );
             let (body, left, done) = decode(Framing::Length(3), b"abcGET", step).unwrap();
             assert_eq!((body.as_slice(), left.as_slice(), done), (&b"abc"[..], &b"GET"[..], true));
         }

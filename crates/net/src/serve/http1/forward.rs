@@ -111,7 +111,12 @@ pub(super) struct Exchange {
 enum Answer {
     /// What has arrived of its head.
     Head(Vec<u8>),
-    Body { decoder: Decoder, chunked: bool, keeps: bool, closes: bool },
+    Body {
+        decoder: Decoder,
+        chunked: bool,
+        keeps: bool,
+        closes: bool,
+    },
 }
 
 /// What ends an exchange.
@@ -176,7 +181,12 @@ impl Exchange {
         after
     }
 
-    async fn exchange(&mut self, connection: &Connection, upstream: &Upstream, socket: &mut TlsSocket) -> After {
+    async fn exchange(
+        &mut self,
+        connection: &Connection,
+        upstream: &Upstream,
+        socket: &mut TlsSocket,
+    ) -> After {
         self.link = upstream.take_idle();
         self.is_kept = self.link.is_some();
         loop {
@@ -363,7 +373,9 @@ impl Exchange {
             }
             if socket.plain().is_empty() {
                 match socket.poll_fill(cx).map_err(Side::Client)? {
-                    Poll::Ready(0) => return Poll::Ready(Err(Side::Client(io::ErrorKind::UnexpectedEof.into()))),
+                    Poll::Ready(0) => {
+                        return Poll::Ready(Err(Side::Client(io::ErrorKind::UnexpectedEof.into())));
+                    }
                     Poll::Ready(_) => {}
                     Poll::Pending => {
                         let _ = link.poll_flush(cx).map_err(Side::Upstream)?;
@@ -376,9 +388,10 @@ impl Exchange {
                 Handler::Upstream(upstream) => limits.body_idle_timeout.min(upstream.silence_allowed()),
                 _ => limits.body_idle_timeout,
             });
-            let (count, piece) = self.request.next(socket.plain()).map_err(|error| {
-                Side::Client(io::Error::new(io::ErrorKind::InvalidInput, error))
-            })?;
+            let (count, piece) = self
+                .request
+                .next(socket.plain())
+                .map_err(|error| Side::Client(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
             if self.request_chunked {
                 if !piece.is_empty() {
                     write_chunk(&mut self.out, piece);
@@ -399,7 +412,12 @@ impl Exchange {
     }
 
     /// Reads the answer, and sends it on.
-    fn poll_down(&mut self, connection: &Connection, socket: &mut TlsSocket, cx: &mut Context<'_>) -> Poll<Ended> {
+    fn poll_down(
+        &mut self,
+        connection: &Connection,
+        socket: &mut TlsSocket,
+        cx: &mut Context<'_>,
+    ) -> Poll<Ended> {
         loop {
             if let Err(error) = ready!(poll_sent(connection, socket, cx)) {
                 return Poll::Ready(Ended::Broken(error));
@@ -430,7 +448,13 @@ impl Exchange {
 
     /// Takes octets of the answer, none at the upstream's end, and sends on what they are. Something where that ends
     /// the exchange.
-    fn feed(&mut self, socket: &mut TlsSocket, octets: &[u8], draining: bool, cx: &mut Context<'_>) -> Option<Ended> {
+    fn feed(
+        &mut self,
+        socket: &mut TlsSocket,
+        octets: &[u8],
+        draining: bool,
+        cx: &mut Context<'_>,
+    ) -> Option<Ended> {
         OUT.with_borrow_mut(|out| {
             out.clear();
             match &mut self.answer {
@@ -438,7 +462,9 @@ impl Exchange {
                 Answer::Head(_) if octets.is_empty() => {
                     Some(self.upstream_broke(io::ErrorKind::UnexpectedEof.into()))
                 }
-                Answer::Head(before) if before.is_empty() => self.feed_head(socket, out, octets, draining, cx),
+                Answer::Head(before) if before.is_empty() => {
+                    self.feed_head(socket, out, octets, draining, cx)
+                }
                 Answer::Head(before) => {
                     let mut all = std::mem::take(before);
                     all.extend_from_slice(octets);

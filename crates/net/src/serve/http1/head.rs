@@ -159,7 +159,8 @@ pub(crate) fn response(bytes: &[u8], fields: &mut Vec<Field>) -> Result<Option<R
     };
     let status = match &text[9..] {
         // The space behind the status is left out by some where there is no reason.
-        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] | [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b' ', ..] => {
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9']
+        | [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b' ', ..] => {
             u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0')
         }
         _ => return Err(HeadError::FirstLine),
@@ -360,7 +361,9 @@ mod tests {
         }
         assert_eq!(framing(&[("cl", "1"), ("cl", "1")]), Err(FramingError::Length));
         assert_eq!(framing(&[("cl", "1"), ("te", "chunked")]), Err(FramingError::Both));
-        for coding in ["", "identity", "gzip, chunked", "chunked, chunked", "xchunked", "chunked;q=1", "\"chunked\""] {
+        for coding in
+            ["", "identity", "gzip, chunked", "chunked, chunked", "xchunked", "chunked;q=1", "\"chunked\""]
+        {
             assert_eq!(framing(&[("te", coding)]), Err(FramingError::TransferEncoding), "{coding:?}");
         }
         assert_eq!(framing(&[("te", "chunked"), ("te", "chunked")]), Err(FramingError::TransferEncoding));
@@ -378,7 +381,8 @@ mod tests {
             let head = response(bytes, &mut fields).unwrap().unwrap();
             assert_eq!((head.status, &bytes[head.reason]), (status, reason));
         }
-        for bytes in [&b"HTTP/1.1 2000 OK\r\n\r\n"[..], b"HTTP/1.1  200 OK\r\n\r\n", b"HTTP/1.1 20x\r\n\r\n"] {
+        for bytes in [&b"HTTP/1.1 2000 OK\r\n\r\n"[..], b"HTTP/1.1  200 OK\r\n\r\n", b"HTTP/1.1 20x\r\n\r\n"]
+        {
             assert!(response(bytes, &mut fields).is_err());
         }
         assert!(response(b"ICY 200 OK\r\n\r\n", &mut fields).is_err());

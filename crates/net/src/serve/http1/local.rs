@@ -118,7 +118,8 @@ fn trailers_of(lines: &[u8]) -> HeaderMap {
 impl Local {
     /// Has the request answered, sends the answer, records it, and says how the connection goes on.
     pub(super) async fn run(self: Box<Self>, connection: &Arc<Connection>, socket: &mut TlsSocket) -> After {
-        let Local { route, admission, parts, visit, decoder, length, wish, mut record, started, pass } = *self;
+        let Local { route, admission, parts, visit, decoder, length, wish, mut record, started, pass } =
+            *self;
         Counters::add(&connection.server.counters.requests_open);
         let (body, mut pump) = if decoder.is_done() {
             (RequestBody::Empty, Pump { decoder, inlet: None })
@@ -199,7 +200,9 @@ async fn send_while(
     }
     match length {
         _ if parts.status == 204 || (bodiless && own.contains_key(header::CONTENT_LENGTH)) => {}
-        Some(length) if parts.status != 304 => line(&[b"content-length: ", length.to_string().as_bytes(), b"\r\n"]),
+        Some(length) if parts.status != 304 => {
+            line(&[b"content-length: ", length.to_string().as_bytes(), b"\r\n"])
+        }
         None if chunked => line(&[b"transfer-encoding: chunked\r\n"]),
         _ => {}
     }

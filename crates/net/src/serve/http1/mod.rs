@@ -115,9 +115,10 @@ fn poll_begin(
         if !socket.plain().is_empty() {
             let limit = connection.server.limits.header_bytes as usize;
             let begun = FIELDS.with_borrow_mut(|fields| match head::request(socket.plain(), fields) {
-                Ok(Some(head)) if head.length <= limit => {
-                    Some(request::begin(connection, socket.plain(), &head, fields, told).map(|begun| (begun, head.length)))
-                }
+                Ok(Some(head)) if head.length <= limit => Some(
+                    request::begin(connection, socket.plain(), &head, fields, told)
+                        .map(|begun| (begun, head.length)),
+                ),
                 Ok(None) if socket.plain().len() <= limit => None,
                 Ok(_) => {
                     let text = format!("The head of the request is longer than {limit} octets.");

@@ -174,9 +174,9 @@ fn place_of<'h>(target: &'h [u8], method: &[u8]) -> Result<Place<'h>, Fault> {
         return Ok(Place { authority: None, target });
     }
     // The absolute form, which a server must take too (RFC 9112 section 3.2.2).
-    let scheme = [&b"https://"[..], b"http://"].into_iter().find(|scheme| {
-        target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    });
+    let scheme = [&b"https://"[..], b"http://"]
+        .into_iter()
+        .find(|scheme| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
     let Some(scheme) = scheme else { return Err(fault("The request target is none that a server answers.")) };
     let rest = &target[scheme.len()..];
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
@@ -218,7 +218,9 @@ pub(super) fn begin(
     let place = place_of(&bytes[head.target.clone()], method).map_err(refuse)?;
     let host = place.authority.or(found.host);
     let host = match host {
-        Some(host) if !is_host(host) => return Err(refuse(fault("The request names a Host that can be none."))),
+        Some(host) if !is_host(host) => {
+            return Err(refuse(fault("The request names a Host that can be none.")));
+        }
         None if head.minor == 1 => return Err(refuse(fault("The request names no Host."))),
         host => host,
     };
@@ -245,7 +247,8 @@ pub(super) fn begin(
         let (minor, record) = (head.minor, Some(record));
         Begun::Refused(Box::new(Refusal { response, minor, is_head, closes, record, started }))
     };
-    let (admission, client, route) = match connection.standing.judge(&lower, path, Some(method.as_str()), now) {
+    let (admission, client, route) = match connection.standing.judge(&lower, path, Some(method.as_str()), now)
+    {
         Seat::Admitted { admission, client, route } => (admission, client, route),
         Seat::Refused(RefusedRequest { finding, client, route, closes, aborts }) => {
             let peer = client.as_ref().map(|client| &*client.peer);
@@ -289,13 +292,18 @@ pub(super) fn begin(
         && !upstream.is_http2()
     {
         let repeatable = !has_body && matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
-        let out = write_head(connection, upstream, told, bytes, head, fields, &found, &Asked {
-            host,
-            target: place.target,
-            client: client.as_ref(),
-            now,
-        });
-        let exchange = Exchange::new(route, admission, out, found.framing, repeatable, wish, record, started, pass);
+        let out = write_head(
+            connection,
+            upstream,
+            told,
+            bytes,
+            head,
+            fields,
+            &found,
+            &Asked { host, target: place.target, client: client.as_ref(), now },
+        );
+        let exchange =
+            Exchange::new(route, admission, out, found.framing, repeatable, wish, record, started, pass);
         return Ok(Begun::Forward(Box::new(exchange)));
     }
     let parts = parts_of(bytes, fields, method, place.target, host, head.minor, &found).map_err(refuse)?;

@@ -104,7 +104,8 @@ impl Upstream {
         let chunked = length.is_none();
         let out = head_of(&parts, length);
         let body = Some(body).filter(|body| !body.is_empty());
-        let repeatable = body.is_none() && matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let repeatable =
+            body.is_none() && matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
         if let Some((key, link)) = self.take_idle() {
             let mut again = repeatable.then(|| out.clone());
             let sending = Sending { link, key, out, sent: 0, body, chunked };
@@ -112,7 +113,8 @@ impl Upstream {
                 Err(ExchangeError::Broken(_)) if again.is_some() => {
                     let (key, link) = self.connect().await?;
                     let out = again.take().unwrap_or_default();
-                    return answer_to(Sending { link, key, out, sent: 0, body: None, chunked }, to_head).await;
+                    return answer_to(Sending { link, key, out, sent: 0, body: None, chunked }, to_head)
+                        .await;
                 }
                 answer => return answer,
             }
@@ -193,12 +195,14 @@ async fn answer_to(mut sending: Sending, to_head: bool) -> Result<Response<Answe
             Framing::Chunked | Framing::UntilClose => None,
         };
         keeps &= framing != Framing::UntilClose;
-        let mut body = UpstreamBody { sending: Some(sending), decoder: Decoder::new(framing), input, keeps, length };
+        let mut body =
+            UpstreamBody { sending: Some(sending), decoder: Decoder::new(framing), input, keeps, length };
         if framing == Framing::None {
             body.finish();
         }
         // The head's own length stays where it answers HEAD.
-        *answer.body_mut() = if length == Some(0) { AnswerBody::Empty } else { AnswerBody::Upstream(Box::new(body)) };
+        *answer.body_mut() =
+            if length == Some(0) { AnswerBody::Empty } else { AnswerBody::Upstream(Box::new(body)) };
         return Ok(answer);
     }
 }
@@ -269,7 +273,11 @@ impl Body for UpstreamBody {
             if !piece.is_empty() {
                 // A whole input that is one piece moves, and is not copied.
                 let whole = piece.len() == this.input.len();
-                let data = if whole { Bytes::from(std::mem::take(&mut this.input)) } else { Bytes::copy_from_slice(piece) };
+                let data = if whole {
+                    Bytes::from(std::mem::take(&mut this.input))
+                } else {
+                    Bytes::copy_from_slice(piece)
+                };
                 if !whole {
                     this.input.drain(..count);
                 }

@@ -1,9 +1,9 @@
 //! Which servers of an upstream are well: a server that refused a connection is left out for a while, longer each
 //! time; with a check in the background also one that answers wrongly, until it answers well again.
 
+use std::sync::LazyLock;
 use std::sync::Weak;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -94,8 +94,7 @@ pub(crate) fn spawn(nodes: Weak<Vec<Node>>, dialling: Dialling, check: HealthChe
 async fn look(target: &Target, dialling: &Dialling, path: Option<&str>) -> bool {
     let Ok(mut link) = Link::open(target, dialling).await else { return false };
     let Some(path) = path.filter(|_| target.is_http() && !target.is_http2()) else { return true };
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", target.authority());
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", target.authority());
     let mut answer = Vec::new();
     if link.write_all(request.as_bytes()).await.is_err() {
         return false;

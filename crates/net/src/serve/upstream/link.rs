@@ -53,10 +53,11 @@ impl Link {
             Place::Unix(path) => (localhost(), 0, Some(path.clone())),
         };
         let route = Route { unix_socket: socket, ..Route::default() };
-        let transport = dial::connect(&host, port, &route, Some(deadline)).await.map_err(|error| match error {
-            dial::DialError::Timeout { after, .. } => ConnectError::Timeout(after),
-            error => ConnectError::Dial(error),
-        })?;
+        let transport =
+            dial::connect(&host, port, &route, Some(deadline)).await.map_err(|error| match error {
+                dial::DialError::Timeout { after, .. } => ConnectError::Timeout(after),
+                error => ConnectError::Dial(error),
+            })?;
         let Some(options) = how.tls.as_ref().filter(|_| target.is_tls()) else {
             return Ok(Link::Plain(transport));
         };

@@ -175,7 +175,9 @@ impl Upstream {
     /// Starts the background checks, once.
     fn check(&self) {
         if let Some(check) = &self.check {
-            self.checked.call_once(|| health::spawn(Arc::downgrade(&self.nodes), self.dialling.clone(), check.clone()));
+            self.checked.call_once(|| {
+                health::spawn(Arc::downgrade(&self.nodes), self.dialling.clone(), check.clone())
+            });
         }
     }
 
@@ -241,7 +243,11 @@ impl Upstream {
         let progress = Progress::new();
         let body = ForwardedBody::new(body, progress.clone());
         let exchange = async {
-            if self.is_http2() { self.exchange_http2(parts, body).await } else { self.exchange(parts, body).await }
+            if self.is_http2() {
+                self.exchange_http2(parts, body).await
+            } else {
+                self.exchange(parts, body).await
+            }
         };
         tokio::select! {
             answer = exchange => match answer {

@@ -99,9 +99,10 @@ impl Target {
         if url.path_and_query != "/" {
             return Err(TargetError::Path(text.to_owned()));
         }
-        let has_port = rest.trim_end_matches('/').rsplit_once(':').is_some_and(|(_, port)| {
-            !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
-        });
+        let has_port = rest
+            .trim_end_matches('/')
+            .rsplit_once(':')
+            .is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()));
         if protocol == Protocol::Tcp && !has_port {
             return Err(TargetError::Port(text.to_owned()));
         }
@@ -134,7 +135,9 @@ impl Target {
     /// What stands in `Host` where the client named none.
     pub(crate) fn authority(&self) -> String {
         match &self.place {
-            Place::Network { host: ServerName::Ip(std::net::IpAddr::V6(ip)), port } => format!("[{ip}]:{port}"),
+            Place::Network { host: ServerName::Ip(std::net::IpAddr::V6(ip)), port } => {
+                format!("[{ip}]:{port}")
+            }
             Place::Network { host, port } => format!("{host}:{port}"),
             Place::Unix(_) => "localhost".to_owned(),
         }
