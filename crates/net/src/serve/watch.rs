@@ -151,7 +151,7 @@ impl Watches {
                 _ = ticks.tick() => {
                     count = count.wrapping_add(1);
                     self.time_out(server.limits.connection_age);
-                    if count % 10 == 0 {
+                    if count.is_multiple_of(10) {
                         pool::reap();
                         // Paths and lists end too.
                         self.judge_all(server, false).await;

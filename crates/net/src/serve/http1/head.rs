@@ -286,7 +286,9 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
-    fn read(bytes: &[u8]) -> Result<Option<(String, Vec<(String, String)>)>, HeadError> {
+    type Read = (String, Vec<(String, String)>);
+
+    fn read(bytes: &[u8]) -> Result<Option<Read>, HeadError> {
         let mut fields = Vec::new();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(request(bytes, &mut fields)?.map(|head| {

@@ -136,7 +136,7 @@ fn poll_begin(
                     return Poll::Ready(Ok(ControlFlow::Continue(begun)));
                 }
                 Some(Err(refusal)) => {
-                    return Poll::Ready(Ok(ControlFlow::Continue(Begun::Refused(Box::new(refusal)))));
+                    return Poll::Ready(Ok(ControlFlow::Continue(Begun::Refused(refusal))));
                 }
                 None => {}
             }
@@ -154,7 +154,7 @@ fn poll_begin(
                 }
                 let text = "The head of the request did not arrive in time.";
                 let refusal = Refusal::broken(StatusCode::REQUEST_TIMEOUT, "timeout", text);
-                return Poll::Ready(Ok(ControlFlow::Continue(Begun::Refused(Box::new(refusal)))));
+                return Poll::Ready(Ok(ControlFlow::Continue(Begun::Refused(refusal))));
             }
             Poll::Pending => return Poll::Pending,
         }
@@ -163,19 +163,19 @@ fn poll_begin(
 
 impl Refusal {
     /// The answer to what is no request.
-    fn broken(status: StatusCode, code: &str, text: &str) -> Self {
-        Refusal {
+    fn broken(status: StatusCode, code: &str, text: &str) -> Box<Self> {
+        Box::new(Refusal {
             response: pages::problem(Wanted::Text, status, code, text),
             minor: 1,
             is_head: false,
             closes: true,
             record: None,
             started: Instant::now(),
-        }
+        })
     }
 
-    async fn send(self, connection: &Arc<Connection>, socket: &mut TlsSocket) -> After {
-        let Refusal { response, minor, is_head, closes, record, started } = self;
+    async fn send(self: Box<Self>, connection: &Arc<Connection>, socket: &mut TlsSocket) -> After {
+        let Refusal { response, minor, is_head, closes, record, started } = *self;
         let now = connection.now();
         let mut record = record.unwrap_or_else(|| {
             let mut record = Box::new(connection.record(Method::GET, "-".to_owned(), "HTTP/1.1", now));

@@ -205,7 +205,7 @@ pub(super) fn begin(
     head: &RequestHead,
     fields: &[Field],
     told: &mut Told,
-) -> Result<Begun, Refusal> {
+) -> Result<Begun, Box<Refusal>> {
     let started = Instant::now();
     let now = connection.now();
     Counters::add(&connection.server.counters.requests);
