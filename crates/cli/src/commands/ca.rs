@@ -1,5 +1,6 @@
 //! `countersign ca`: the authority as a service, and its own life.
 
+mod acme;
 mod serve;
 
 use clap::Subcommand;

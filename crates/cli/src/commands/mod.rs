@@ -1,5 +1,6 @@
 //! The subcommands, one file each, all with the same signature: `run(self, &Context) -> Outcome`.
 
+mod acme;
 mod audit;
 mod ca;
 mod completions;
@@ -97,6 +98,9 @@ pub(crate) enum Command {
     /// Run the authority as a service
     #[command(subcommand)]
     Ca(ca::Ca),
+    /// Administer the authority's ACME: external account keys
+    #[command(subcommand)]
+    Acme(acme::Acme),
     /// Put mutual TLS in front of a service, a directory, or a page that says who you are
     Serve(serve::Serve),
     /// Give a program that cannot do mutual TLS a plain local port that does it for it
@@ -136,6 +140,7 @@ impl Command {
             Command::Identity(command) => command.run(context),
             Command::Audit(command) => command.run(context),
             Command::Ca(command) => command.run(context),
+            Command::Acme(command) => command.run(context),
             Command::Serve(command) => command.run(context),
             Command::Connect(command) => command.run(context),
             Command::Fetch(command) => command.run(context),

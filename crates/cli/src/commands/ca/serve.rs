@@ -87,6 +87,9 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 
+    #[command(flatten)]
+    acme: super::acme::AcmeArguments,
+
     /// Write the access log to standard output, one JSON object a line
     #[arg(long)]
     log: bool,
@@ -125,6 +128,7 @@ impl Serve {
         settings.grace = self.grace.unwrap_or(SignedDuration::ZERO);
         settings.root_list =
             root_list(context, &home, &authority, self.passphrase_file.clone(), self.list_lifetime);
+        settings.acme = self.acme.settings(context, false)?;
         let state = State::new(authority, settings);
 
         let front = Front { names: SubjectNames::for_server(&self.name).or_usage()?, state: state.clone() };
