@@ -16,7 +16,7 @@ pub(crate) const ANCHOR_FILE: &str = "rootCA.pem";
 #[derive(Debug, Clone)]
 pub(crate) struct Files {
     pub(crate) directory: PathBuf,
-    stem: String,
+    pub(crate) stem: String,
 }
 
 impl Files {

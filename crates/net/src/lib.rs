@@ -13,6 +13,7 @@ pub mod dial;
 pub mod doctor;
 pub mod fetch;
 
+pub mod provision;
 pub mod proxy_protocol;
 pub mod quota;
 pub mod record;

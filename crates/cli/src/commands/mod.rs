@@ -1,6 +1,7 @@
 //! The subcommands, one file each, all with the same signature: `run(self, &Context) -> Outcome`.
 
 mod acme;
+mod agent;
 mod audit;
 mod ca;
 mod completions;
@@ -101,6 +102,8 @@ pub(crate) enum Command {
     /// Administer the authority's ACME: external account keys
     #[command(subcommand)]
     Acme(acme::Acme),
+    /// Keep certificates fresh, from a list: joined, by ACME or by EST
+    Agent(agent::Agent),
     /// Put mutual TLS in front of a service, a directory, or a page that says who you are
     Serve(serve::Serve),
     /// Give a program that cannot do mutual TLS a plain local port that does it for it
@@ -141,6 +144,7 @@ impl Command {
             Command::Audit(command) => command.run(context),
             Command::Ca(command) => command.run(context),
             Command::Acme(command) => command.run(context),
+            Command::Agent(command) => command.run(context),
             Command::Serve(command) => command.run(context),
             Command::Connect(command) => command.run(context),
             Command::Fetch(command) => command.run(context),
