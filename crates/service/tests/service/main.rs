@@ -3,5 +3,6 @@
 
 mod api;
 mod enrolment;
+mod est;
 mod lists;
 mod world;
