@@ -34,18 +34,26 @@ const fn peer(program: &'static str, package: &'static str, role: &'static str) 
 /// Every program that a case may need. Which case needs which stands in the cases; here is what each is for.
 #[rustfmt::skip] // One line a program reads as the table it is.
 pub(crate) const PEERS: &[Peer] = &[
+    peer("acme-tiny",   "acme-tiny",            "acme-tiny, two hundred lines of Python"),
+    peer("certbot",     "certbot",              "the ACME client of the EFF"),
     peer("certutil",    "libnss3-tools",        "NSS: the trust store of Firefox and Chromium"),
     peer("curl",        "curl",                 "the client that everyone tries first"),
+    peer("dehydrated",  "dehydrated",           "an ACME client in shell"),
     peer("gnutls-cli",  "gnutls-bin",           "GnuTLS as a client"),
     peer("gnutls-serv", "gnutls-bin",           "GnuTLS as a server"),
     peer("keytool",     "default-jre-headless", "Java's key and trust stores"),
+    peer("lego",        "lego",                 "an ACME client in Go"),
     Peer { program: "nginx", package: "nginx", service: Some("nginx"), role: "the server in front of most services" },
     peer("node",        "nodejs",               "Node.js, https server and client"),
+    peer("npm",         "npm",                  "brings what npm has, into the folder of a case"),
     peer("openssl",     "openssl",              "OpenSSL: verify, s_client, s_server, x509, pkcs12"),
+    peer("pebble-challtestsrv", "pebble", "a resolver whose answers a case sets"),
+    peer("pip3",        "python3-pip",          "brings what PyPI has, into the folder of a case"),
     peer("pk12util",    "libnss3-tools",        "NSS as a reader of PKCS#12"),
     peer("python3",     "python3",              "Python's ssl module, with the strict rules of 3.13"),
     peer("setpriv",     "util-linux",           "an unprivileged user, for cases that run as root"),
     peer("tstclnt",     "libnss3-tools",        "NSS as a TLS client"),
+    peer("uacme",       "uacme",                "an ACME client in C"),
     peer("unshare",     "util-linux",           "a file system view of its own, for a system's trust store"),
     peer("update-ca-certificates", "ca-certificates", "Debian's trust store"),
 ];

@@ -19,6 +19,7 @@ use net::snapshot::{ClientAuth, Handle, Snapshot};
 use net::tls::Credentials;
 use pki::crl::CertificateRevocationList;
 use pki::policy::{Policy, Rule};
+use pki::verify::TrustBundle;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -134,7 +135,10 @@ async fn plain_connection(stream: TokioIo<tokio::net::TcpStream>, address: Socke
 /// A [`Problem`] where the list cannot be made.
 pub fn snapshot(state: &State, credentials: Credentials) -> Result<Snapshot, Problem> {
     let authority = state.authority();
-    let mut snapshot = Snapshot::new(credentials, authority.anchors().clone());
+    // The issuing CA too: clients of EST are sent their certificate alone, and present it alone.
+    let issuer = authority.issuer();
+    let trust = TrustBundle::new(vec![issuer.anchor().clone(), issuer.certificate().clone()]);
+    let mut snapshot = Snapshot::new(credentials, trust);
     let list = authority
         .crl(state.now(), state.settings().list_lifetime)
         .map_err(|error| Problem::internal(&error))?;
