@@ -1,9 +1,10 @@
-//! Measures what the authority and its store do in a second, on the disk they would really use.
+//! Measures what the authority and its store do in a second, and `explain` on a large capture, on the disk they would really use.
 //!
 //! `cargo run --release -p bench -- issue` and `-- store`. Each figure is printed as a row for people and as a line
 //! of JSON for scripts. Nothing here is a test: what is slow is reported, not refused.
 
 mod authority;
+mod explain;
 mod issue;
 mod report;
 mod store;
@@ -14,8 +15,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 
 const USAGE: &str = "\
-usage: bench [issue|store] [--dir DIR] [--seconds N] [--certificates N]
+usage: bench [explain|issue|store] [--dir DIR] [--seconds N] [--certificates N]
 
+  explain             a capture of 5,000 handshakes, beside tshark
   issue               issuance from a CSR into SQLite, with real commits
   store               lookups, revocation and CRL in a store of a million certificates
   --dir DIR           where the database is made; a real disk, not tmpfs (default: the target folder)
@@ -47,7 +49,7 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().with_context(|| format!("{argument} needs a value"));
         match argument.as_str() {
-            "issue" | "store" => wanted.push(argument.as_str()),
+            "explain" | "issue" | "store" => wanted.push(argument.as_str()),
             "--dir" => options.directory = PathBuf::from(value()?),
             "--seconds" => options.seconds = value()?.parse().context("--seconds takes a number")?,
             "--certificates" => {
@@ -64,6 +66,9 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
         bail!("--certificates must be 50000 at least: 10,000 of them are revoked");
     }
     refuse_memory(&options.directory)?;
+    if wanted.is_empty() || wanted.contains(&"explain") {
+        explain::run(&options)?;
+    }
     if wanted.is_empty() || wanted.contains(&"issue") {
         issue::run(&options)?;
     }

@@ -628,11 +628,7 @@ fn new_session_ticket(d: &mut Decoder<'_>, facts: &mut Facts) -> Said {
         extensions(d, Place::NewSessionTicket, &mut |_, _| {});
     }
     let lifetime = facts.lifetime.map(|seconds| format!("good for {seconds} s")).unwrap_or_default();
-    said(
-        lifetime,
-        "With this the client can resume the session later without certificates. It is also the first sign that the \
-         server has accepted the client's Finished and certificate.",
-    )
+    said(lifetime, "With this the client can resume the session later without certificates.")
 }
 
 fn key_update(d: &mut Decoder<'_>, facts: &mut Facts) -> Said {

@@ -74,12 +74,14 @@ pub(crate) fn moment(conversation: &Conversation, message: &Message, tls13: bool
         (Kind::Handshake(20), Sender::Client, true) => {
             Some("Both sides have finished; nobody asked who the client is.")
         }
-        (Kind::Handshake(4), Sender::Server, true) if asked && shown => {
-            Some("Now the client knows that the server has accepted its certificate.")
-        }
-        (Kind::Handshake(4), Sender::Server, true) if asked => {
-            Some("Now the client knows that the server lets it in without a certificate.")
-        }
+        (Kind::Handshake(4), Sender::Server, true) if asked && shown => Some(
+            "Most servers send a ticket only to a client they have accepted: a good sign. (Node.js sends it first and \
+             judges then.)",
+        ),
+        (Kind::Handshake(4), Sender::Server, true) if asked => Some(
+            "Most servers send a ticket only to a client they let in: a good sign, without a certificate too. (Node.js \
+             sends it first and judges then.)",
+        ),
         (Kind::Handshake(15), Sender::Client, false) => Some("Now the server knows who the client is."),
         (Kind::Handshake(20), Sender::Server, false) if conversation.complete && asked && shown => Some(
             "Now the client knows that the server has accepted its certificate: under TLS 1.2 it judges before it finishes.",
@@ -229,10 +231,9 @@ fn foreign(conversation: &Conversation) -> Option<Finding> {
 fn silent_end(conversation: &Conversation) -> Option<Finding> {
     let ending = conversation.endings.iter().find(|end| matches!(end.what, What::Closed | What::Reset))?;
     let asked = conversation.certificate_request.is_some();
+    // A ticket is no consent: Node.js sends it before it judges the certificate.
     let answered = conversation.messages.iter().any(|message| {
-        message.sender == Sender::Server
-            && (message.kind == Kind::ApplicationData || message.kind == Kind::Handshake(4))
-            && conversation.complete
+        message.sender == Sender::Server && message.kind == Kind::ApplicationData && conversation.complete
     });
     let sealed = conversation.messages.iter().any(|message| message.kind == Kind::Encrypted);
     let said_goodbye = conversation.alerts.iter().any(|alert| alert.sender == ending.sender);

@@ -12,13 +12,17 @@ use explain::capture::Transcript;
 use pki::name::ServerName;
 use rustls::client::ClientSessionStore;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::handshake::{TlsOptions, handshake_with};
 use super::verdict::TicketBell;
 use super::{DialError, Route, connect};
 use crate::danger;
 use crate::record::Recorder;
+
+/// How long after a ticket it is read on: Node.js sends its tickets first, judges the client's certificate then, and
+/// closes without a word.
+const AFTER_TICKET: Duration = Duration::from_millis(250);
 
 /// What was recorded.
 #[derive(Debug)]
@@ -83,7 +87,10 @@ pub async fn record(
                 tokio::select! {
                     biased;
                     read = stream.read(&mut buffer) => read.map(|_| ()),
-                    () = tickets.rung() => Ok(()),
+                    () = tickets.rung() => match timeout(AFTER_TICKET, stream.read(&mut buffer)).await {
+                        Ok(read) => read.map(|_| ()),
+                        Err(_) => Ok(()),
+                    },
                 }
             };
             // Errors are in the recording: as an alert, a reset, a close.

@@ -1,0 +1,252 @@
+//! What must hold for every recording: all is decrypted, checks hold, each byte belongs to one labelled leaf.
+
+use explain::FindingCode;
+use explain::capture::KeyLog;
+use explain::finding::Sender;
+use explain::tls::{Conversation, Kind, Node, explain};
+
+use crate::{recording, recordings};
+
+fn cover(name: &str, number: usize, node: &Node, start: usize, end: usize) {
+    let mut at = start;
+    for child in &node.children {
+        assert_eq!(child.start, at, "{name}, message {number}: a gap or overlap before {}", child.name);
+        assert!(
+            child.end > child.start && child.end <= end,
+            "{name}, message {number}: {} has no place",
+            child.name
+        );
+        cover(name, number, child, child.start, child.end);
+        at = child.end;
+    }
+    if node.children.is_empty() {
+        assert!(!node.name.is_empty(), "{name}, message {number}: a leaf at {start} has no label");
+    } else {
+        assert_eq!(at, end, "{name}, message {number}: {} leaves bytes at its end", node.name);
+    }
+}
+
+/// Each byte of a message belongs to exactly one leaf.
+pub(crate) fn assert_covered(name: &str, conversation: &Conversation) {
+    for message in &conversation.messages {
+        assert_eq!(
+            (message.node.start, message.node.end),
+            (0, message.bytes.len()),
+            "{name}, message {}",
+            message.number
+        );
+        cover(name, message.number, &message.node, 0, message.bytes.len());
+        if let Some((bytes, inside)) = &message.inside {
+            cover(name, message.number, inside, 0, bytes.len());
+        }
+    }
+}
+
+#[test]
+fn each_byte_belongs_to_one_leaf_with_label_meaning_and_source() {
+    for (name, transcript) in recordings() {
+        let conversation = explain(&transcript);
+        assert_covered(&name, &conversation);
+        for message in &conversation.messages {
+            assert!(
+                !message.why.is_empty(),
+                "{name}, message {}: nobody says why it is there",
+                message.number
+            );
+            for leaf in message.node.leaves() {
+                let place = format!("{name}, message {}, {} at {}", message.number, leaf.name, leaf.start);
+                assert!(!leaf.meaning.is_empty(), "{place}: no meaning");
+                assert!(
+                    leaf.reference.starts_with("RFC ") || leaf.reference.starts_with("X.690 "),
+                    "{place}: no source"
+                );
+                assert_eq!(leaf.problem, None, "{place}: real peers send nothing wrong");
+            }
+        }
+    }
+}
+
+#[test]
+fn everything_is_decrypted_and_every_check_holds() {
+    for (name, transcript) in recordings() {
+        let conversation = explain(&transcript);
+        let kinds: Vec<Kind> = conversation.messages.iter().map(|message| message.kind).collect();
+        assert!(!kinds.contains(&Kind::Encrypted), "{name}: {kinds:?}");
+        let checks: Vec<_> = conversation.messages.iter().flat_map(|message| &message.checks).collect();
+        assert!(checks.len() >= 2, "{name}: only {} checks", checks.len());
+        for check in checks {
+            assert_eq!(check.passed, Some(true), "{name}: {}", check.text);
+        }
+    }
+}
+
+#[test]
+fn findings_name_what_went_wrong() {
+    let expected = [
+        ("tls13-mutual", None),
+        ("tls13-no-client-certificate", Some(FindingCode::NoClientCertificate)),
+        ("tls13-wrong-ca", Some(FindingCode::UnknownIssuer)),
+        ("tls13-expired", Some(FindingCode::CertificateExpired)),
+        ("hello-retry-request", None),
+        ("resumed", None),
+        ("tls12-mutual", None),
+        ("nodejs-closes-silently", Some(FindingCode::CertificateRefused)),
+    ];
+    for (name, code) in expected {
+        let conversation = explain(&recording(name));
+        assert_eq!(conversation.findings.first().map(|finding| finding.code), code, "{name}");
+    }
+}
+
+#[test]
+fn resumption_and_retry_are_recognised() {
+    let resumed = explain(&recording("resumed"));
+    assert!(resumed.resumed && resumed.complete && resumed.server_chain.is_none());
+    let retried = explain(&recording("hello-retry-request"));
+    assert!(retried.hello_retry && retried.is_mutual());
+    let kinds: Vec<&str> = retried.messages.iter().take(4).map(|message| message.kind.name()).collect();
+    assert!(kinds.starts_with(&["ClientHello", "HelloRetryRequest"]), "{kinds:?}");
+}
+
+#[test]
+fn what_comes_after_a_key_update_is_decrypted_in_both_directions() {
+    let conversation = explain(&recording("key-update"));
+    let updates: Vec<Sender> = conversation
+        .messages
+        .iter()
+        .filter(|message| message.kind == Kind::Handshake(24))
+        .map(|message| message.sender)
+        .collect();
+    assert_eq!(updates, [Sender::Client, Sender::Server]);
+    let last = conversation.messages.iter().rposition(|message| message.kind == Kind::Handshake(24)).unwrap();
+    assert!(
+        conversation.messages[last..]
+            .iter()
+            .any(|m| m.kind == Kind::ApplicationData || m.kind == Kind::Alert)
+    );
+}
+
+#[test]
+fn without_secrets_the_size_gives_the_empty_certificate_away() {
+    let mut transcript = recording("tls13-no-client-certificate");
+    transcript.secrets = KeyLog::default();
+    let conversation = explain(&transcript);
+    let hints: Vec<&str> = conversation
+        .messages
+        .iter()
+        .filter(|message| message.sender == Sender::Client && message.kind == Kind::Encrypted)
+        .map(|message| message.summary.as_str())
+        .collect();
+    assert!(hints.iter().any(|hint| hint.contains("no client certificate")), "{hints:?}");
+    assert!(
+        conversation.limits.iter().any(|limit| limit.contains("no secrets")),
+        "{:?}",
+        conversation.limits
+    );
+    assert_eq!(conversation.version_text(), "TLS 1.3");
+}
+
+#[test]
+fn without_secrets_tls_1_2_still_shows_both_certificates_and_the_clients_proof() {
+    let mut transcript = recording("tls12-mutual");
+    transcript.secrets = KeyLog::default();
+    let conversation = explain(&transcript);
+    assert_eq!(conversation.server_chain.as_ref().map(Vec::len), Some(2));
+    assert_eq!(conversation.client_chain.as_ref().map(Vec::len), Some(2));
+    assert!(conversation.is_mutual());
+}
+
+#[test]
+fn secrets_of_the_handshake_alone_explain_it_and_keep_the_rest_closed() {
+    let mut transcript = recording("tls13-no-client-certificate");
+    transcript.secrets = transcript.secrets.of_handshake_alone();
+    let conversation = explain(&transcript);
+    assert_eq!(conversation.client_chain, Some(Vec::new()));
+    let sealed: Vec<&str> = conversation
+        .messages
+        .iter()
+        .filter(|message| message.kind == Kind::Encrypted)
+        .map(|message| message.summary.as_str())
+        .collect();
+    assert!(sealed.iter().any(|summary| summary.contains("only an alert")), "{sealed:?}");
+}
+
+#[test]
+fn one_flipped_byte_breaks_the_seal_and_is_found() {
+    // The last byte of the ClientHello's random value, which is in clear.
+    let mut transcript = recording("tls12-mutual");
+    let explain::capture::What::Bytes(bytes) = &mut transcript.events[0].what else { panic!("no bytes") };
+    bytes[5 + 4 + 2 + 31] ^= 1;
+    let conversation = explain(&transcript);
+    let failed = conversation
+        .messages
+        .iter()
+        .flat_map(|m| &m.checks)
+        .filter(|check| check.passed == Some(false))
+        .count();
+    assert!(failed >= 2, "the signatures cover the random value");
+    assert!(conversation.findings.iter().any(|finding| finding.code == FindingCode::CryptographicFailure));
+}
+
+#[test]
+fn page_and_json_hold_no_secret_unless_asked() {
+    use explain::render::{Shown, conversations_json, html};
+    for (name, transcript) in recordings() {
+        let conversations = [explain(&transcript)];
+        let closed = Shown::default();
+        let open = Shown { secrets: Some(&transcript.secrets) };
+        let (page, json) =
+            (html(&conversations, closed), conversations_json(&conversations, closed).to_string());
+        let (open_page, open_json) =
+            (html(&conversations, open), conversations_json(&conversations, open).to_string());
+        for (_, secrets) in transcript.secrets.iter() {
+            for (label, secret) in secrets.iter() {
+                let secret = pki::hex(secret);
+                assert!(!page.contains(&secret) && !json.contains(&secret), "{name}: {label} is shown");
+                assert!(open_json.contains(&secret), "{name}: {label} is not shown on demand");
+            }
+        }
+        assert!(open_page.contains("whoever has it can read what was recorded"), "{name}");
+        for message in
+            conversations[0].messages.iter().filter(|message| message.kind == Kind::ApplicationData)
+        {
+            assert!(
+                message.bytes.len() < 8 || !json.contains(&pki::hex(&message.bytes)),
+                "{name}: data is shown"
+            );
+        }
+    }
+}
+
+#[test]
+fn json_has_the_form_that_the_help_promises() {
+    use explain::render::{Shown, conversations_json};
+    let value = conversations_json(&[explain(&recording("tls13-mutual"))], Shown::default());
+    let connection = &value["connections"][0];
+    assert_eq!(connection["version"], "TLS 1.3");
+    let messages = connection["messages"].as_array().unwrap();
+    let request = messages.iter().find(|message| message["type"] == "CertificateRequest").unwrap();
+    assert_eq!(request["sender"], "server");
+    assert!(request["bytes"].as_str().unwrap().starts_with("0d"));
+    assert!(request["fields"][0]["start"] == 0 && request["fields"][0]["end"] == 1);
+    let certificate = messages
+        .iter()
+        .find(|message| message["type"] == "Certificate" && message["sender"] == "client")
+        .unwrap();
+    assert_eq!(certificate["certificates"][0]["subject"], "CN=alice");
+    assert!(certificate["certificates"][0]["issuer"].as_str().unwrap().starts_with("CN="));
+    assert_eq!(connection["findings"], serde_json::json!([]));
+}
+
+#[test]
+fn saved_transcript_reads_back_the_same() {
+    for (name, transcript) in recordings() {
+        let again = explain::capture::Transcript::from_bytes(&transcript.to_bytes()).unwrap();
+        assert_eq!(again.events, transcript.events, "{name}");
+        assert_eq!(*again.secrets.to_lines(), *transcript.secrets.to_lines(), "{name}");
+        assert_eq!(
+            (again.client, again.server, again.started),
+            (transcript.client, transcript.server, transcript.started)
+        );
+    }
+}
