@@ -20,9 +20,9 @@ X
 cat >compare.mjs <<'X'
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-const [capture, keys, port] = process.argv.slice(2);
+const [capture, keys, port, mine] = process.argv.slice(2);
 const options = { maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'ignore'] };
-const ours = JSON.parse(fs.readFileSync(0)).connections;
+const ours = JSON.parse(fs.readFileSync(mine)).connections;
 const theirs = JSON.parse(execFileSync('tshark', ['-r', capture, '-o', `tls.keylog_file:${keys}`, '-d', `tcp.port==${port},tls`,
   '-T', 'json', '-x', '--no-duplicate-keys'], options));
 
@@ -104,7 +104,7 @@ agree() {
     assert_file_mode 600 "$name.pcapng"
     run "$COUNTERSIGN" explain "$name.pcapng" --keylog keys.log --json
     printf '%s' "$STDOUT" >"$name.json"
-    expect_success node compare.mjs "$name.pcapng" keys.log "$server" <"$name.json"
+    expect_success node compare.mjs "$name.pcapng" keys.log "$server" "$name.json"
     say "$name: $STDOUT"
 }
 
