@@ -31,6 +31,8 @@ Examples:
       # the whole story, in three seconds; leaves nothing behind
   countersign demo --keep
       # and leave the server running, to try from another terminal or a browser
+  countersign demo --html demo.html
+      # and each handshake of the story byte by byte, as a page
   countersign demo --json
       # the facts alone")]
 pub(crate) struct Demo {
@@ -41,6 +43,10 @@ pub(crate) struct Demo {
     /// Print the facts as JSON
     #[arg(long)]
     json: bool,
+
+    /// Also write the visitors' handshakes, byte by byte, as one page
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 impl Demo {
@@ -62,7 +68,13 @@ impl Demo {
         teller.server(&url);
 
         let visitors = visits::send(&runtime, &cast, &handle, port, &heard)?;
-        teller.visitors(&visitors);
+        teller.visitors(&visitors, self.html.as_deref());
+        if let Some(path) = &self.html {
+            let conversations: Vec<_> =
+                visitors.iter().map(|visitor| explain::tls::explain(&visitor.transcript)).collect();
+            let page = explain::render::html(&conversations, explain::render::Shown::default());
+            keys::file::write_private(path, page.as_bytes(), Replace::No).or_usage()?;
+        }
 
         let peers = Peers::find();
         let runs = peers.run(&cast.directory, &url);

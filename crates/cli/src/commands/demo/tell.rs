@@ -104,9 +104,10 @@ impl<'a> Teller<'a> {
         self.fact("url", json!(url));
     }
 
-    pub(super) fn visitors(&mut self, visits: &[Visit]) {
+    /// `page` is where their handshakes are told byte by byte; each is a place in it.
+    pub(super) fn visitors(&mut self, visits: &[Visit], page: Option<&Path>) {
         self.chapter(4, "Its visitors");
-        for visit in visits {
+        for (number, visit) in (1..).zip(visits) {
             let (style, mark) = match (visit.as_expected, visit.let_in) {
                 (false, _) => (BAD, "NOT AS IT SHOULD BE"),
                 (true, true) => (GOOD, "let in"),
@@ -121,6 +122,9 @@ impl<'a> Teller<'a> {
                     let who = if index == 0 { who } else { "" };
                     self.line(format!("     {who:<11} {part}"));
                 }
+            }
+            if let Some(page) = page {
+                self.line(format!("     {DIM}byte by byte {}#c{number}{DIM:#}", page.display()));
             }
         }
         if visits.iter().any(|visit| visit.refused_late) {

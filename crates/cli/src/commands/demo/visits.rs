@@ -1,11 +1,14 @@
 //! The visitors, one after another, and what each side saw.
 
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use explain::FindingCode;
+use explain::capture::Transcript;
 use net::dial::TlsOptions;
 use net::fetch::{FetchError, Options, Request, fetch};
+use net::record::Recorder;
 use net::serve::AccessRecord;
 use net::snapshot::Handle;
 use net::tls::Credentials;
@@ -42,6 +45,8 @@ pub(super) struct Visit {
     pub(super) refused_late: bool,
     /// Whether all of it is as it should be.
     pub(super) as_expected: bool,
+    /// What was said, to be explained byte by byte.
+    pub(super) transcript: Transcript,
 }
 
 /// Sends everybody to the server.
@@ -110,6 +115,9 @@ fn visit(
     if let Some(person) = person {
         tls.credentials = Some(Credentials::new(person.chain.clone(), person.key.to_pkcs8_der()).or_usage()?);
     }
+    let recorder = Recorder::start(name, &format!("localhost:{port}"), None);
+    tls.key_log = Some(Arc::new(recorder.clone()));
+    tls.recorder = Some(recorder.clone());
     let mut options = Options::new(tls);
     options.max_time = Some(PATIENCE);
     let mut request = Request::get(Url::parse(&format!("https://localhost:{port}/")).or_usage()?);
@@ -157,5 +165,14 @@ fn visit(
         }
         None => ("nothing".to_owned(), false),
     };
-    Ok(Visit { name, story, client, server, let_in, refused_late, as_expected: client_fits && server_fits })
+    Ok(Visit {
+        name,
+        story,
+        client,
+        server,
+        let_in,
+        refused_late,
+        as_expected: client_fits && server_fits,
+        transcript: recorder.transcript(),
+    })
 }
