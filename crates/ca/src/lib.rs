@@ -17,6 +17,7 @@ pub mod redeem;
 mod renewal;
 mod revocation;
 mod selector;
+pub mod statistics;
 mod store;
 pub mod throttle;
 
@@ -33,6 +34,7 @@ pub use redeem::{DecideError, RedeemError, Redeemed};
 pub use renewal::RenewError;
 pub use revocation::{CrlFailure, ReleaseError, RevokeError, release, revoke};
 pub use selector::Selector;
+pub use statistics::Statistics;
 pub use store::{
     AuthorityRecord, Completion, Entry, Intent, Page, Query, RevocationRecord, StateFilter, Store, StoreError,
 };

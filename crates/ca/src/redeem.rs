@@ -150,6 +150,69 @@ impl<S: Store> Authority<S> {
         Ok(Redeemed::Issued(Box::new(issued), invite.label))
     }
 
+    /// The invite of this code, for whoever holds it: what it is for, before anything is asked. A wrong code counts as
+    /// one that was tried.
+    ///
+    /// # Errors
+    /// [`RedeemError`].
+    pub fn look(&self, code: &str, from: From<'_>, now: Timestamp) -> Result<Invite, RedeemError> {
+        if let Some(until) = throttle::blocked_until(&self.store, from.address, now)? {
+            return Err(RedeemError::Blocked { until });
+        }
+        let Some(code) = Code::parse(code) else {
+            throttle::note_failure(&self.store, from.address, now)?;
+            return Err(RedeemError::Unknown);
+        };
+        let origin = format!("{} by {}", from.address, from.way);
+        for _ in 0..TRIES {
+            let Some((invite, version)) = Invite::find(&self.store, code.handle())? else {
+                throttle::note_failure(&self.store, from.address, now)?;
+                return Err(RedeemError::Unknown);
+            };
+            if let Some(until) = invite.blocked_until.filter(|until| *until > now) {
+                return Err(RedeemError::Blocked { until });
+            }
+            if invite.is_code(&code) {
+                return if invite.withdrawn.is_some() {
+                    Err(RedeemError::Withdrawn)
+                } else if now > invite.expires {
+                    Err(RedeemError::Expired(invite.expires))
+                } else {
+                    Ok(invite)
+                };
+            }
+            match self.note_guess(invite, version, &origin, now) {
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+                Ok(()) => {
+                    throttle::note_failure(&self.store, from.address, now)?;
+                    return Err(RedeemError::Unknown);
+                }
+            }
+        }
+        Err(StoreError::Busy.into())
+    }
+
+    /// Counts a wrong code against its invite, and takes the invite back at the last that is borne with.
+    fn note_guess(
+        &self,
+        mut invite: Invite,
+        version: u64,
+        origin: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        invite.failures += 1;
+        invite.blocked_until = Some(now + throttle::pause(invite.failures, FREE_GUESSES));
+        let mut details = format!("{}: wrong code {}", invite.handle, invite.failures);
+        if invite.failures >= MOST_GUESSES && invite.withdrawn.is_none() {
+            invite.withdrawn = Some(now);
+            details.push_str(", taken back");
+        }
+        let by = Who { actor: &format!("invite {}", invite.handle), origin };
+        let event = event(by, now, "guess", details);
+        self.store.commit(Commit::of(Write::Put(invite.record(version))).noting(event))
+    }
+
     /// Checks the code, and reserves a use for the key unless it has one; gives the invite as it is then.
     fn reserve(
         &self,
@@ -167,46 +230,38 @@ impl<S: Store> Authority<S> {
             if let Some(until) = invite.blocked_until.filter(|until| *until > now) {
                 return Err(RedeemError::Blocked { until });
             }
+            if !invite.is_code(code) {
+                match self.note_guess(invite, version, origin, now) {
+                    Err(StoreError::Conflict { .. }) => continue,
+                    Err(error) => return Err(error.into()),
+                    Ok(()) => {}
+                }
+                throttle::note_failure(&self.store, from.address, now)?;
+                return Err(RedeemError::Unknown);
+            }
+            invite.failures = 0;
+            if invite.withdrawn.is_some() {
+                return Err(RedeemError::Withdrawn);
+            }
+            if invite.used.iter().any(|used| used.key == key) {
+                return Ok(invite);
+            }
+            if now > invite.expires {
+                return Err(RedeemError::Expired(invite.expires));
+            }
+            if invite.left() == 0 {
+                return Err(RedeemError::UsedUp);
+            }
+            let stage = if invite.approve { Stage::Asked } else { Stage::Granted };
+            let details = format!("{} for {}, key sha256 {}", invite.handle, invite.label, pki::hex(&key));
             let by = Who { actor: &format!("invite {}", invite.handle), origin };
-            let is_code = invite.is_code(code);
-            let (outcome, event) = if is_code {
-                invite.failures = 0;
-                if invite.withdrawn.is_some() {
-                    return Err(RedeemError::Withdrawn);
-                }
-                if invite.used.iter().any(|used| used.key == key) {
-                    return Ok(invite);
-                }
-                if now > invite.expires {
-                    return Err(RedeemError::Expired(invite.expires));
-                }
-                if invite.left() == 0 {
-                    return Err(RedeemError::UsedUp);
-                }
-                let stage = if invite.approve { Stage::Asked } else { Stage::Granted };
-                let details =
-                    format!("{} for {}, key sha256 {}", invite.handle, invite.label, pki::hex(&key));
-                invite.used.push(Use { key, at: now, from: from.address.to_string(), stage });
-                (Ok(()), event(by, now, "redeem", details))
-            } else {
-                invite.failures += 1;
-                invite.blocked_until = Some(now + throttle::pause(invite.failures, FREE_GUESSES));
-                let mut details = format!("{}: wrong code {}", invite.handle, invite.failures);
-                if invite.failures >= MOST_GUESSES && invite.withdrawn.is_none() {
-                    invite.withdrawn = Some(now);
-                    details.push_str(", taken back");
-                }
-                (Err(RedeemError::Unknown), event(by, now, "guess", details))
-            };
+            let event = event(by, now, "redeem", details);
+            invite.used.push(Use { key, at: now, from: from.address.to_string(), stage });
             match self.store.commit(Commit::of(Write::Put(invite.record(version))).noting(event)) {
                 Err(StoreError::Conflict { .. }) => continue,
                 Err(error) => return Err(error.into()),
-                Ok(()) => {}
+                Ok(()) => return Ok(invite),
             }
-            if outcome.is_err() {
-                throttle::note_failure(&self.store, from.address, now)?;
-            }
-            return outcome.map(|()| invite);
         }
         Err(StoreError::Busy.into())
     }

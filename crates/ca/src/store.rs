@@ -9,6 +9,7 @@ use pki::crl::{RevocationReason, RevokedEntry};
 use crate::audit::{AuditEvent, NewEvent};
 use crate::record::{Commit, Record};
 use crate::selector::Selector;
+use crate::statistics::Statistics;
 
 /// Why the memory could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -305,6 +306,12 @@ pub trait Store: Send + Sync {
     /// [`StoreError`].
     fn audit_length(&self) -> Result<u64, StoreError>;
 
+    /// Counts over all certificates.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn statistics(&self, now: Timestamp) -> Result<Statistics, StoreError>;
+
     /// A record.
     ///
     /// # Errors
@@ -404,6 +411,10 @@ impl<T: Store + ?Sized> Store for std::sync::Arc<T> {
 
     fn audit_length(&self) -> Result<u64, StoreError> {
         (**self).audit_length()
+    }
+
+    fn statistics(&self, now: Timestamp) -> Result<Statistics, StoreError> {
+        (**self).statistics(now)
     }
 
     fn record(&self, kind: &str, id: &str) -> Result<Option<Record>, StoreError> {

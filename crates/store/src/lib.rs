@@ -7,6 +7,7 @@ mod open;
 mod read;
 mod records;
 mod sqlite;
+mod statistics;
 mod write;
 mod writer;
 

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use ca::statistics::{Day, SOON, Week, day_bounds, week_bounds};
 use ca::{
     AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, NewEvent, Page, Query, Record,
-    RevocationRecord, Selector, StateFilter, Store, StoreError, Write,
+    RevocationRecord, Selector, StateFilter, Statistics, Store, StoreError, Write,
 };
 use jiff::Timestamp;
 use pki::crl::{RevocationReason, RevokedEntry};
@@ -272,6 +273,45 @@ impl Store for MemoryStore {
 
     fn audit_length(&self) -> Result<u64, StoreError> {
         Ok(self.state().audit.len() as u64)
+    }
+
+    fn statistics(&self, now: Timestamp) -> Result<Statistics, StoreError> {
+        let state = self.state();
+        let entries: Vec<Entry> = state.entries().map(|(_, entry)| entry).collect();
+        let count = |fits: &dyn Fn(&Entry) -> bool| entries.iter().filter(|entry| fits(entry)).count() as u64;
+        let is_over = |entry: &Entry| entry.not_after.as_second() < now.as_second();
+        let ends_within = |entry: &Entry, from: i64, to: i64| {
+            entry.revoked.is_none() && (from..to).contains(&entry.not_after.as_second())
+        };
+        let moment = now.as_second();
+        let (days, weeks) = (day_bounds(now), week_bounds(now));
+        let start = |second: i64| Timestamp::from_second(second).unwrap_or(now);
+        let revoked_within = |from: i64, to: i64| {
+            let events = state.audit.iter().filter(|event| event.action == "revoke");
+            events.filter(|event| (from..to).contains(&event.at.as_second())).count() as u64
+        };
+        Ok(Statistics {
+            good: count(&|entry| entry.revoked.is_none() && !is_over(entry)),
+            revoked: count(&|entry| entry.revoked.is_some()),
+            expired: count(&|entry| entry.revoked.is_none() && is_over(entry)),
+            expiring_soon: count(&|entry| ends_within(entry, moment, moment + SOON.as_secs() + 1)),
+            by_day: days
+                .windows(2)
+                .map(|day| Day {
+                    start: start(day[0]),
+                    issued: count(&|entry| (day[0]..day[1]).contains(&entry.issued_at.as_second())),
+                    revoked: revoked_within(day[0], day[1]),
+                })
+                .collect(),
+            by_week: weeks
+                .windows(2)
+                .map(|week| Week {
+                    start: start(week[0]),
+                    ending: count(&|entry| ends_within(entry, week[0], week[1])),
+                })
+                .collect(),
+            audit_length: state.audit.len() as u64,
+        })
     }
 
     fn record(&self, kind: &str, id: &str) -> Result<Option<Record>, StoreError> {

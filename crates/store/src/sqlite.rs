@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use ca::{
     AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, NewEvent, Page, Query, Record,
-    RevocationRecord, Selector, Store, StoreError,
+    RevocationRecord, Selector, Statistics, Store, StoreError,
 };
 use jiff::Timestamp;
 use pki::crl::RevokedEntry;
@@ -13,7 +13,7 @@ use rusqlite::Connection;
 
 use crate::error::store_error;
 use crate::writer::Writer;
-use crate::{open, read, records, write};
+use crate::{open, read, records, statistics, write};
 
 /// An authority's memory in one SQLite file.
 pub struct SqliteStore {
@@ -131,6 +131,10 @@ impl Store for SqliteStore {
 
     fn revocation_version(&self) -> Result<u64, StoreError> {
         self.reading(read::revocation_version)
+    }
+
+    fn statistics(&self, now: Timestamp) -> Result<Statistics, StoreError> {
+        self.reading(|connection| statistics::statistics(connection, now))
     }
 
     fn audit(&self, serial: Option<&[u8]>) -> Result<Vec<AuditEvent>, StoreError> {

@@ -86,6 +86,32 @@ fn a_revoked_certificate_is_on_every_later_list_until_one_was_made_after_its_end
 }
 
 #[test]
+fn counts_are_those_of_the_lists() {
+    every_memory(|memory| {
+        let authority = authority(&memory);
+        for label in ["alice", "bob", "carol"] {
+            issue(&authority, label);
+        }
+        let reason = RevocationReason::KeyCompromise;
+        revoke(&memory, &Selector::parse("bob"), reason, "warden", testkit::now()).unwrap();
+        let statistics = memory.statistics(testkit::now()).unwrap();
+        assert_eq!((statistics.good, statistics.revoked, statistics.expired), (2, 1, 0));
+        assert_eq!(statistics.expiring_soon, 0);
+        assert_eq!(statistics.audit_length, memory.audit_length().unwrap());
+        let today = statistics.by_day.last().unwrap();
+        assert_eq!((statistics.by_day.len(), today.issued, today.revoked), (30, 3, 1));
+        assert!(statistics.by_day[..29].iter().all(|day| day.issued == 0 && day.revoked == 0));
+        // A client's certificate lives 90 days: it ends in the last of the 13 weeks.
+        assert_eq!(statistics.by_week.len(), 13);
+        assert_eq!(statistics.by_week.iter().map(|week| week.ending).collect::<Vec<_>>()[12], 2);
+        let later = memory.statistics(testkit::days_from_now(70)).unwrap();
+        assert_eq!((later.good, later.expiring_soon), (2, 2));
+        let after = memory.statistics(testkit::days_from_now(100)).unwrap();
+        assert_eq!((after.good, after.revoked, after.expired, after.expiring_soon), (0, 1, 2, 0));
+    });
+}
+
+#[test]
 fn one_on_hold_can_be_released_and_no_other_one() {
     every_memory(|memory| {
         let authority = authority(&memory);
