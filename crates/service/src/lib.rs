@@ -10,6 +10,7 @@
 
 pub mod acme;
 pub mod api;
+mod console;
 pub mod enrol;
 mod est;
 mod problem;

@@ -5,7 +5,7 @@ use axum::extract::DefaultBodyLimit;
 use http::Method;
 use http::Uri;
 
-use crate::{Problem, State, acme, api, enrol, est, status};
+use crate::{Problem, State, acme, api, console, enrol, est, status};
 
 /// The most octets of a request's body. A signing request with an RSA-4096 key and a hundred names has 8 KiB.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -17,7 +17,7 @@ pub struct Surface {
     pub enrolment: bool,
     /// Lists, OCSP, the issuing CA's certificate: what anyone may read, and may read without TLS.
     pub status: bool,
-    /// The API and the feed.
+    /// The API, the feed and the console.
     pub admin: bool,
 }
 
@@ -38,11 +38,15 @@ pub fn router(state: &State, surface: Surface) -> Router {
         router = router.merge(enrol::routes()).merge(acme::routes(state)).merge(est::routes());
     }
     if surface.admin {
-        router = router.merge(api::routes(state));
+        router = router.merge(api::routes(state)).merge(console::routes(state));
+    }
+    if surface.enrolment || surface.admin {
+        router = router.merge(console::shared());
     }
     router
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
+        .layer(axum::middleware::from_fn(console::guard::same_site))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(state.clone())
 }

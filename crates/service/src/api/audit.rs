@@ -2,7 +2,7 @@
 
 use axum::extract::{Query as FromQuery, State as FromState};
 use axum::response::Response;
-use ca::AuditEvent;
+use ca::{AuditEvent, Selector};
 use pki::certificate::serial_hex;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use crate::{Problem, State};
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     after: Option<u64>,
+    serial: Option<String>,
     limit: Option<usize>,
 }
 
@@ -22,8 +23,20 @@ pub(super) async fn events(
     FromQuery(wanted): FromQuery<Wanted>,
 ) -> Result<Response, Problem> {
     let limit = limit(wanted.limit);
-    let events =
-        state.blocking(move |state| Ok(state.store().audit_after(wanted.after.unwrap_or(0), limit)?)).await?;
+    let events = state
+        .blocking(move |state| {
+            let after = wanted.after.unwrap_or(0);
+            let Some(serial) = wanted.serial else { return Ok(state.store().audit_after(after, limit)?) };
+            let found = state.store().find(&Selector::parse(&serial))?;
+            let Some(entry) = found.first() else {
+                return Err(Problem::of(404, "not-found", format!("no certificate of '{serial}' was found")));
+            };
+            let mut events = state.store().audit(Some(&entry.serial))?;
+            events.retain(|event| event.sequence > after);
+            events.truncate(limit);
+            Ok(events)
+        })
+        .await?;
     let next = events.last().filter(|_| events.len() == limit).map(|event| event.sequence.to_string());
     Ok(ok(&page("events", events.iter().map(event_json).collect(), next)))
 }

@@ -10,6 +10,7 @@ mod identities;
 mod invites;
 mod local;
 mod openapi;
+mod statistics;
 
 use axum::Router;
 use axum::response::{IntoResponse as _, Response};
@@ -80,7 +81,9 @@ pub(crate) const OPERATIONS: &[Operation] = &[
                 request: None, answer: "Identities", handler: || get(identities::identities) },
     Operation { method: "put", path: "/api/v1/identities/{label}", permission: Some(Permission::Operate), summary: "Change an identity; its role only by an admin", query: &[],
                 request: Some("NewIdentity"), answer: "Identity", handler: || put(identities::put_identity) },
-    Operation { method: "get", path: "/api/v1/audit", permission: Some(Permission::Audit), summary: "The audit trail, oldest first", query: &[("after", "the number of the last event of the page before"), LIMIT],
+    Operation { method: "get", path: "/api/v1/statistics", permission: Some(Permission::Read), summary: "Counts by state, of the last 30 days, and of the next 13 weeks", query: &[],
+                request: None, answer: "Statistics", handler: || get(statistics::serve) },
+    Operation { method: "get", path: "/api/v1/audit", permission: Some(Permission::Audit), summary: "The audit trail, oldest first", query: &[("after", "the number of the last event of the page before"), ("serial", "of the certificate with this serial number, in hexadecimal"), LIMIT],
                 request: None, answer: "Events", handler: || get(audit::events) },
 ];
 

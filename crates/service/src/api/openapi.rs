@@ -115,6 +115,13 @@ fn schemas() -> Value {
         "Signed": object(&["name", "serial_number", "not_after", "sha256", "ignored", "pem", "anchor"],
             json!({ "name": text(), "serial_number": text(), "not_after": text(), "sha256": text(), "ignored": texts(),
                     "pem": text(), "anchor": text() })),
+        "Statistics": object(
+            &["good", "revoked", "expired", "expiring_within_30_days", "by_day", "expiring_by_week", "audit_length"],
+            json!({ "good": number(), "revoked": number(), "expired": number(), "expiring_within_30_days": number(),
+                    "by_day": list("Day"), "expiring_by_week": list("Week"), "audit_length": number() })),
+        "Day": object(&["day", "issued", "revoked"],
+            json!({ "day": text(), "issued": number(), "revoked": number() })),
+        "Week": object(&["week", "count"], json!({ "week": text(), "count": number() })),
         "Revoke": object(&["which"], json!({ "which": text(), "reason": text() })),
         "Release": object(&["which"], json!({ "which": text() })),
         "NewInvite": object(&["name", "names"],

@@ -1,31 +1,47 @@
-//! Redeeming an invite: `POST /i/CODE` with a signing request gives the certificate; a browser that opens the link is
-//! told the command.
+//! Redeeming an invite: `POST /i/CODE` with a signing request gives the certificate; what is seen of the
+//! link before that is the page of the console, or the commands.
 
 use axum::extract::{Path, State as FromState};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Extension, Router};
 use bytes::Bytes;
 use ca::redeem::From;
 use ca::{RedeemError, Redeemed};
-use http::StatusCode;
 use http::header::{self, HeaderValue};
+use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use pki::csr::CertificateRequest;
 use serde_json::json;
 
 use super::{answer, read_request};
-use crate::{Problem, State, Visitor};
+use crate::{Problem, State, Visitor, console};
 
 /// How often one who waits for a person asks again.
 const ASK_AGAIN_SECONDS: u64 = 5;
 
 pub(super) fn routes() -> Router<State> {
-    Router::new().route("/i/{code}", get(explain).post(join))
+    Router::new()
+        .route("/i/{code}", get(look).post(join))
+        .route("/i/{code}/request", post(console::join::pasted))
 }
 
-/// What someone sees who opens the link. It says nothing about the invite: the code is looked at when it is redeemed.
-async fn explain(FromState(state): FromState<State>, Path(code): Path<String>) -> Response {
+/// What someone sees who opens the link: a browser the invite's page, a program the commands.
+async fn look(
+    FromState(state): FromState<State>,
+    Extension(visitor): Extension<Visitor>,
+    Path(code): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if accepts.contains("text/html") {
+        return console::join::page(state, visitor, code).await;
+    }
+    explain(&state, &code)
+}
+
+/// The commands. They say nothing about the invite: the code is looked at when it is redeemed.
+fn explain(state: &State, code: &str) -> Response {
     let root = pki::hex(&state.authority().issuer().anchor().sha256());
     let shown: String = code.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
     let text = format!(
@@ -95,7 +111,8 @@ pub fn redeem(
     state.authority().redeem(code, request.public_key(), from, now).map_err(|error| told(error, now))
 }
 
-fn told(error: RedeemError, now: Timestamp) -> Problem {
+/// The problem, as it is told.
+pub(crate) fn told(error: RedeemError, now: Timestamp) -> Problem {
     match error {
         RedeemError::Blocked { until } => {
             let seconds = u64::try_from(until.duration_since(now).as_secs()).unwrap_or(0) + 1;

@@ -1,0 +1,236 @@
+//! The inventory: a list with filters in its URL, and a page for each certificate.
+
+use askama::Template;
+use axum::Form;
+use axum::Router;
+use axum::extract::{Path, Query, State as FromState};
+use axum::response::Response;
+use axum::routing::{get, post};
+use http::StatusCode;
+use pki::crl::RevocationReason;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::call::{Api, encoded};
+use super::frame::{Event, Frame, html, items, mood, see_other, start, text, time};
+use super::trouble::Trouble;
+use crate::State;
+
+const PLACE: &str = "/console/certificates";
+const LONGEST_LIST: u32 = 200;
+
+pub(super) fn routes() -> Router<State> {
+    Router::new()
+        .route(PLACE, get(list))
+        .route("/console/certificates/{serial}", get(show))
+        .route("/console/certificates/{serial}/revoke", post(revoke))
+        .route("/console/certificates/{serial}/release", post(release))
+}
+
+/// A line of a list.
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) profile: String,
+    pub(super) state: String,
+    pub(super) mood: &'static str,
+    pub(super) until: String,
+    pub(super) serial: String,
+    pub(super) serial_start: String,
+}
+
+impl Row {
+    pub(super) fn read(value: &Value) -> Self {
+        let (state, serial) = (text(value, "state"), text(value, "serial_number"));
+        Row {
+            name: text(value, "name"),
+            profile: text(value, "profile"),
+            mood: mood(&state),
+            state,
+            until: time(value, "not_after"),
+            serial_start: start(&serial),
+            serial,
+        }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Filters {
+    search: String,
+    state: String,
+    profile: String,
+    /// Days.
+    expiring: Option<u32>,
+}
+
+type Choice = (&'static str, &'static str, bool);
+
+#[derive(Template)]
+#[template(path = "certificates.html")]
+struct List {
+    frame: Frame,
+    search: String,
+    states: Vec<Choice>,
+    profiles: Vec<Choice>,
+    rows: Vec<Row>,
+    more: bool,
+}
+
+async fn list(
+    FromState(state): FromState<State>,
+    api: Api,
+    Query(filters): Query<Filters>,
+) -> Result<Response, Trouble> {
+    let mut path = format!("/api/v1/certificates?limit={LONGEST_LIST}");
+    for (name, value) in [("search", filters.search.trim()), ("profile", &filters.profile)] {
+        if !value.is_empty() {
+            path.push_str(&format!("&{name}={}", encoded(value)));
+        }
+    }
+    let days = filters.expiring.or((filters.state == "expiring").then_some(30));
+    match days {
+        Some(days) => path.push_str(&format!("&expiring_seconds={}", i64::from(days) * 86_400)),
+        None if filters.state.is_empty() => {}
+        None => path.push_str(&format!("&state={}", encoded(&filters.state))),
+    }
+    let document = api.get(&path).await?;
+    let chosen = |options: &[(&'static str, &'static str)], now: &str| -> Vec<Choice> {
+        options.iter().map(|(value, text)| (*value, *text, *value == now)).collect()
+    };
+    let shown_state = if days.is_some() { "expiring" } else { &filters.state };
+    let states = [
+        ("", "any"),
+        ("good", "good"),
+        ("expiring", "ends within 30 days"),
+        ("revoked", "revoked"),
+        ("expired", "expired"),
+    ];
+    let page = List {
+        frame: Frame::of(&state, &api, PLACE, "Certificates"),
+        states: chosen(&states, shown_state),
+        profiles: chosen(&[("", "both"), ("client", "clients"), ("server", "servers")], &filters.profile),
+        search: filters.search,
+        rows: items(&document, "certificates").map(Row::read).collect(),
+        more: document["more"] == json!(true),
+    };
+    Ok(html(StatusCode::OK, &page))
+}
+
+#[derive(Template)]
+#[template(path = "certificate.html")]
+struct Page {
+    frame: Frame,
+    row: Row,
+    revoked: Option<String>,
+    on_hold: bool,
+    facts: Vec<(&'static str, String)>,
+    events: Vec<Event>,
+    full: String,
+    pem: String,
+    may_operate: bool,
+    reasons: Vec<&'static str>,
+    notice: Option<&'static str>,
+    error: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Done {
+    done: String,
+}
+
+async fn show(
+    FromState(state): FromState<State>,
+    api: Api,
+    Path(serial): Path<String>,
+    Query(done): Query<Done>,
+) -> Result<Response, Trouble> {
+    let notice = match done.done.as_str() {
+        "revoked" => Some("It is revoked."),
+        "released" => Some("It is off hold."),
+        _ => None,
+    };
+    page(&state, &api, &serial, notice, None).await
+}
+
+async fn page(
+    state: &State,
+    api: &Api,
+    serial: &str,
+    notice: Option<&'static str>,
+    error: Option<String>,
+) -> Result<Response, Trouble> {
+    let document = api.get(&format!("/api/v1/certificates/{}", encoded(serial))).await?;
+    let certificate = &document["certificates"][0];
+    let row = Row::read(certificate);
+    // Whoever may not read the trail sees the certificate without its history.
+    let trail = api.get(&format!("/api/v1/audit?serial={}", encoded(&row.serial))).await.unwrap_or_default();
+    let pem = text(certificate, "pem");
+    let full = explain::render::full_text(&explain::inspect(pem.as_bytes(), "", state.now()), 100, false);
+    let names: Vec<&str> = items(certificate, "subject_alt_name").filter_map(Value::as_str).collect();
+    let mut facts = vec![
+        ("Name in it", text(certificate, "subject")),
+        ("Other names", names.join(", ")),
+        ("Valid", format!("{} to {}", time(certificate, "not_before"), time(certificate, "not_after"))),
+        (
+            "Issued",
+            format!("{}, asked for by {}", time(certificate, "issued_at"), text(certificate, "requested_by")),
+        ),
+        ("Serial number", row.serial.clone()),
+        ("SHA-256", text(certificate, "sha256")),
+        ("Replaces", text(certificate, "replaces")),
+        ("Written to", text(certificate, "location")),
+    ];
+    facts.retain(|(_, value)| !value.is_empty());
+    let reason = text(certificate, "revocation_reason");
+    let page = Page {
+        frame: Frame::of(state, api, PLACE, &row.name),
+        revoked: (row.state == "revoked")
+            .then(|| format!("{reason}, on {}", time(certificate, "revoked_at"))),
+        on_hold: reason == RevocationReason::CertificateHold.name(),
+        row,
+        facts,
+        events: items(&trail, "events").map(Event::read).collect(),
+        full,
+        pem,
+        may_operate: api.may_operate(),
+        reasons: RevocationReason::ALL.iter().map(|reason| reason.name()).collect(),
+        notice,
+        error,
+    };
+    Ok(html(if page.error.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK }, &page))
+}
+
+#[derive(Deserialize)]
+struct Revocation {
+    reason: String,
+    confirm: String,
+}
+
+async fn revoke(
+    FromState(state): FromState<State>,
+    api: Api,
+    Path(serial): Path<String>,
+    Form(form): Form<Revocation>,
+) -> Result<Response, Trouble> {
+    let document = api.get(&format!("/api/v1/certificates/{}", encoded(&serial))).await?;
+    let name = text(&document["certificates"][0], "name");
+    if form.confirm.trim() != name.trim() {
+        let error =
+            format!("Nothing was revoked: '{}' was typed, and the name is '{name}'.", form.confirm.trim());
+        return page(&state, &api, &serial, None, Some(error)).await;
+    }
+    let wish = json!({ "which": serial, "reason": form.reason });
+    match api.post("/api/v1/revocations", &wish).await {
+        Ok(_) => Ok(see_other(&format!("{PLACE}/{}?done=revoked", encoded(&serial)))),
+        Err(trouble) if trouble.is_of_the_form() => {
+            page(&state, &api, &serial, None, Some(trouble.detail().to_owned())).await
+        }
+        Err(trouble) => Err(trouble),
+    }
+}
+
+async fn release(api: Api, Path(serial): Path<String>) -> Result<Response, Trouble> {
+    api.post("/api/v1/releases", &json!({ "which": serial })).await?;
+    Ok(see_other(&format!("{PLACE}/{}?done=released", encoded(&serial))))
+}

@@ -1,0 +1,98 @@
+//! Bars as inline SVG, made here, with the same numbers as a table below them.
+
+use std::fmt::Write as _;
+
+/// A row of bars of one colour.
+pub(super) struct Series {
+    pub(super) name: &'static str,
+    /// The class in the style sheet.
+    pub(super) class: &'static str,
+    pub(super) values: Vec<u64>,
+}
+
+/// A chart: for each label a bar of each series.
+pub(super) struct Bars {
+    pub(super) title: &'static str,
+    pub(super) labels: Vec<String>,
+    pub(super) series: Vec<Series>,
+}
+
+const WIDTH: usize = 720;
+const HEIGHT: usize = 160;
+const LEFT: usize = 44;
+const BOTTOM: usize = 22;
+
+impl Bars {
+    /// The chart and its table, as HTML. Labels come from the authority and are dates; they hold no markup.
+    pub(super) fn draw(&self) -> String {
+        let most = self.series.iter().flat_map(|series| &series.values).copied().max().unwrap_or(0);
+        if most == 0 {
+            return format!("<p class=\"quiet\">{}: none.</p>", self.title);
+        }
+        format!("{}{}", self.picture(most), self.table())
+    }
+
+    fn picture(&self, most: u64) -> String {
+        let (floor, margin) = (HEIGHT - BOTTOM, LEFT - 6);
+        let mut svg = format!(
+            "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\
+             <text x=\"{margin}\" y=\"12\" text-anchor=\"end\">{most}</text>\
+             <text x=\"{margin}\" y=\"{floor}\" text-anchor=\"end\">0</text>\
+             <line x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{floor}\" y2=\"{floor}\"/>",
+            self.title,
+        );
+        let slot = (WIDTH - LEFT) / self.labels.len().max(1);
+        let width = (slot.saturating_sub(3) / self.series.len().max(1)).max(1);
+        let step = if self.labels.len() <= 14 { 2 } else { 7 };
+        for (place, label) in self.labels.iter().enumerate() {
+            let x = LEFT + place * slot + 1;
+            for (which, series) in self.series.iter().enumerate() {
+                let value = series.values.get(place).copied().unwrap_or(0);
+                if value == 0 {
+                    continue;
+                }
+                // At least two units high: one certificate beside a million is still one.
+                let tall = (floor - 8) as u64;
+                let height = usize::try_from((value * tall / most).max(2)).unwrap_or(2);
+                let _ = write!(
+                    svg,
+                    "<rect class=\"{}\" x=\"{}\" y=\"{}\" width=\"{width}\" height=\"{height}\"><title>{label}: {value} {}</title></rect>",
+                    series.class,
+                    x + which * width,
+                    floor - height,
+                    series.name
+                );
+            }
+            if place % step == 0 {
+                let _ = write!(
+                    svg,
+                    "<text x=\"{x}\" y=\"{}\">{}</text>",
+                    HEIGHT - 6,
+                    label.get(5..).unwrap_or(label)
+                );
+            }
+        }
+        svg.push_str("</svg>");
+        svg
+    }
+
+    fn table(&self) -> String {
+        let mut html = format!(
+            "<details><summary>The same as a table</summary><div class=\"scroll\"><table><caption>{}</caption><thead><tr><th scope=\"col\">From</th>",
+            self.title
+        );
+        for series in &self.series {
+            let _ = write!(html, "<th scope=\"col\">{}</th>", series.name);
+        }
+        html.push_str("</tr></thead><tbody>");
+        for (place, label) in self.labels.iter().enumerate() {
+            let _ = write!(html, "<tr><th scope=\"row\">{label}</th>");
+            for series in &self.series {
+                let _ = write!(html, "<td>{}</td>", series.values.get(place).copied().unwrap_or(0));
+            }
+            html.push_str("</tr>");
+        }
+        html.push_str("</tbody></table></div></details>");
+        html
+    }
+}

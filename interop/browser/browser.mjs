@@ -1,0 +1,41 @@
+// Real Chromium from the distribution, with a home of its own: the authority's root believed, a client certificate
+// imported from a PKCS#12 file where one is given, and chosen without asking.
+
+import { chromium } from 'playwright-core';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+
+const FLAGS = [
+  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync',
+];
+
+// The policy is the machine's: its name is ours alone, and it is taken away again.
+export function chooseCertificatesFor(...origins) {
+  const file = `/etc/chromium/policies/managed/countersign-test-${process.pid}.json`;
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  const patterns = origins.map((pattern) => JSON.stringify({ pattern, filter: {} }));
+  fs.writeFileSync(file, JSON.stringify({ AutoSelectCertificateForUrls: patterns }));
+  process.on('exit', () => fs.rmSync(file, { force: true }));
+  for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => process.exit(1));
+}
+
+// A person with a browser. `identity` is { file, password } of a PKCS#12 file.
+export async function open(home, root, identity, options = {}) {
+  for (const folder of ['.pki/nssdb', '.local/share/pki/nssdb']) {
+    const database = `sql:${path.join(home, folder)}`;
+    fs.mkdirSync(path.join(home, folder), { recursive: true });
+    execFileSync('certutil', ['-d', database, '-N', '--empty-password']);
+    execFileSync('certutil', ['-d', database, '-A', '-t', 'C,,', '-n', 'root', '-i', root]);
+    if (identity) {
+      const password = path.join(home, 'password');
+      fs.writeFileSync(password, identity.password, { mode: 0o600 });
+      execFileSync('pk12util', ['-d', database, '-i', identity.file, '-w', password]);
+    }
+  }
+  return chromium.launchPersistentContext(path.join(home, 'profile'), {
+    executablePath: '/usr/bin/chromium', headless: true, args: FLAGS, acceptDownloads: true,
+    env: { ...process.env, HOME: home, XDG_DATA_HOME: '', XDG_CONFIG_HOME: '' }, ...options,
+  });
+}

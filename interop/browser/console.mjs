@@ -1,0 +1,135 @@
+// console.mjs URL GATEWAY-URL ROOT.pem ADMIN.p12 ADMIN-PASSWORD-FILE AUDITOR.p12 AUDITOR-PASSWORD-FILE SCREENSHOTS
+//
+// An admin invites with approval; the invited person makes a key in the browser, imports the file, and is greeted; the
+// admin finds and revokes; an auditor cannot. Every page is held to axe's rules and to 100 KB, at two widths and in both
+// colour schemes.
+
+import fs from 'node:fs';
+import path from 'node:path';
+import assert from 'node:assert/strict';
+import { chooseCertificatesFor, open } from './browser.mjs';
+
+const [url, gateway, root, adminFile, adminPassword, auditorFile, auditorPassword, shots] = process.argv.slice(2);
+const axe = fs.readFileSync(path.join(process.cwd(), 'node_modules/axe-core/axe.min.js'), 'utf8');
+const secret = (file) => fs.readFileSync(file, 'utf8').trim();
+fs.mkdirSync(shots, { recursive: true });
+chooseCertificatesFor(url, gateway);
+
+const errors = [];
+function watch(page) {
+  page.on('pageerror', (error) => errors.push(`${page.url()}: ${error.message}`));
+  page.on('console', (message) => {
+    if (message.type() === 'error') errors.push(`${page.url()}: ${message.text()}`);
+  });
+  return page;
+}
+
+async function look(page, name) {
+  const size = (await page.content()).length;
+  assert.ok(size < 100_000, `${name} has ${size} octets`);
+  for (const [width, height] of [[390, 844], [1280, 900]]) {
+    for (const colorScheme of ['light', 'dark']) {
+      await page.setViewportSize({ width, height });
+      await page.emulateMedia({ colorScheme });
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(wide <= 0, `${name} is ${wide} pixels wider than ${width}`);
+      await page.screenshot({ path: path.join(shots, `${name}-${width}-${colorScheme}.png`), fullPage: true });
+      const found = await page.evaluate(`${axe}; axe.run({ resultTypes: ['violations'] })`);
+      const serious = found.violations.filter((one) => ['serious', 'critical'].includes(one.impact));
+      const told = serious.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`);
+      assert.deepEqual(told, [], `${name} at ${width}, ${colorScheme}`);
+    }
+  }
+}
+
+const admin = await open(path.resolve('admin'), root, { file: adminFile, password: secret(adminPassword) });
+const desk = watch(await admin.newPage());
+await desk.goto(`${url}/console`);
+await look(desk, 'overview');
+await desk.getByRole('link', { name: 'Partners' }).click();
+await desk.getByLabel('Name', { exact: true }).fill('Acme <b>Corp</b>');
+await desk.getByRole('button', { name: 'Save' }).click();
+await desk.getByText('Acme <b>Corp</b>').first().waitFor();
+await look(desk, 'partners');
+await desk.getByRole('link', { name: 'Invites' }).click();
+await desk.getByRole('link', { name: 'Invite somebody' }).click();
+await desk.getByLabel('Name of the person').fill('alice');
+await desk.getByLabel('Partner').fill('Acme <b>Corp</b>');
+await desk.getByLabel('A person confirms').check();
+await look(desk, 'invite-new');
+await desk.getByRole('button', { name: 'Make the invite' }).click();
+const link = await desk.locator('a.code').first().textContent();
+await look(desk, 'invited');
+
+const guest = await open(path.resolve('guest'), root);
+const page = watch(await guest.newPage());
+await page.goto(link.replace(/#.*/, `#${'0'.repeat(64)}`));
+await page.getByText('names another root certificate').waitFor();
+assert.equal(await page.locator('#make').isVisible(), false, 'a link of another root makes no key');
+await page.goto('about:blank');
+await page.goto(link);
+await look(page, 'join');
+await page.getByLabel('The file is for').selectOption('chrome-linux');
+await page.getByRole('button', { name: 'Make my certificate' }).click();
+await page.getByText('Waiting for a person').waitFor();
+const fingerprint = await page.locator('#fingerprint-text').textContent();
+
+await desk.goto(`${url}/console`);
+await desk.getByRole('link', { name: 'alice' }).click();
+await desk.getByText(fingerprint).waitFor();
+await look(desk, 'invite-waiting');
+await desk.getByRole('button', { name: 'Approve' }).click();
+await desk.getByRole('heading', { name: 'approved' }).waitFor();
+
+await page.getByText('It is yours').waitFor();
+await look(page, 'joined');
+const password = await page.locator('#password').textContent();
+const [download] = await Promise.all([page.waitForEvent('download'), page.locator('#download').click()]);
+await download.saveAs('alice.p12');
+fs.writeFileSync('alice-password.txt', password, { mode: 0o600 });
+await guest.close();
+
+const alice = await open(path.resolve('alice'), root, { file: 'alice.p12', password });
+const greeted = watch(await alice.newPage());
+await greeted.goto(gateway);
+await greeted.getByRole('heading', { name: 'hello, alice' }).waitFor();
+await greeted.screenshot({ path: path.join(shots, 'greeted.png') });
+const refused = await alice.newPage();
+const answer = await refused.goto(`${url}/console`);
+assert.equal(answer.status(), 403, 'alice has no role');
+await look(refused, 'not-for-you');
+
+await desk.goto(`${url}/console/certificates?search=alice`);
+await look(desk, 'certificates');
+await desk.locator('tbody a').first().click();
+await look(desk, 'certificate');
+await desk.getByText('Revoke this certificate').click();
+await desk.getByLabel('Reason').selectOption('keyCompromise');
+await desk.getByLabel('Type its name').fill('bob');
+await desk.getByRole('button', { name: 'Revoke' }).click();
+await desk.getByText('Nothing was revoked').waitFor();
+await desk.getByLabel('Type its name').fill('alice');
+await desk.getByRole('button', { name: 'Revoke' }).click();
+await desk.getByText('It is revoked').waitFor();
+await look(desk, 'certificate-revoked');
+await desk.getByRole('link', { name: 'Audit' }).click();
+await desk.getByText('The chain holds').waitFor();
+await look(desk, 'audit');
+
+await admin.close();
+
+const auditor = await open(path.resolve('auditor'), root, { file: auditorFile, password: secret(auditorPassword) });
+const reader = watch(await auditor.newPage());
+await reader.goto(`${url}/console/certificates?search=alice`);
+await reader.locator('tbody a').first().click();
+await reader.getByRole('heading', { name: 'History' }).waitFor();
+assert.equal(await reader.getByRole('button').count(), 0, 'an auditor is offered no button');
+const tried = await reader.evaluate(() => fetch(`${location.pathname}/revoke`, {
+  method: 'POST', body: new URLSearchParams({ reason: 'superseded', confirm: 'alice' }), redirect: 'manual',
+}).then((response) => response.status));
+assert.equal(tried, 403, 'an auditor revokes nothing');
+await auditor.close();
+await alice.close();
+// A refusal that was asked for above is an error to the browser.
+assert.deepEqual(errors.filter((error) => !/status of (400|403)/.test(error)), []);
+console.log('journey complete');
