@@ -16,9 +16,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::record::Recorder;
 use crate::refusal;
-use crate::serve::Limits;
 use crate::serve::watch::Watch;
+use crate::serve::{Limits, Recordings};
 use crate::snapshot::{Client, Current, Handle, NoClient};
 use crate::tls::Negotiated;
 use crate::tls::slot::Slot;
@@ -60,13 +61,41 @@ impl RefusedHandshake {
     }
 }
 
-/// Does the handshake of one connection until its watch expires.
+/// Does the handshake of one connection until its watch expires. Where refused ones are kept, this one is recorded, and
+/// forgotten once it is done.
 pub(crate) async fn handshake(
     tcp: TcpStream,
     handle: &Handle,
     clock: fn() -> Timestamp,
     limits: &Limits,
     watch: &Watch,
+    keep: Option<&Recordings>,
+) -> Result<Accepted, RefusedHandshake> {
+    let Some(keep) = keep else { return attempt(tcp, handle, clock, limits, watch, None).await };
+    let address =
+        |address: io::Result<std::net::SocketAddr>| address.map(|a| a.to_string()).unwrap_or_default();
+    let recorder = Recorder::start(&address(tcp.peer_addr()), &address(tcp.local_addr()), None);
+    let result = attempt(tcp, handle, clock, limits, watch, Some(&recorder)).await;
+    if let Err(refused) = &result {
+        recorder.remark(format!("the server refused: {}", refused.finding));
+        if let Some(alert) = refused.alert_sent {
+            recorder.remark(format!("the server sent the alert {}", explain::alert::cite(alert)));
+        }
+        let mut transcript = recorder.transcript();
+        // Nothing was said after the handshake, and what could have been stays closed.
+        transcript.secrets = transcript.secrets.of_handshake_alone();
+        keep(transcript);
+    }
+    result
+}
+
+async fn attempt(
+    tcp: TcpStream,
+    handle: &Handle,
+    clock: fn() -> Timestamp,
+    limits: &Limits,
+    watch: &Watch,
+    recorder: Option<&Recorder>,
 ) -> Result<Accepted, RefusedHandshake> {
     watch.arm(limits.handshake_timeout);
     // Nothing is made for a connection before its first octets are there.
@@ -90,9 +119,18 @@ pub(crate) async fn handshake(
 
     let current = handle.current();
     let now = clock();
-    let socket = current.config().and_then(|config| TlsSocket::new(tcp, config, now));
+    let config = current.config().map(|config| match recorder {
+        Some(recorder) => {
+            let mut recorded = (*config).clone();
+            recorded.key_log = Arc::new(recorder.clone());
+            Arc::new(recorded)
+        }
+        None => config,
+    });
+    let socket = config.and_then(|config| TlsSocket::new(tcp, config, now));
     let mut socket =
         socket.map_err(|error| RefusedHandshake::new(refusal::of_tls(&error, Sender::Server)))?;
+    socket.set_recorder(recorder.cloned());
     let budget = HANDSHAKE_BYTES + u64::from(limits.chain_bytes);
     let done = poll_fn(|cx| match socket.poll_handshake(cx, budget) {
         Poll::Pending if watch.has_expired() => {
@@ -128,6 +166,7 @@ pub(crate) async fn handshake(
         }
     };
     watch.disarm();
+    socket.set_recorder(None);
     Ok(Accepted { socket, current, client, negotiated, resumed })
 }
 

@@ -44,6 +44,7 @@ Examples:
   countersign issue client alice                   a certificate for a client
   countersign serve --to http://127.0.0.1:3000 --allow-cn alice
   countersign fetch --cert alice.pem --key alice-key.pem --cacert rootCA.pem https://localhost:8443/
+  countersign explain https://localhost:8443       your own handshake, byte by byte
   countersign inspect https://localhost:8443       what is served, and what is asked of clients
   countersign doctor https://localhost:8443        which side says no, why, and what mends it";
 

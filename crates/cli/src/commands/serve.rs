@@ -1,6 +1,7 @@
 //! `countersign serve`.
 
 mod log;
+mod record;
 mod reload;
 mod setup;
 
@@ -58,6 +59,10 @@ pub(crate) struct Serve {
     /// How the access log is written to standard output
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log: LogFormat,
+
+    /// Keep the handshakes that are refused in this folder, with the handshake's secrets alone, for explain --from
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
 }
 
 /// Who may pass; one rule is enough, and none admits nobody.
@@ -152,6 +157,11 @@ impl Serve {
         let mut options = Options::new();
         let log = log::Writer::start(self.log);
         options.log = log.log();
+        let keeper = match &self.record {
+            Some(folder) => Some(record::Keeper::start(context, folder)?),
+            None => None,
+        };
+        options.recordings = keeper.as_ref().map(record::Keeper::recordings);
         let shutdown = Shutdown::new();
         let signals = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -169,6 +179,9 @@ impl Serve {
             .map_err(|error| Failure::usage(format!("cannot start threads: {}", plain(&error))))?;
         watcher.stop();
         log.stop();
+        if let Some(keeper) = keeper {
+            keeper.stop();
+        }
         if cut_off > 0 {
             context.warn(format!("{cut_off} connection(s) had not ended in time and were cut off"));
         }

@@ -83,7 +83,15 @@ async fn accept(
     place: Place,
     slot: Slot,
 ) -> Option<(Arc<Connection>, TlsSocket)> {
-    let accepted = accept::handshake(tcp, &server.handle, server.clock, &server.limits, &place.watch).await;
+    let accepted = accept::handshake(
+        tcp,
+        &server.handle,
+        server.clock,
+        &server.limits,
+        &place.watch,
+        server.recordings.as_ref(),
+    )
+    .await;
     let Accepted { socket, current, client, negotiated, resumed } = match accepted {
         Ok(accepted) => accepted,
         Err(refused) => {

@@ -49,6 +49,10 @@ use watch::Watches;
 /// Takes the access records, from any thread; it must not block.
 pub type Log = Arc<dyn Fn(&AccessRecord) + Send + Sync>;
 
+/// Takes the recording of a handshake that was refused, with the handshake's secrets alone, from any thread; it must not
+/// block.
+pub type Recordings = Arc<dyn Fn(explain::capture::Transcript) + Send + Sync>;
+
 /// What answers the requests that are let in.
 #[derive(Debug)]
 pub enum Handler {
@@ -123,6 +127,8 @@ pub struct Options {
     pub gate: Option<Arc<dyn Gate>>,
     /// What answers where a snapshot has no routes at all.
     pub fallback: Option<Arc<Handler>>,
+    /// Takes the recordings of refused handshakes, where they are wanted.
+    pub recordings: Option<Recordings>,
 }
 
 impl Options {
@@ -141,6 +147,7 @@ impl Options {
             counters: Arc::default(),
             gate: None,
             fallback: None,
+            recordings: None,
         }
     }
 }
@@ -160,6 +167,7 @@ pub(crate) struct Server {
     counters: Arc<Counters>,
     gate: Option<Arc<dyn Gate>>,
     fallback: Option<Arc<Route>>,
+    recordings: Option<Recordings>,
     phase: tokio::sync::watch::Sender<Phase>,
     slots: Arc<Semaphore>,
     addresses: Mutex<HashMap<IpAddr, u32>>,
@@ -183,7 +191,7 @@ struct Slot {
 
 impl Server {
     fn new(handle: Handle, options: Options) -> Arc<Self> {
-        let Options { limits, clock, log, counters, gate, fallback } = options;
+        let Options { limits, clock, log, counters, gate, fallback, recordings } = options;
         let (phase, _) = tokio::sync::watch::channel(Phase::Running);
         Arc::new(Server {
             handle,
@@ -192,6 +200,7 @@ impl Server {
             counters,
             gate,
             fallback: fallback.map(|handler| Arc::new(Route::everything(handler))),
+            recordings,
             phase,
             slots: Arc::new(Semaphore::new(limits.connections.max(1) as usize)),
             addresses: Mutex::default(),

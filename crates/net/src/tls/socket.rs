@@ -9,6 +9,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use explain::capture::What;
+use explain::finding::Sender;
 use jiff::Timestamp;
 use rustls::ServerConfig;
 use rustls::server::UnbufferedServerConnection;
@@ -17,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::slot::{self, Slot};
+use crate::record::Recorder;
 
 /// What one read takes at most. Of 16 to 256 KiB, 64 moved the most octets for a second of processor time
 /// (bench/README.md).
@@ -54,6 +57,8 @@ pub(crate) struct TlsSocket {
     ended: bool,
     said_close: bool,
     received: u64,
+    /// Hears the handshake, where refused ones are recorded.
+    recorder: Option<Recorder>,
 }
 
 /// Why a connection cannot go on.
@@ -96,7 +101,13 @@ impl TlsSocket {
             ended: false,
             said_close: false,
             received: 0,
+            recorder: None,
         })
+    }
+
+    /// Has the handshake recorded, or nothing more from here on.
+    pub(crate) fn set_recorder(&mut self, recorder: Option<Recorder>) {
+        self.recorder = recorder;
     }
 
     pub(crate) fn tls(&self) -> &UnbufferedServerConnection {
@@ -199,6 +210,9 @@ impl TlsSocket {
             let count = read.filled().len();
             if count == 0 {
                 self.ended = true;
+                if let Some(recorder) = &self.recorder {
+                    recorder.ended(Sender::Client, What::Closed);
+                }
                 return Poll::Ready(Ok(0));
             }
             let records = &mut buffer[..kept + count];
@@ -206,6 +220,9 @@ impl TlsSocket {
                 return Poll::Ready(Err(Failure::PlainHttp));
             }
             self.received += count as u64;
+            if let Some(recorder) = &self.recorder {
+                recorder.bytes(Sender::Client, &records[kept..]);
+            }
             let processed = match &mut self.slot {
                 None => process(&mut self.tls, records, &mut self.plain, &mut self.outgoing),
                 Some(slot) => slot::within(slot, || {
@@ -250,6 +267,9 @@ impl TlsSocket {
             Poll::Ready(written) => written?,
             Poll::Pending => 0,
         };
+        if let Some(recorder) = &self.recorder {
+            recorder.bytes(Sender::Server, &sealed[..sent]);
+        }
         self.outgoing.clear();
         if sent < sealed.len() {
             self.outgoing.extend_from_slice(&sealed[sent..]);
@@ -314,7 +334,12 @@ impl TlsSocket {
                 break Poll::Ready(Ok(()));
             }
             match Pin::new(&mut self.tcp).poll_write(cx, &self.outgoing[sent..]) {
-                Poll::Ready(Ok(count)) => sent += count,
+                Poll::Ready(Ok(count)) => {
+                    if let Some(recorder) = &self.recorder {
+                        recorder.bytes(Sender::Server, &self.outgoing[sent..sent + count]);
+                    }
+                    sent += count;
+                }
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
                 Poll::Pending => break Poll::Pending,
             }
