@@ -1,6 +1,7 @@
-//! Measures what the authority and its store do in a second, and `explain` on a large capture, on the disk they would really use.
+//! Measures what the authority and its store do in a second, on the disk they would really use, `explain` on a large
+//! capture, and what path validation costs.
 //!
-//! `cargo run --release -p bench -- issue` and `-- store`. Each figure is printed as a row for people and as a line
+//! `cargo run --release -p bench -- issue`, `-- store` and `-- verify`. Each figure is printed as a row for people and as a line
 //! of JSON for scripts. Nothing here is a test: what is slow is reported, not refused.
 
 mod authority;
@@ -8,6 +9,7 @@ mod explain;
 mod issue;
 mod report;
 mod store;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,11 +17,12 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 
 const USAGE: &str = "\
-usage: bench [explain|issue|store] [--dir DIR] [--seconds N] [--certificates N]
+usage: bench [explain|issue|store|verify] [--dir DIR] [--seconds N] [--certificates N]
 
   explain             a capture of 5,000 handshakes, beside tshark
   issue               issuance from a CSR into SQLite, with real commits
   store               lookups, revocation and CRL in a store of a million certificates
+  verify              path validation, and graphs made to keep it busy
   --dir DIR           where the database is made; a real disk, not tmpfs (default: the target folder)
   --seconds N         how long each issuance round lasts (default 5)
   --certificates N    how many certificates the store holds (default 1000000)";
@@ -49,7 +52,7 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().with_context(|| format!("{argument} needs a value"));
         match argument.as_str() {
-            "explain" | "issue" | "store" => wanted.push(argument.as_str()),
+            "explain" | "issue" | "store" | "verify" => wanted.push(argument.as_str()),
             "--dir" => options.directory = PathBuf::from(value()?),
             "--seconds" => options.seconds = value()?.parse().context("--seconds takes a number")?,
             "--certificates" => {
@@ -74,6 +77,9 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
     }
     if wanted.is_empty() || wanted.contains(&"store") {
         store::run(&options)?;
+    }
+    if wanted.is_empty() || wanted.contains(&"verify") {
+        verify::run(&options)?;
     }
     Ok(())
 }

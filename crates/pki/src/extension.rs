@@ -1,7 +1,7 @@
 //! The certificate extensions that verification and issuance act on, typed. The rest is carried as it came.
 
 use crate::der::{DerError, Reader, Writer, tag};
-use crate::name::{GeneralName, Subtree};
+use crate::name::{GeneralName, Presented, Subtree};
 use crate::oid::{self, Oid};
 
 /// One extension as it stands in a certificate, request or CRL.
@@ -231,6 +231,16 @@ impl NameConstraints {
         Err(ConstraintViolation::NotPermitted(concerned.into_iter().cloned().collect()))
     }
 
+    /// The same, made ready for many names.
+    pub(crate) fn ready(&self) -> ReadyConstraints<'_> {
+        let is_sound = |subtrees: &[Subtree]| subtrees.iter().map(Subtree::is_sound).collect();
+        ReadyConstraints {
+            constraints: self,
+            permitted_is_sound: is_sound(&self.permitted),
+            excluded_is_sound: is_sound(&self.excluded),
+        }
+    }
+
     pub(crate) fn from_der(der: &[u8]) -> Result<Self, DerError> {
         let mut reader = Reader::new(der);
         let mut sequence = reader.nested(tag::SEQUENCE)?;
@@ -267,6 +277,39 @@ impl NameConstraints {
                 }
             }
         });
+    }
+}
+
+/// Constraints whose subtrees have been looked at once, to be compared with many names without an allocation.
+pub(crate) struct ReadyConstraints<'a> {
+    constraints: &'a NameConstraints,
+    permitted_is_sound: Vec<bool>,
+    excluded_is_sound: Vec<bool>,
+}
+
+impl ReadyConstraints<'_> {
+    /// Whether [`NameConstraints::check`] accepts the name.
+    pub(crate) fn allow(&self, name: &GeneralName) -> bool {
+        let presented = Presented::new(name);
+        let is_excluded =
+            self.constraints.excluded.iter().zip(&self.excluded_is_sound).any(|(subtree, is_sound)| {
+                subtree.concerns(name)
+                    && (!is_sound || presented.as_ref().is_none_or(|presented| subtree.reaches(presented)))
+            });
+        if is_excluded {
+            return false;
+        }
+        let mut is_constrained = false;
+        for (subtree, is_sound) in self.constraints.permitted.iter().zip(&self.permitted_is_sound) {
+            if !subtree.concerns(name) {
+                continue;
+            }
+            if *is_sound && presented.as_ref().is_some_and(|presented| subtree.holds(presented)) {
+                return true;
+            }
+            is_constrained = true;
+        }
+        !is_constrained
     }
 }
 

@@ -315,56 +315,55 @@ impl Subtree {
     /// ```
     #[must_use]
     pub fn contains(&self, name: &GeneralName) -> bool {
-        self.can_judge(name)
-            && match (self, name) {
-                (Subtree::Dns(base), GeneralName::Dns(name)) => match base.strip_prefix('.') {
-                    // RFC 5280 has no leading dot here; OpenSSL and Go read it as one label more, at least.
-                    Some(domain) => is_under(name, domain),
-                    None => dns_within(name, base),
-                },
-                (Subtree::Email(base), GeneralName::Email(name)) => email_within(name, base),
-                (Subtree::Uri(base), GeneralName::Uri(name)) => {
-                    uri_host(name).is_some_and(|host| host_within(host, base))
-                }
-                (Subtree::Ip(range), GeneralName::Ip(ip)) => range.contains(*ip),
-                (Subtree::Directory(base), GeneralName::Directory(name)) => name.is_within(base),
-                _ => false,
-            }
+        self.is_sound() && Presented::new(name).is_some_and(|presented| self.holds(&presented))
     }
 
     /// Whether an excluded subtree touches a name of its kind: as [`Subtree::contains`], and also where a wildcard
     /// covers a name inside, and where the name or the subtree is malformed, so that nobody can say.
     #[must_use]
     pub fn touches(&self, name: &GeneralName) -> bool {
-        if !self.concerns(name) {
-            return false;
+        self.concerns(name)
+            && (!self.is_sound() || Presented::new(name).is_none_or(|presented| self.reaches(&presented)))
+    }
+
+    /// Whether it can be compared with names at all. A malformed one could be slipped past: `evil.test.` is
+    /// `evil.test` to a resolver.
+    pub(crate) fn is_sound(&self) -> bool {
+        match self {
+            Subtree::Dns(base) | Subtree::Uri(base) => is_domain_base(base),
+            Subtree::Email(base) => is_domain_base(base) || is_mailbox(base),
+            Subtree::Ip(_) | Subtree::Directory(_) => true,
+            Subtree::Other { .. } => false,
         }
-        match (self, name) {
-            _ if !self.can_judge(name) => true,
-            (Subtree::Dns(base), GeneralName::Dns(name)) => {
+    }
+
+    /// Whether a sound subtree contains the name.
+    pub(crate) fn holds(&self, presented: &Presented<'_>) -> bool {
+        match (self, presented) {
+            (Subtree::Dns(base), Presented::Dns(name)) => match base.strip_prefix('.') {
+                // RFC 5280 has no leading dot here; OpenSSL and Go read it as one label more, at least.
+                Some(domain) => is_under(name, domain),
+                None => dns_within(name, base),
+            },
+            (Subtree::Email(base), Presented::Email(local, host)) => email_within(local, host, base),
+            (Subtree::Uri(base), Presented::UriHost(host)) => host_within(host, base),
+            (Subtree::Ip(range), Presented::Ip(ip)) => range.contains(*ip),
+            (Subtree::Directory(base), Presented::Directory(name)) => name.is_within(base),
+            _ => false,
+        }
+    }
+
+    /// Whether a sound subtree, which excludes, touches the name.
+    pub(crate) fn reaches(&self, presented: &Presented<'_>) -> bool {
+        match (self, presented) {
+            (Subtree::Dns(base), Presented::Dns(name)) => {
                 let base = base.strip_prefix('.').unwrap_or(base);
                 let covered = name.strip_prefix("*.").is_some_and(|parent| {
                     base.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent))
                 });
                 covered || dns_within(name, base)
             }
-            _ => self.contains(name),
-        }
-    }
-
-    /// Whether name and subtree are of one kind and both well-formed, so that they can be compared. A malformed one
-    /// would slip past an exclusion: `evil.test.` is `evil.test` to a resolver.
-    fn can_judge(&self, name: &GeneralName) -> bool {
-        match (self, name) {
-            (Subtree::Dns(base), GeneralName::Dns(name)) => {
-                is_domain_base(base) && is_host(name.strip_prefix("*.").unwrap_or(name))
-            }
-            (Subtree::Email(base), GeneralName::Email(name)) => {
-                (is_domain_base(base) || is_mailbox(base)) && is_mailbox(name)
-            }
-            (Subtree::Uri(base), GeneralName::Uri(name)) => is_domain_base(base) && uri_host(name).is_some(),
-            (Subtree::Ip(_), GeneralName::Ip(_)) | (Subtree::Directory(_), GeneralName::Directory(_)) => true,
-            _ => false,
+            _ => self.holds(presented),
         }
     }
 
@@ -389,6 +388,33 @@ impl fmt::Display for Subtree {
             Subtree::Ip(range) => write!(f, "IP:{range}"),
             Subtree::Directory(name) => write!(f, "directory:{name}"),
             Subtree::Other { kind, der } => write!(f, "[{kind}]:{}", crate::hex(der)),
+        }
+    }
+}
+
+/// A well-formed name, taken apart once: it is compared with every subtree of every CA above.
+pub(crate) enum Presented<'a> {
+    Dns(&'a str),
+    Email(&'a str, &'a str),
+    UriHost(&'a str),
+    Ip(IpAddr),
+    Directory(&'a DistinguishedName),
+}
+
+impl<'a> Presented<'a> {
+    /// `None` where the name is malformed or of a kind that is not understood.
+    pub(crate) fn new(name: &'a GeneralName) -> Option<Self> {
+        match name {
+            GeneralName::Dns(name) => {
+                is_host(name.strip_prefix("*.").unwrap_or(name)).then_some(Presented::Dns(name))
+            }
+            GeneralName::Email(name) if is_mailbox(name) => {
+                name.split_once('@').map(|(local, host)| Presented::Email(local, host))
+            }
+            GeneralName::Uri(uri) => uri_host(uri).map(Presented::UriHost),
+            GeneralName::Ip(ip) => Some(Presented::Ip(*ip)),
+            GeneralName::Directory(name) => Some(Presented::Directory(name)),
+            GeneralName::Email(_) | GeneralName::Other { .. } => None,
         }
     }
 }
@@ -446,8 +472,7 @@ fn host_within(host: &str, base: &str) -> bool {
     }
 }
 
-fn email_within(name: &str, base: &str) -> bool {
-    let Some((local, host)) = name.rsplit_once('@') else { return false };
+fn email_within(local: &str, host: &str, base: &str) -> bool {
     match base.rsplit_once('@') {
         Some((base_local, base_host)) => local == base_local && host.eq_ignore_ascii_case(base_host),
         None => host_within(host, base),

@@ -7,6 +7,7 @@ mod requested;
 mod server;
 
 pub use distinguished::{Attribute, DistinguishedName};
+pub(crate) use general::Presented;
 pub use general::{GeneralName, IpRange, Subtree};
 pub use requested::{NameError, SubjectNames, dns_name, email_address, uri};
 pub use server::ServerName;

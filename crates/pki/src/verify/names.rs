@@ -1,5 +1,7 @@
 //! Name constraints (RFC 5280 section 4.2.1.10): the names of each certificate under those of each CA above it.
 
+use std::borrow::Cow;
+
 use super::reason::{ReasonCode, Verdict};
 use super::work::{COMPARISON_BUDGET, Work};
 use crate::certificate::Certificate;
@@ -17,6 +19,7 @@ const LONGEST_LIST: usize = 8;
 pub(super) fn judge(path: &[&Certificate], depth: usize, work: &mut Work, verdict: &mut Verdict) {
     let ca = path[depth];
     let Some(constraints) = ca.name_constraints() else { return };
+    let ready = constraints.ready();
     for (position, certificate) in path[..depth].iter().enumerate() {
         // Section 6.1.3 b: self-issued ones are exempt, unless they are the last.
         if position > 0 && certificate.is_self_issued() {
@@ -32,14 +35,16 @@ pub(super) fn judge(path: &[&Certificate], depth: usize, work: &mut Work, verdic
             });
             return;
         }
-        for presented in constrained_names(certificate) {
-            let Err(violation) = constraints.check(&presented) else { continue };
+        // Thousands of violations are one fault; the first few say which.
+        let violations = constrained_names(certificate).filter(|name| !ready.allow(name));
+        for presented in violations.take(LONGEST_LIST) {
             verdict.against(ReasonCode::NameConstraintsViolated, position, certificate, || {
-                let limit = match violation {
-                    ConstraintViolation::Excluded(subtree) => format!("excludes {subtree}"),
-                    ConstraintViolation::NotPermitted(subtrees) => {
+                let limit = match constraints.check(&presented) {
+                    Err(ConstraintViolation::Excluded(subtree)) => format!("excludes {subtree}"),
+                    Err(ConstraintViolation::NotPermitted(subtrees)) => {
                         format!("permits only {}", list(&subtrees))
                     }
+                    Ok(()) => "does not allow it".to_owned(),
                 };
                 let (holder, name) = (certificate.short_name(), ca.short_name());
                 format!("'{holder}' names {presented}, and the CA '{name}' {limit}")
@@ -50,13 +55,12 @@ pub(super) fn judge(path: &[&Certificate], depth: usize, work: &mut Work, verdic
 
 /// The names that constraints apply to: subjectAltName, the subject, and every mailbox in the subject. RFC 5280
 /// section 4.2.1.10 wants the last only where subjectAltName has none; a reader may look at both.
-fn constrained_names(certificate: &Certificate) -> Vec<GeneralName> {
-    let mut names = certificate.subject_alt_names().to_vec();
-    names.extend(certificate.subject().values(&oid::EMAIL_ADDRESS).into_iter().map(GeneralName::Email));
-    if !certificate.subject().is_empty() {
-        names.push(GeneralName::Directory(certificate.subject().clone()));
-    }
-    names
+fn constrained_names(certificate: &Certificate) -> impl Iterator<Item = Cow<'_, GeneralName>> {
+    let subject = certificate.subject();
+    let mailboxes = subject.values(&oid::EMAIL_ADDRESS).into_iter().map(GeneralName::Email);
+    let whole = (!subject.is_empty()).then(|| GeneralName::Directory(subject.clone()));
+    let of_subject = mailboxes.chain(whole).map(Cow::Owned);
+    certificate.subject_alt_names().iter().map(Cow::Borrowed).chain(of_subject)
 }
 
 /// What [`constrained_names`] under these constraints cost at most, in comparisons of host names.
