@@ -85,8 +85,8 @@ fn rules(certificate: &Certificate, is_anchor: bool) -> [(bool, &'static str); 1
             "policyConstraints is not critical (section 4.2.1.11)",
         ),
         (
-            certificate.subject().is_empty() && critical(oid::SUBJECT_ALT_NAME) == Some(false),
-            "subjectAltName is not critical beside an empty subject (section 4.2.1.6)",
+            certificate.subject().is_empty() && critical(oid::SUBJECT_ALT_NAME) != Some(true),
+            "beside an empty subject there is no critical subjectAltName (section 4.2.1.6)",
         ),
         (has_odd_host(certificate), "a DNS name has characters that host names have not (section 4.2.1.6)"),
     ]
