@@ -1,8 +1,8 @@
 //! Measures what the authority and its store do in a second, on the disk they would really use, `explain` on a large
 //! capture, and what path validation costs.
 //!
-//! `cargo run --release -p bench -- issue`, `-- store` and `-- verify`. Each figure is printed as a row for people and as a line
-//! of JSON for scripts. Nothing here is a test: what is slow is reported, not refused.
+//! `cargo run --release -p bench -- issue`, `-- store` and `-- verify`. Each figure is printed as a row for people and
+//! as a line of JSON for scripts. Nothing here is a test: what is slow is reported, not refused.
 
 mod authority;
 mod explain;
