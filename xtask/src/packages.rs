@@ -25,6 +25,7 @@ const fn package(word: &'static str, version: &'static str, role: &'static str) 
 pub(crate) const PACKAGES: &[Package] = &[
     package("npm:axe-core",        "4.14.1", "the rules of accessible pages"),
     package("npm:playwright-core", "1.65.1", "drives the distribution's Chromium"),
+    package("pypi:pkilint",        "0.13.3", "a linter of certificates and lists"),
 ];
 
 /// The package of that name, if it is in the table.

@@ -4,6 +4,7 @@
 //! in its file; nothing here knows any of them.
 
 pub(crate) mod case;
+mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -303,7 +304,11 @@ impl World {
             .env("INTEROP_PORTS", self.folder.join("ports"));
         let ending = run_bounded(command, &log, LIMIT)?;
         let output = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+        let leaks = secrets::leaks(&home, &output);
         let verdict = match ending {
+            Ending::Exited(status) if status.success() && !leaks.is_empty() => {
+                Verdict::Failed(format!("a private key or passphrase stands in {}", leaks.join(", ")))
+            }
             Ending::Exited(status) if status.success() => Verdict::Passed,
             Ending::Exited(status) => Verdict::Failed(status.to_string()),
             Ending::TimedOut => Verdict::Failed(format!("still running after {}", report::duration(LIMIT))),

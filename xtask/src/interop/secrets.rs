@@ -1,0 +1,100 @@
+//! No case may make anything say a secret: when one has ended, what it printed and every file it left is searched for
+//! the private keys and passphrases that it worked with.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A piece of base64 as short as this stands in other things too.
+const SHORTEST: usize = 40;
+
+/// Files larger than this are captures and stores, which are searched by tests of their own.
+const LARGEST: u64 = 4 << 20;
+
+/// Where a secret of the files under `folder` stands outside of the files that are there to hold it; `output` is what
+/// the case printed.
+pub(crate) fn leaks(folder: &Path, output: &str) -> Vec<String> {
+    let files = files_under(folder);
+    let mut secrets = BTreeSet::new();
+    let mut others = vec![("its output".to_owned(), output.to_owned())];
+    for file in &files {
+        let text = String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned();
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if text.contains("PRIVATE KEY-----") {
+            secrets.extend(key_lines(&text));
+        } else if name.contains("passphrase") || name.ends_with(".pass") {
+            secrets.extend(text.lines().map(str::trim).filter(|line| line.len() >= 8).map(str::to_owned));
+        } else {
+            others.push((name, text));
+        }
+    }
+    let mut found: Vec<String> = Vec::new();
+    for (place, text) in others {
+        if secrets.iter().any(|secret| text.contains(secret.as_str())) {
+            found.push(place);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The lines of private keys that nobody can guess.
+fn key_lines(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut is_private = false;
+    for line in text.lines().map(str::trim) {
+        if line.starts_with("-----") {
+            is_private = line.starts_with("-----BEGIN") && line.ends_with("PRIVATE KEY-----");
+        } else if is_private && line.len() >= SHORTEST && !line.contains(' ') {
+            lines.push(line.to_owned());
+        }
+    }
+    lines
+}
+
+fn files_under(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(kind) if kind.is_file() && entry.metadata().is_ok_and(|m| m.len() <= LARGEST) => {
+                    files.push(entry.path());
+                }
+                _ => {}
+            }
+        }
+    }
+    files
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // In a test a panic is the report.
+mod tests {
+    use super::*;
+
+    const LINE: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgVcB/UNPxalR9zDYA";
+
+    #[test]
+    fn a_key_outside_of_its_file_is_found_wherever_it_stands() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = format!("-----BEGIN PRIVATE KEY-----\n{LINE}\n-----END PRIVATE KEY-----\n");
+        fs::write(folder.path().join("a-key.pem"), &key).unwrap();
+        fs::write(folder.path().join("my-passphrase"), "correct horse\n").unwrap();
+        fs::create_dir(folder.path().join("logs")).unwrap();
+        fs::write(folder.path().join("logs/server.log"), "all is well\n").unwrap();
+        assert_eq!(leaks(folder.path(), "nothing to see"), [""; 0]);
+        fs::write(folder.path().join("logs/server.log"), format!("read {LINE}\n")).unwrap();
+        assert_eq!(leaks(folder.path(), "with 'correct horse'"), ["its output", "server.log"]);
+    }
+
+    #[test]
+    fn a_copy_in_a_file_that_holds_keys_is_no_leak() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = format!("-----BEGIN PRIVATE KEY-----\n{LINE}\n-----END PRIVATE KEY-----\n");
+        fs::write(folder.path().join("a-key.pem"), &key).unwrap();
+        fs::write(folder.path().join("both.pem"), format!("-----BEGIN CERTIFICATE-----\n{key}")).unwrap();
+        assert_eq!(leaks(folder.path(), ""), [""; 0]);
+    }
+}
