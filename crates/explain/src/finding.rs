@@ -219,8 +219,6 @@ finding_codes! {
     OptionMisread = "option_misread";
     /// Verification is switched off on this side, which never changes the other side's verdict.
     VerificationDisabled = "verification_disabled";
-    /// A proxy stands in the environment and takes this connection.
-    ProxyInTheWay = "proxy_in_the_way";
 
     /// The client sent no certificate since the server takes no signature its key can make.
     ClientKeyNotAccepted = "client_key_not_accepted";

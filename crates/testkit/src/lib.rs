@@ -16,6 +16,7 @@
 
 mod authority;
 mod constraints;
+pub mod faults;
 mod key;
 pub mod limbo;
 mod policies;

@@ -97,6 +97,17 @@ fn finding_of(facts: &Facts, main: &Attempt, answer: &Answer) -> Option<(Directi
             .alternative(Fault::Proxy, "grep -i 'upstream' /var/log/nginx/error.log | tail")
             .remedy("run `countersign doctor` on the proxy against its upstream"),
         )),
+        429 => Some((
+            refused,
+            Finding::new(
+                FindingCode::TooManyRequests,
+                Fault::Client,
+                "the server answers that this client sends too many requests; the handshake is in order",
+            )
+            .certain()
+            .evidence(told)
+            .remedy("send fewer requests, or raise the limit for this identity on the server"),
+        )),
         497 => Some((
             refused,
             Finding::new(FindingCode::PlainHttp, Fault::Client, "the server got plain HTTP on its TLS port".to_owned())

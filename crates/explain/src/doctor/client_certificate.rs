@@ -32,14 +32,18 @@ pub(super) fn judge(facts: &Facts, notes: &mut Notes) {
         more => format!("the server asks for a client certificate, issued under one of {more} CAs"),
     });
     list_length(asked, notes);
-    let refused = refusal_of(main);
+    let told = refusal_of(main);
+    // Where the server is ours, what it would say is judged by what it believes.
+    let assumed = told.is_none() && !facts.own.peer_anchors.is_empty();
+    let refused =
+        if assumed { Some("judged as a server that believes what is given here".to_owned()) } else { told };
     if facts.own.chain.is_empty() {
         if let Some(refused) = &refused {
             notes.push(Weight::Blocks, Direction::ServerRefusedClient, none_sent(facts, asked, refused));
         }
         return;
     }
-    let case = Case { facts, asked, main, refused };
+    let case = Case { facts, asked, main, refused, assumed };
     if !main.sent_certificate {
         case.not_sent(notes);
         return;
@@ -147,6 +151,8 @@ struct Case<'a> {
     main: &'a Attempt,
     /// The server's words of refusal.
     refused: Option<String>,
+    /// Whether nobody said them: they would be.
+    assumed: bool,
 }
 
 impl Case<'_> {
@@ -224,11 +230,11 @@ impl Case<'_> {
         self.judge_chain(notes);
         self.profile(notes);
         let has_blocking = notes.found[before..].iter().any(|ranked| ranked.weight == Weight::Blocks);
-        if self.refused.is_some() && !has_blocking {
+        if self.refused.is_some() && !self.assumed && !has_blocking {
             let finding = self.by_words();
             notes.push(Weight::Blocks, Direction::ServerRefusedClient, finding);
         }
-        if self.refused.is_none() && self.main.is_let_in() {
+        if (self.refused.is_none() || self.assumed) && self.main.is_let_in() && !has_blocking {
             if notes.found.len() == before {
                 let leaf = self.leaf();
                 notes.checked(format!(
@@ -260,7 +266,15 @@ impl Case<'_> {
             super::NeighbourContent::Key(_) => &[],
         });
         // What the user believes is most often what the server believes as well: it comes first.
-        for candidate in facts.own.anchors.iter().chain(&served).chain(chain).chain(neighbouring) {
+        for candidate in facts
+            .own
+            .peer_anchors
+            .iter()
+            .chain(&facts.own.anchors)
+            .chain(&served)
+            .chain(chain)
+            .chain(neighbouring)
+        {
             let rekeyed = anchors.iter().any(|known| known.subject().matches(candidate.subject()));
             if candidate.is_ca() && candidate.is_self_issued() && is_named(candidate) && !rekeyed {
                 anchors.push(candidate.clone());

@@ -89,6 +89,10 @@ pub struct OwnSide {
     pub anchors: Vec<Certificate>,
     /// The files that `anchors` come from; empty where they are the program's default.
     pub anchor_files: Vec<String>,
+    /// Whether it is not known what the client believes, as in a recording: then only the rest is judged.
+    pub trust_unknown: bool,
+    /// What the server believes of clients, where that is known: its own side of a recording.
+    pub peer_anchors: Vec<Certificate>,
     /// CAs that were added to the system's trust, where the program does not read that.
     pub added_anchors: Vec<Certificate>,
     /// The revocation lists at hand.

@@ -11,9 +11,11 @@ mod command;
 mod facts;
 mod local;
 mod parameters;
+mod pile;
 mod profile;
 mod programs;
 mod reach;
+mod recorded;
 mod report;
 mod server_certificate;
 mod text;
@@ -26,7 +28,9 @@ pub use facts::{
     Proxy, Target, Variation,
 };
 pub use local::{Encoding, Given, NamedFile, Opened, Role, Unread, neighbour, read_own_side};
+pub use pile::{PileFile, examine_files};
 pub use programs::{PartialChain, Program, TrustStore, UnknownProgram};
+pub use recorded::{Beside, judge_recorded};
 pub use report::{Direction, Ranked, Report, Verdict, Weight};
 pub use text::read_text;
 
@@ -99,6 +103,11 @@ pub fn diagnose(facts: &Facts) -> Report {
     answer::judge(facts, &mut notes);
     warnings::judge(facts, &mut notes);
     last_resort(facts, &mut notes);
+    finish(facts, notes)
+}
+
+/// The report of what was found, with the words of others and commands that can be pasted.
+pub(crate) fn finish(facts: &Facts, notes: Notes) -> Report {
     let mut report = Report::new(notes.found, notes.checked, notes.unchecked);
     for ranked in &mut report.findings {
         words::add(facts, ranked);

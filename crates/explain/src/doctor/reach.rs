@@ -52,7 +52,7 @@ pub(super) fn judge(facts: &Facts, notes: &mut Notes) {
             .evidence(text.clone())
             .fix(Fault::Client, format!("export NO_PROXY={}", facts.target.host))
         }
-        End::NotTls(first) => return not_tls(facts, first, notes),
+        End::NotTls(first) if facts.target.is_tls => return not_tls(facts, first, notes),
         _ => {
             if let Some(tls) = facts.with(Variation::WithTls).filter(|_| !facts.target.is_tls) {
                 return plain_to_tls(facts, tls.is_finished() || !tls.served.is_empty(), notes);

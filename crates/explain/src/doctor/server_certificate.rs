@@ -73,9 +73,14 @@ pub(super) fn judge(facts: &Facts, notes: &mut Notes) {
         ..Rules::new(&anchors, Purpose::Server, facts.at)
     };
     match verify(leaf, &served[1..], &rules) {
+        Ok(_) if facts.own.trust_unknown => {}
         Ok(path) => accepted(facts, path.certificates(), notes),
         Err(refusal) => {
-            for reason in refusal.reasons() {
+            let unknown = |reason: &&Reason| {
+                facts.own.trust_unknown
+                    && matches!(reason.code, ReasonCode::UnknownIssuer | ReasonCode::SignatureInvalid)
+            };
+            for reason in refusal.reasons().iter().filter(|reason| !unknown(reason)) {
                 let judged = Judged { facts, served: &served, path: refusal.path(), reason };
                 if let Some((weight, finding)) = judged.finding() {
                     notes.push(weight, Direction::ClientRefusedServer, finding);
@@ -254,6 +259,10 @@ impl Judged<'_> {
             }
             ReasonCode::CertificateExpired => (blocks, self.expired()),
             ReasonCode::CertificateNotYetValid => (blocks, self.not_yet_valid()),
+            ReasonCode::NameMismatch if self.leaf().extensions().is_empty() && !program.reads_version_1() => {
+                // What it cannot have it does not lack.
+                (blocks, profile::version_1(self.leaf(), Fault::Server, "server", self.facts))
+            }
             ReasonCode::NameMismatch => self.name_mismatch(),
             ReasonCode::WrongPurpose => (
                 blocks,
@@ -458,16 +467,22 @@ impl Judged<'_> {
             )
             .remedy("issue the server's certificate from a CA, and give the client that CA");
         }
-        // The issuer of the topmost certificate that was sent: is it an intermediate that the server left out?
-        let missing = facts.neighbour(|c| {
+        let signed_last = |c: &Certificate| {
             c.is_ca()
-                && !c.is_self_issued()
                 && c.subject().matches(last.issuer())
                 && c.public_key().is_ok_and(|key| last.verify_signature(key).is_ok())
-        });
+        };
+        // A name in the server's own list of CAs is that of a root more often than not.
+        let is_known_as_root = facts.neighbour(|c| c.is_self_issued() && signed_last(c)).is_some()
+            || facts.asked().is_some_and(|asked| asked.names().iter().any(|n| n.matches(last.issuer())));
+        let sent_alone = self.served.len() == 1 && !is_known_as_root;
+        // The issuer of the topmost certificate that was sent: is it an intermediate that the server left out?
+        let missing = facts.neighbour(|c| !c.is_self_issued() && signed_last(c));
         let is_private_trust = !facts.own.anchor_files.is_empty();
         let publishes_issuer = last.extensions().iter().any(|e| e.oid.dotted() == "1.3.6.1.5.5.7.1.1");
-        if !last.is_self_issued() && (missing.is_some() || is_private_trust || publishes_issuer) {
+        if !last.is_self_issued()
+            && (missing.is_some() || (sent_alone && (is_private_trust || publishes_issuer)))
+        {
             let mut finding = Finding::new(
                 FindingCode::IntermediateMissing,
                 Fault::Server,

@@ -6,6 +6,7 @@
 
 mod connection;
 mod offer;
+mod receive;
 mod request;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::dial::Route;
 use crate::tls::Credentials;
 
 pub use offer::{Offer, OfferError};
+pub use receive::receive;
 
 /// The most connections that one look makes.
 pub const MOST_CONNECTIONS: usize = 12;

@@ -7,7 +7,7 @@ pub mod credentials;
 pub mod key_log;
 mod negotiated;
 pub mod server_verifier;
-mod signatures;
+pub(crate) mod signatures;
 pub(crate) mod slot;
 pub(crate) mod socket;
 mod ticket;

@@ -6,7 +6,7 @@ use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
 use super::provider;
 
-pub(super) fn verify_tls12(
+pub(crate) fn verify_tls12(
     message: &[u8],
     certificate: &CertificateDer<'_>,
     signature: &DigitallySignedStruct,
@@ -15,7 +15,7 @@ pub(super) fn verify_tls12(
     rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
 }
 
-pub(super) fn verify_tls13(
+pub(crate) fn verify_tls13(
     message: &[u8],
     certificate: &CertificateDer<'_>,
     signature: &DigitallySignedStruct,
@@ -27,7 +27,7 @@ pub(super) fn verify_tls13(
 /// The same with the key alone, whatever else the certificate says: rustls' own way refuses a certificate with a critical
 /// extension that it does not know, before it looks at the signature. Such certificates are what is looked at where the
 /// verdict is only noted: those of tls-alpn-01 (RFC 8737 section 3), and broken ones.
-pub(super) fn verify_with_key_of(
+pub(crate) fn verify_with_key_of(
     message: &[u8],
     certificate: &CertificateDer<'_>,
     signature: &DigitallySignedStruct,
@@ -56,6 +56,6 @@ pub(super) fn verify_with_key_of(
         .map_err(|_| rustls::CertificateError::BadSignature.into())
 }
 
-pub(super) fn schemes() -> Vec<SignatureScheme> {
+pub(crate) fn schemes() -> Vec<SignatureScheme> {
     provider().signature_verification_algorithms.supported_schemes()
 }

@@ -1,12 +1,14 @@
 //! `countersign doctor`.
 
+mod files;
 mod live;
 mod own;
+mod recorded;
 mod tell;
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use explain::doctor::{
     Facts, Program, Report, Settings, Surroundings, Target, environment_of_node, read_command,
 };
@@ -28,11 +30,28 @@ Examples:
   countersign doctor https://api.example.com --as node
       # as Node.js would accept, send and withhold
   curl https://localhost:8443 2>&1 | countersign doctor --text
-      # what an error text can mean, and what tells the causes apart")]
+      # what an error text can mean, and what tells the causes apart
+  countersign doctor files *.pem *.p12
+      # which key belongs to which certificate, and what is missing
+  countersign doctor server --listen 127.0.0.1:9443 --cert localhost.pem \\
+      --key localhost-key.pem --client-ca rootCA.pem
+      # judge the next client that connects")]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Doctor {
-    /// The server: a URL or host:port
-    #[arg(value_name = "URL", required_unless_present_any = ["command", "text"])]
+    #[command(subcommand)]
+    other: Option<Other>,
+
+    /// The server: a URL or host:port; or a capture (pcap, pcapng) or transcript
+    #[arg(value_name = "URL", required_unless_present_any = ["command", "text", "from"])]
     target: Option<String>,
+
+    /// A conversation that `explain --save` wrote
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "command", "text"])]
+    from: Option<PathBuf>,
+
+    /// The secrets of a capture's connections
+    #[arg(long, value_name = "FILE", requires = "target")]
+    keylog: Option<PathBuf>,
 
     /// Say what an error text or log lines can mean, from this file; - or nothing for standard input
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-", conflicts_with_all = ["target", "command"])]
@@ -56,6 +75,15 @@ pub(crate) struct Doctor {
     /// Tell each connection before it is made
     #[arg(short, long)]
     verbose: bool,
+}
+
+/// What else is examined.
+#[derive(Debug, Subcommand)]
+enum Other {
+    /// Examine a pile of files: what each is, what belongs together, what is missing or wrong
+    Files(files::Files),
+    /// Wait for one connection of a failing client, and judge it
+    Server(recorded::Server),
 }
 
 /// curl's flags.
@@ -144,10 +172,28 @@ fn program(text: &str) -> Result<Program, String> {
 
 impl Doctor {
     pub(crate) fn run(self, context: &Context) -> Outcome {
+        match &self.other {
+            Some(Other::Files(files)) => return files.run(context),
+            Some(Other::Server(server)) => return server.run(context),
+            None => {}
+        }
         if let Some(file) = &self.text {
             let bytes = input::bytes(file)?;
             let report = explain::doctor::read_text(&String::from_utf8_lossy(&bytes));
             return Ok(self.told(context, &report, "the text"));
+        }
+        let recording = self.from.as_deref().or_else(|| self.target.as_deref().map(Path::new));
+        if let Some(file) = recording.filter(|file| self.from.is_some() || file.is_file()) {
+            let trust =
+                self.client.cacert.as_deref().map(|path| input::certificates(Path::new(path))).transpose()?;
+            let report = recorded::file(
+                context,
+                file,
+                self.keylog.as_deref(),
+                trust,
+                self.program.unwrap_or_default(),
+            )?;
+            return Ok(self.told(context, &report, &file.display().to_string()));
         }
         let settings = self.settings()?;
         let passphrase = match &settings.passphrase {
@@ -158,18 +204,8 @@ impl Doctor {
         Ok(self.told(context, &report.1, &report.0))
     }
 
-    /// Writes a report as it was asked for.
     fn told(&self, context: &Context, report: &Report, target: &str) -> Exit {
-        if self.json {
-            context.json(&report.json());
-        } else {
-            tell::tell(context, report, target);
-        }
-        match report.verdict.exit_code() {
-            0 => Exit::Done,
-            3 => Exit::Unreachable,
-            _ => Exit::Refused,
-        }
+        told(context, report, target, self.json)
     }
 
     /// The settings of the client, from its own command line or from our flags.
@@ -245,4 +281,18 @@ fn examine(
         neighbours: own.neighbours,
     };
     Ok((shown, explain::doctor::diagnose(&facts)))
+}
+
+/// Writes a report as it was asked for.
+fn told(context: &Context, report: &Report, target: &str, json: bool) -> Exit {
+    if json {
+        context.json(&report.json());
+    } else {
+        tell::tell(context, report, target);
+    }
+    match report.verdict.exit_code() {
+        0 => Exit::Done,
+        3 => Exit::Unreachable,
+        _ => Exit::Refused,
+    }
 }

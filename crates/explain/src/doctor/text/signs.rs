@@ -98,7 +98,7 @@ pub(crate) const SIGNS: &[Sign] = &[
     sign("Go server log", &["tls handshake error", "x509: certificate signed by unknown authority"], &[CLIENT_CA_UNKNOWN, CLIENT_NO_INTERMEDIATE]),
     sign("Go server log", &["client sent an http request to an https server"], &[HTTP_ON_TLS]),
     sign("webhook", &["caching", "x509: certificate signed by unknown authority"], &[STALE_BUNDLE]),
-    sign("Kubernetes", &["failed calling webhook", "x509"], &[STALE_BUNDLE]),
+    sign("Kubernetes", &["failed calling webhook", "x509: certificate signed by unknown authority"], &[STALE_BUNDLE]),
     sign("OpenSSL client", &["alert unknown ca"], &[CLIENT_CA_UNKNOWN, CLIENT_NO_INTERMEDIATE, LIST_MISSING, AKI]),
     sign("Node.js client", &["tlsv1_alert_unknown_ca"], &[CLIENT_CA_UNKNOWN, CLIENT_NO_INTERMEDIATE, LIST_MISSING]),
     sign("Go client", &["remote error: tls: unknown certificate authority"], &[CLIENT_CA_UNKNOWN, CLIENT_NO_INTERMEDIATE]),
