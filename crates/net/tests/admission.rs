@@ -120,7 +120,7 @@ async fn the_clients_message_names_the_cas_that_would_do() {
     let server = TestServer::start(snapshot(&ca), Handler::Identity).await;
     let stranger = TestCa::new().named("Other").issue_client("alice");
     let error = get(&server, "/", &client(&ca, Some(&stranger))).await.unwrap_err();
-    assert_eq!(error.finding().code, FindingCode::IssuerNotRequested);
+    assert_eq!(error.finding().code, FindingCode::UnknownIssuer);
     let message = error.to_string();
     assert!(message.contains("CN=Test Root CA") && message.contains("CN=Other Issuing CA"), "{message}");
     assert!(message.contains("unknown_ca (48)"), "{message}");

@@ -106,8 +106,8 @@ fn none_sent(facts: &Facts, asked: &Asked, refused: &str) -> Finding {
         FindingCode::NoClientCertificate,
         Fault::Client,
         format!(
-            "the server {} refused the client: it requires a client certificate, and the client sent none",
-            facts.target.authority()
+            "the server {} refused the client: it requires a client certificate and the client sent none",
+            facts.target.host
         ),
     )
     .certain()
@@ -371,6 +371,11 @@ impl Case<'_> {
             .fix(Fault::Client, format!("cat {} {} > client-full.pem", shell(certificate), shell(file)))
             .remedy("let the client send leaf and intermediate");
         }
+        let issuer = if chain.len() > 1 && !leaf.issuer().matches(top.issuer()) {
+            format!("{} (under {})", leaf.issuer(), top.issuer())
+        } else {
+            leaf.issuer().to_string()
+        };
         let mut finding = Finding::new(
             FindingCode::UnknownIssuer,
             Fault::Client,
@@ -378,11 +383,11 @@ impl Case<'_> {
                 "the server refused the client's certificate {}: its issuer {} is not among the CAs that the server \
                  accepts ({}). This is about the server's client-CA file, not about --cacert",
                 name(leaf),
-                top.issuer(),
+                issuer,
                 self.names()
             ),
         )
-        .evidence(format!("presented: {}, issued by {}", name(leaf), top.issuer()))
+        .evidence(format!("presented: {}, issued by {issuer}", name(leaf)))
         .evidence(format!("accepted: {}", self.names()))
         .fix(Fault::Issuer, format!("countersign issue client {}  # from {}", shell(&leaf.short_name()), self.names()))
         .alternative(Fault::Server, "cat issuing-ca.pem >> client-ca.pem  # nginx: the file of ssl_client_certificate")

@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
+use explain::doctor::{
+    Asked, Attempt, Direction, End, Facts, OwnSide, Program, Target, Variation, Weight, diagnose,
+};
 use explain::finding::{Sender, from_alert};
 use explain::{Fault, Finding, FindingCode};
 use pki::name::{DistinguishedName, ServerName};
@@ -73,15 +76,6 @@ impl CertificateRequest {
             Err(_) => format!("unreadable: {}", pki::hex(der)),
         };
         self.authorities.iter().map(name).collect()
-    }
-
-    /// Whether a chain was issued by a CA that it names. True where it names none.
-    fn accepts(&self, credentials: &Credentials) -> bool {
-        self.authorities.is_empty()
-            || self.authorities.iter().any(|der| {
-                DistinguishedName::from_der(der)
-                    .is_ok_and(|name| credentials.chain().iter().any(|c| c.issuer().matches(&name)))
-            })
     }
 }
 
@@ -164,37 +158,39 @@ impl Memory {
     pub(crate) fn explain_alert(&self, alert: u8, after_finished: bool) -> Finding {
         let sent = self.sent_certificate();
         let finding = from_alert(alert, Sender::Server, sent, after_finished);
-        let Some(request) = self.request() else { return finding };
-        match &self.credentials {
-            Some(credentials) if !sent => Finding::new(
-                FindingCode::CertificateRefused,
-                Fault::Client,
-                format!(
-                    "the server takes none of the signatures that the key of {} can make, so no certificate was sent, \
-                     and it refused",
-                    credentials.leaf().short_name()
-                ),
-            )
-            .evidence(format!("the server takes {}", request.signature_schemes.join(", ")))
-            .remedy("use a certificate with another kind of key"),
-            // 48 is unknown_ca; the others are what libraries send for an issuer they do not know.
-            Some(credentials) if matches!(alert, 40 | 42 | 46 | 48) && !request.accepts(credentials) => {
-                Finding::new(
-                    FindingCode::IssuerNotRequested,
-                    Fault::Client,
-                    format!(
-                        "the server refused the certificate of {}: its issuer, {}, is none of the CAs that the \
-                         server asks for",
-                        credentials.leaf().short_name(),
-                        credentials.leaf().issuer()
-                    ),
-                )
-                .evidence(format!("the server sent the alert {}", explain::alert::cite(alert)))
-                .evidence(format!("the server asks for {}", request.authority_names().join("; ")))
-                .remedy("use a certificate of one of these CAs, or have the server trust the issuer of yours")
-            }
-            _ => finding,
-        }
+        let Some(request) = self.request().filter(|_| !explain::alert::is_closure(alert)) else {
+            return finding;
+        };
+        let mut attempt = Attempt::new(Variation::AsAsked, End::Alert { description: alert, after_finished });
+        attempt.served = self.served().map(|served| served.chain.clone()).unwrap_or_default();
+        attempt.sent_certificate = sent;
+        attempt.request = Some(Asked {
+            authorities: request.authorities.clone(),
+            signature_schemes: request.signature_schemes.clone(),
+        });
+        let expectation = self.verifier.expectation();
+        let facts = Facts {
+            at: (expectation.clock)(),
+            program: Program::default(),
+            target: Target::new(self.verifier.expected().clone(), 443),
+            own: OwnSide {
+                chain: self.credentials.as_ref().map(|own| own.chain().to_vec()).unwrap_or_default(),
+                can_sign: self.credentials.is_some(),
+                anchors: expectation.anchors.anchors().to_vec(),
+                trust_unknown: true,
+                ..OwnSide::default()
+            },
+            attempts: vec![attempt],
+            neighbours: Vec::new(),
+        };
+        // The server refused; what this side thinks of the server is another matter, and is told elsewhere.
+        let judged = diagnose(&facts).findings.into_iter();
+        let mut told = judged.filter(|ranked| {
+            ranked.direction == Direction::ServerRefusedClient && ranked.weight != Weight::Warns
+        });
+        let found = told.next().map(|ranked| ranked.finding).unwrap_or(finding);
+        // Its commands are for curl and a port that is not known here.
+        Finding { fix: None, alternative: None, ..found }
     }
 }
 

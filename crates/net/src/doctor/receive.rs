@@ -65,7 +65,7 @@ fn config(credentials: &Credentials, names: &TrustBundle) -> Result<ServerConfig
             credentials.certified().as_ref().clone(),
         )));
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
     Ok(config)
 }
 

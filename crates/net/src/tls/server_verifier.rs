@@ -150,6 +150,16 @@ impl ServerVerifier {
         ServerVerifier { expectation, expected, served: OnceLock::new() }
     }
 
+    /// What is expected of the server.
+    pub(crate) fn expectation(&self) -> &Expectation {
+        &self.expectation
+    }
+
+    /// The name that the server must have.
+    pub(crate) fn expected(&self) -> &ServerName {
+        &self.expected
+    }
+
     /// What the server sent, once it has.
     pub(crate) fn served(&self) -> Option<&Served> {
         self.served.get()

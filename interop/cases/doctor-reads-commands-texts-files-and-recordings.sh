@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# The doctor reads command lines of curl, openssl and wget as those programs do, judges as other programs, and examines
+# texts, piles of files, a client that connects to it, and captures; and it never shows a private key or a passphrase.
+# needs: curl nginx openssl python3
+. "$(dirname "$0")/../lib.sh"
+. "$INTEROP/pairs.sh"
+
+make_ca ca "Test CA"
+make_ca other "Other CA"
+make_certificate server localhost ca "${SERVER[@]}" "$LOCALHOST"
+make_certificate client alice ca "${CLIENT[@]}"
+make_certificate stranger eve other "${CLIENT[@]}"
+serve_nginx "ssl_client_certificate $PWD/ca.pem; ssl_verify_client on;"
+url=https://localhost:$PORT/
+
+# examined CODE SIDE EXIT-CODE COMMAND…: the report's first finding, `none` for none.
+examined() {
+    local code=$1 side=$2 exit=$3
+    shift 3
+    case $1 in
+        files) run "$COUNTERSIGN" doctor "$@" --json ;;
+        *) run "$COUNTERSIGN" doctor --json "$@" ;;
+    esac
+    printf '%s' "$STDOUT" >report.json
+    assert_eq "$code $side $exit" "$(field '(f["code"]+" "+f["fault"]) if f else "none none"') $STATUS" "$*: $STDOUT $STDERR"
+}
+
+examined none none 0 -- curl -sSE client.pem --key client.key --cacert ca.pem "$url"
+examined no_client_certificate client 1 -- curl --cacert ca.pem "$url"
+examined unknown_issuer client 1 -- curl -E stranger.pem --key stranger.key --cacert ca.pem "$url"
+CURL_CA_BUNDLE=ca.pem examined none none 0 -- curl -E client.pem --key client.key "$url"
+HTTPS_PROXY=http://127.0.0.1:$(free_port) examined proxy_refused environment 1 -- curl --cacert ca.pem "$url"
+cp client.pem alice:2026.pem
+examined option_misread client 1 -- curl --cert alice:2026.pem --key client.key --cacert ca.pem "$url"
+examined none none 0 -- openssl s_client -connect "127.0.0.1:$PORT" -servername localhost -CAfile ca.pem -cert client.pem -key client.key
+examined none none 0 -- wget --certificate=client.pem --private-key=client.key --ca-certificate=ca.pem "$url"
+
+# The same pair and another program: a wrong CA is "unknown issuer" to curl, and a certificate kept back to Go.
+examined unknown_issuer client 1 "$url" --cert stranger.pem --key stranger.key --cacert ca.pem
+examined issuer_not_requested server 1 "$url" --as go --cert stranger.pem --key stranger.key --cacert ca.pem
+examined none none 0 "$url" --as node --cert client.pem --key client.key --cacert ca.pem
+
+# An error text, and one that nobody knows.
+echo 'curl: (56) tlsv13 alert certificate required' >text.txt
+examined no_client_certificate client 1 --text text.txt
+echo 'the gate of the castle is closed' >text.txt
+examined unexplained environment 1 --text text.txt
+
+# A pile of files; a key of another certificate in it is told.
+examined none none 0 files client.pem client.key ca.pem
+run "$COUNTERSIGN" doctor files client.pem client.key ca.pem
+assert_contains "$STDOUT" "client.key holds the key of CN=alice"
+examined key_mismatch client 1 files client.pem stranger.key ca.pem
+
+# An encrypted key: without the passphrase, with a wrong one, with the right one; and none of it is ever shown.
+openssl pkcs8 -topk8 -in client.key -out sealed.key -passout pass:correct-horse -v2 aes-256-cbc
+examined passphrase_missing client 1 "$url" --cert client.pem --key sealed.key --cacert ca.pem
+examined passphrase_wrong client 1 -- curl --cert client.pem --key sealed.key --pass battery-staple --cacert ca.pem "$url"
+examined none none 0 -- curl --cert client.pem --key sealed.key --pass correct-horse --cacert ca.pem "$url"
+run "$COUNTERSIGN" doctor -v -- curl --cert client.pem --key sealed.key --pass battery-staple --cacert ca.pem "$url"
+assert_lacks "$STDOUT$STDERR" battery-staple
+for key in client.key stranger.key; do
+    middle=$(sed -n 2p "$key")
+    run "$COUNTERSIGN" doctor "$url" --cert stranger.pem --key "$key" --cacert ca.pem
+    assert_lacks "$STDOUT$STDERR" "$middle"
+done
+
+# Nobody there.
+examined connection_refused server 3 "https://localhost:$(free_port)/"
+
+# A client that comes to the doctor: the right one, one of another CA, one that does not believe the server.
+receive() {
+    local port
+    port=$(free_port)
+    start_server "$COUNTERSIGN" doctor server --listen "127.0.0.1:$port" --cert server.pem --key server.key --client-ca ca.pem --json
+    wait_for_port "$port"
+    run curl -sS -o /dev/null "$@" "https://localhost:$port/"
+    # The report is written at once, and the program ends.
+    wait "$SERVER_PID" || true
+    sed -n '/^{/,$p' "$SERVER_LOG" >report.json
+    RECEIVED=$(field '(f["code"]+" "+f["fault"]) if f else "none none"')
+}
+receive --cacert ca.pem --cert client.pem --key client.key
+assert_eq "none none" "$RECEIVED" "the right client"
+receive --cacert ca.pem --cert stranger.pem --key stranger.key
+assert_eq "unknown_issuer client" "$RECEIVED" "a client of another CA"
+receive --cacert ca.pem
+assert_eq "no_client_certificate client" "$RECEIVED" "a client without certificate"
+receive --cacert other.pem --cert client.pem --key client.key
+assert_eq "unknown_issuer client" "$RECEIVED" "a client that does not believe the server"
+
+# A transcript of the refusal says the same.
+run "$COUNTERSIGN" explain "$url" --cert stranger.pem --key stranger.key --cacert ca.pem --get / --save refused.transcript
+examined unknown_issuer client 1 --from refused.transcript
