@@ -548,7 +548,10 @@ mod tests {
         let names: BTreeSet<&str> = FindingCode::ALL.iter().map(|code| code.name()).collect();
         assert_eq!(names.len(), FindingCode::ALL.len());
         for code in FindingCode::ALL {
-            assert!(code.name().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{code}");
+            assert!(
+                code.name().bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'),
+                "{code}"
+            );
             assert_eq!(FindingCode::from_name(code.name()), Some(*code));
         }
     }
