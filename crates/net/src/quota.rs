@@ -5,12 +5,15 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use explain::{Fault, Finding, FindingCode};
 use jiff::Timestamp;
 use pki::identity::{Identity, VerifiedPeer};
 use pki::policy::limit::{IdentityLimits, OverLimit, Usage};
+
+use crate::serve::{self, Gate, Route, TurnedAway};
 
 /// Locks that do not wait for each other.
 const SHARDS: usize = 16;
@@ -135,6 +138,23 @@ impl Quota {
     #[must_use]
     pub fn remembered(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+    }
+}
+
+impl Gate for Quota {
+    fn enter(
+        &self,
+        route: &Route,
+        peer: Option<&VerifiedPeer>,
+        from: IpAddr,
+    ) -> Result<Option<serve::Pass>, TurnedAway> {
+        match Quota::enter(self, &route.name, peer, from) {
+            Ok(pass) => Ok(pass.map(|pass| Box::new(pass) as serve::Pass)),
+            Err(error) => {
+                let (finding, wait) = over_limit(&error);
+                Err(TurnedAway { retry_after: Some(Duration::from_secs(wait)), finding })
+            }
+        }
     }
 }
 

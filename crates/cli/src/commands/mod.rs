@@ -5,6 +5,7 @@ mod agent;
 mod audit;
 mod ca;
 mod completions;
+mod config;
 mod connect;
 mod crl;
 mod demo;
@@ -21,6 +22,7 @@ mod join;
 mod list;
 mod man;
 mod partner;
+mod policy;
 mod renew;
 mod revoke;
 mod serve;
@@ -107,6 +109,12 @@ pub(crate) enum Command {
     Agent(agent::Agent),
     /// Put mutual TLS in front of a service, a directory, or a page that says who you are
     Serve(serve::Serve),
+    /// Check and show the configuration file of `serve`
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Say what the rules of a configuration would do
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Give a program that cannot do mutual TLS a plain local port that does it for it
     Connect(connect::Connect),
     /// Fetch a URL as curl does, and wait for the server's verdict on the client's certificate
@@ -147,6 +155,8 @@ impl Command {
             Command::Acme(command) => command.run(context),
             Command::Agent(command) => command.run(context),
             Command::Serve(command) => command.run(context),
+            Command::Config(command) => command.run(context),
+            Command::Policy(command) => command.run(context),
             Command::Connect(command) => command.run(context),
             Command::Fetch(command) => command.run(context),
             Command::Doctor(command) => command.run(context),

@@ -158,7 +158,7 @@ impl Serve {
             });
         }
         let ending = async {
-            super::super::serve::end_of_life().await;
+            crate::commands::ends::end_of_life().await;
             stop.send_replace(true);
         };
         let cut_off = runtime.block_on(server::serve(listener, handle, router(&state, surface), log, ending));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use net::serve::Log;
 
-use super::LogFormat;
+use crate::config::LogFormat;
 
 /// How long lines are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(20);

@@ -1,0 +1,300 @@
+//! The flags of `serve`: enough for one listener with one answer. They make the same [`Config`] as a file does.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use net::serve::{Dialect, Limits, Target};
+use net::snapshot::ClientAuth;
+use net::tls::TlsVersions;
+use net::url::{Scheme, Url};
+use pki::name::IpRange;
+use pki::policy::limit::IdentityLimits;
+use pki::policy::{Policy, Rule};
+use pki::verify::RevocationMode;
+
+use crate::config::{
+    Answer, Certificates, Config, Listener, LogFormat, Revocation, Route, Upstream, UpstreamTls,
+};
+use crate::failure::{Failure, OrFail as _};
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct Flags {
+    /// Where it listens; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443", conflicts_with = "config")]
+    listen: SocketAddr,
+
+    /// The server's certificate with its chain [default: one from the local authority, for --name]
+    #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "config")]
+    cert: Option<PathBuf>,
+
+    /// The server's private key
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+
+    /// The names of the certificate that the local authority makes
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["cert", "config"], default_values = ["localhost", "127.0.0.1", "::1"])]
+    name: Vec<String>,
+
+    /// The passphrase of --key or of the authority's keys, in the first line of this file
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    passphrase_file: Option<PathBuf>,
+
+    /// The anchors that clients' certificates must lead to [default: that of the local authority]
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    client_ca: Vec<PathBuf>,
+
+    /// Revocation lists; those of a URL are fetched, kept, and fetched again before they end [default: the local
+    /// authority's own, as it changes]
+    #[arg(long, value_name = "FILE|URL", conflicts_with = "config")]
+    crl: Vec<String>,
+
+    /// What it means where a client's issuer has no list, or one that is over
+    #[arg(long, value_enum, default_value_t = CrlMode::WhereKnown, conflicts_with = "config")]
+    crl_mode: CrlMode,
+
+    /// Refuse clients whose issuer has no list: --crl-mode hard
+    #[arg(long, conflicts_with_all = ["crl_mode", "config"])]
+    crl_required: bool,
+
+    /// Whether clients need a certificate
+    #[arg(long, value_enum, default_value_t = ClientAuthFlag::Require, conflicts_with = "config")]
+    client_auth: ClientAuthFlag,
+
+    /// With --client-auth optional: let those through who have no certificate
+    #[arg(long, conflicts_with = "config")]
+    allow_anonymous: bool,
+
+    /// Forward requests to this service: http://, https://, h2c:// or unix:/path; with tcp://host:port the octets are
+    /// passed on as they come. Several share the requests out
+    #[arg(long, value_name = "URL", conflicts_with_all = ["dir", "config"])]
+    to: Vec<String>,
+
+    /// Serve the files of this directory
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    dir: Option<PathBuf>,
+
+    /// How the service hears of the client: rfc9440, envoy, nginx or aws
+    #[arg(long, value_name = "DIALECT", default_value = "rfc9440", requires = "to")]
+    headers: Vec<Dialect>,
+
+    /// Tell a tcp:// service of the client in a PROXY header (version 2, with the facts of TLS)
+    #[arg(long, requires = "to")]
+    send_proxy_protocol: bool,
+
+    /// The anchors that an https:// service's certificate must lead to
+    #[arg(long, value_name = "FILE", requires = "to")]
+    upstream_ca: Vec<PathBuf>,
+
+    /// The certificate shown to an https:// service
+    #[arg(long, value_name = "FILE", requires = "upstream_key")]
+    upstream_cert: Option<PathBuf>,
+
+    /// Its private key
+    #[arg(long, value_name = "FILE", requires = "upstream_cert")]
+    upstream_key: Option<PathBuf>,
+
+    /// Refuse an https:// service that never asks for our certificate
+    #[arg(long, requires = "upstream_cert")]
+    require_client_auth_request: bool,
+
+    #[command(flatten)]
+    allow: AllowArguments,
+
+    /// Threads that serve [default: one for each processor]
+    #[arg(long, value_name = "NUMBER", conflicts_with = "config")]
+    workers: Option<usize>,
+
+    /// Believe PROXY headers of connections from these addresses, and require them there
+    #[arg(long, value_name = "RANGE", conflicts_with = "config")]
+    proxy_protocol_from: Vec<IpRange>,
+
+    /// Show status, metrics and clients here: /_status, /_metrics, /_clients
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "config")]
+    admin: Option<SocketAddr>,
+
+    /// How the access log is written to standard output
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, conflicts_with = "config")]
+    log: LogFormat,
+}
+
+/// Who may pass; one rule is enough, and none admits nobody.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Who may pass (any rule admits)")]
+pub(super) struct AllowArguments {
+    /// This common name
+    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    allow_cn: Vec<String>,
+    /// This organizational unit
+    #[arg(long, value_name = "UNIT", conflicts_with = "config")]
+    allow_ou: Vec<String>,
+    /// This DNS name; *.example.com for one label
+    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    allow_dns: Vec<String>,
+    /// This URI; * for one path segment, ** at the end for the rest
+    #[arg(long, value_name = "URI", conflicts_with = "config")]
+    allow_uri: Vec<String>,
+    /// This mailbox, or all of @example.com
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "config")]
+    allow_email: Vec<String>,
+    /// This address or range
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "config")]
+    allow_ip: Vec<String>,
+    /// The certificate with this key: SHA-256 of its SubjectPublicKeyInfo, in base64 or hexadecimal
+    #[arg(long, value_name = "PIN", conflicts_with = "config")]
+    allow_spki_pin: Vec<String>,
+    /// Everyone whose certificate verifies
+    #[arg(long, conflicts_with = "config")]
+    allow_all: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum CrlMode {
+    /// Without a list: let in. With one that is over: refused
+    WhereKnown,
+    /// Refused, both
+    Hard,
+    /// Let in, both, unless the list names the client
+    Soft,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ClientAuthFlag {
+    /// No connection without one
+    Require,
+    /// Asked for; without one, requests are denied unless --allow-anonymous
+    Optional,
+    /// Not asked for: everyone is let through
+    Off,
+}
+
+impl AllowArguments {
+    /// The policy that the flags make.
+    fn policy(&self) -> Result<Policy, Failure> {
+        let kinds = [
+            ("cn", &self.allow_cn),
+            ("ou", &self.allow_ou),
+            ("dns", &self.allow_dns),
+            ("uri", &self.allow_uri),
+            ("email", &self.allow_email),
+            ("ip", &self.allow_ip),
+            ("spki-pin", &self.allow_spki_pin),
+        ];
+        let mut rules = Vec::new();
+        if self.allow_all {
+            rules.push(Rule::All);
+        }
+        for (kind, texts) in kinds {
+            for text in texts {
+                let rule = Rule::parse(kind, text);
+                rules.push(rule.map_err(|error| Failure::usage(format!("--allow-{kind}: {error}")))?);
+            }
+        }
+        Ok(Policy::new(rules))
+    }
+}
+
+impl Flags {
+    /// The configuration that the flags make.
+    pub(super) fn config(&self) -> Result<Config, Failure> {
+        let policy = self.allow.policy()?;
+        let client_auth = match self.client_auth {
+            ClientAuthFlag::Require => ClientAuth::Require,
+            ClientAuthFlag::Optional => ClientAuth::Optional { allow_anonymous: self.allow_anonymous },
+            ClientAuthFlag::Off => ClientAuth::Off,
+        };
+        let needs_policy =
+            !matches!(client_auth, ClientAuth::Off | ClientAuth::Optional { allow_anonymous: true });
+        if policy.is_empty() && needs_policy {
+            return Err(Failure::usage(
+                "no rule says who may pass, so nobody would: an empty policy denies everyone",
+            )
+            .hint("--allow-cn NAME, --allow-dns, --allow-uri, --allow-email, --allow-ou, --allow-ip, --allow-spki-pin")
+            .hint("--allow-all for everyone whose certificate verifies"));
+        }
+        let certificates = match (&self.cert, &self.key) {
+            (Some(cert), Some(key)) => Certificates::Files(vec![(cert.clone(), key.clone())]),
+            _ => Certificates::Local(self.name.clone()),
+        };
+        let route = Route {
+            name: "default".to_owned(),
+            host: None,
+            path: "/".to_owned(),
+            without_certificate: None,
+            policy: None,
+            answer: self.answer()?,
+            limits: IdentityLimits::default(),
+        };
+        Ok(Config {
+            file: None,
+            rule_files: Vec::new(),
+            admin: self.admin,
+            log: self.log,
+            workers: self.workers,
+            passphrase_file: self.passphrase_file.clone(),
+            limits: Limits::default(),
+            revocation: self.revocation()?,
+            listeners: vec![Listener {
+                address: self.listen,
+                certificates,
+                client_ca: self.client_ca.clone(),
+                client_auth,
+                policy,
+                versions: TlsVersions::Both,
+                proxy_protocol_from: self.proxy_protocol_from.clone(),
+                routes: vec![route],
+            }],
+        })
+    }
+
+    fn revocation(&self) -> Result<Revocation, Failure> {
+        let mut revocation = Revocation::default();
+        for list in &self.crl {
+            if list.contains("://") {
+                let url = Url::parse(list).or_usage()?;
+                if url.scheme != Scheme::Http {
+                    return Err(Failure::usage(format!(
+                        "--crl {list}: lists are fetched over http://, since they are signed themselves and a check of \
+                         https:// would need a list first (RFC 5280 section 8)"
+                    )));
+                }
+                revocation.urls.push(url);
+            } else {
+                revocation.files.push(list.into());
+            }
+        }
+        revocation.mode = match self.crl_mode {
+            _ if self.crl_required => RevocationMode::Required,
+            CrlMode::Hard => RevocationMode::Required,
+            CrlMode::WhereKnown => RevocationMode::WhereKnown,
+            CrlMode::Soft => RevocationMode::BestEffort,
+        };
+        Ok(revocation)
+    }
+
+    fn answer(&self) -> Result<Answer, Failure> {
+        if let Some(dir) = &self.dir {
+            return Ok(Answer::Directory(dir.clone()));
+        }
+        if self.to.is_empty() {
+            return Ok(Answer::Identity);
+        }
+        let mut upstream = Upstream::new(self.to.clone());
+        let targets = upstream.targets().or_usage()?;
+        upstream.headers.clone_from(&self.headers);
+        upstream.proxy_protocol = self.send_proxy_protocol;
+        if self.send_proxy_protocol && targets.iter().any(Target::is_http) {
+            return Err(Failure::usage("--send-proxy-protocol is for tcp:// services; others get headers")
+                .hint("--headers rfc9440"));
+        }
+        if !self.upstream_ca.is_empty() || self.upstream_cert.is_some() {
+            upstream.tls = Some(UpstreamTls {
+                ca: self.upstream_ca.clone(),
+                credentials: self.upstream_cert.clone().zip(self.upstream_key.clone()),
+                require_client_auth_request: self.require_client_auth_request,
+                ..UpstreamTls::default()
+            });
+        }
+        Ok(Answer::Upstream(Box::new(upstream)))
+    }
+}
