@@ -25,7 +25,9 @@ const fn package(word: &'static str, version: &'static str, role: &'static str) 
 pub(crate) const PACKAGES: &[Package] = &[
     package("npm:axe-core",        "4.14.1", "the rules of accessible pages"),
     package("npm:playwright-core", "1.65.1", "drives the distribution's Chromium"),
+    package("pypi:grpcio",         "1.85.3", "gRPC, as a client and a service"),
     package("pypi:pkilint",        "0.13.3", "a linter of certificates and lists"),
+    package("pypi:websockets",     "17.4",   "WebSocket, as a client and a server"),
 ];
 
 /// The package of that name, if it is in the table.

@@ -56,7 +56,7 @@ pub(crate) struct RefusedHandshake {
 }
 
 impl RefusedHandshake {
-    fn new(finding: Finding) -> Self {
+    pub(crate) fn new(finding: Finding) -> Self {
         RefusedHandshake { finding, alert_sent: None, alert_received: None, certificate: None }
     }
 }

@@ -2,6 +2,7 @@
 //! JSON. Where the lines go is the caller's affair.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -105,24 +106,28 @@ impl AccessRecord {
 
 impl RequestRecord {
     fn text(&self) -> String {
-        let mut line = format!(
-            "{} {} {} {} \"{} {} {}\" {} {}B {:.1}ms {} {} {}",
-            seconds(self.time),
-            self.peer,
-            self.identity.as_deref().map_or_else(|| "-".to_owned(), quoted),
-            self.verdict,
-            self.method,
-            clean(&self.path),
-            self.protocol,
-            self.status,
-            self.bytes,
-            self.duration.as_secs_f64() * 1000.0,
-            self.tls.version,
-            self.tls.cipher_suite,
-            self.tls.group,
-        );
+        // Written piece by piece: it is done for every request, and must not cost what a request does.
+        let mut line = String::with_capacity(256);
+        push_seconds(&mut line, self.time);
+        let _ = write!(line, " {} ", self.peer);
+        match &self.identity {
+            Some(identity) => line.push_str(&quoted(identity)),
+            None => line.push('-'),
+        }
+        for part in
+            [" ", &self.verdict, " \"", self.method.as_str(), " ", &clean(&self.path), " ", self.protocol]
+        {
+            line.push_str(part);
+        }
+        let tenths = self.duration.as_micros() / 100;
+        let (status, bytes) = (self.status, self.bytes);
+        let _ = write!(line, "\" {status} {bytes}B {}.{}ms ", tenths / 10, tenths % 10);
+        for part in [&self.tls.version, " ", &self.tls.cipher_suite, " ", &self.tls.group] {
+            line.push_str(part);
+        }
         if let Some(serial) = &self.serial {
-            let _ = write!(line, " serial={serial}");
+            line.push_str(" serial=");
+            line.push_str(serial);
         }
         if !self.complete {
             line.push_str(" incomplete");
@@ -161,7 +166,7 @@ impl RequestRecord {
 
 impl RefusalRecord {
     fn text(&self) -> String {
-        let subject = self.subject.as_deref().map_or_else(|| "-".to_owned(), quoted);
+        let subject = self.subject.as_deref().map_or(Cow::Borrowed("-"), quoted);
         let mut line = format!(
             "{} {} {subject} FAILED:{} {}",
             seconds(self.time),
@@ -204,29 +209,43 @@ fn seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// The same behind a line, written once a second on each thread.
+fn push_seconds(line: &mut String, time: Timestamp) {
+    thread_local! {
+        static LAST: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+    }
+    LAST.with_borrow_mut(|(second, text)| {
+        if *second != time.as_second() {
+            *second = time.as_second();
+            *text = seconds(time);
+        }
+        line.push_str(text);
+    });
+}
+
 /// The text in quotation marks where a space or mark inside would make two columns of it.
-fn quoted(text: &str) -> String {
+fn quoted(text: &str) -> Cow<'_, str> {
     let clean = clean(text);
-    if clean.contains([' ', '"']) { format!("\"{}\"", clean.replace('"', "\\\"")) } else { clean }
+    if clean.contains([' ', '"']) { Cow::Owned(format!("\"{}\"", clean.replace('"', "\\\""))) } else { clean }
 }
 
 /// Text of a client's choosing, with what would start a line or rearrange a terminal escaped.
-pub(crate) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     let harmless = |c: char| {
         !c.is_control()
             && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
     };
-    if text.chars().all(harmless) {
-        return text.to_owned();
+    if text.bytes().all(|byte| matches!(byte, 0x20..=0x7e)) || text.chars().all(harmless) {
+        return Cow::Borrowed(text);
     }
-    text.chars().fold(String::with_capacity(text.len() + 16), |mut line, c| {
+    Cow::Owned(text.chars().fold(String::with_capacity(text.len() + 16), |mut line, c| {
         if harmless(c) {
             line.push(c);
         } else {
             line.extend(c.escape_default());
         }
         line
-    })
+    }))
 }
 
 #[cfg(test)]

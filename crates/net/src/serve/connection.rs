@@ -25,8 +25,9 @@ use super::counters::{Counters, Pass, TurnedAway};
 use super::route::{Route, host_of};
 use super::standing::{RefusedRequest, Seat, Standing};
 use super::watch::{Place, Watch, until_cut};
-use super::{Handler, Server, Slot, Visitor, http1, pages, tcp, upstream, visitor};
+use super::{Handler, Server, Slot, Visitor, front, http1, pages, tcp, upstream, visitor};
 use crate::accept::{self, Accepted, RefusedHandshake};
+use crate::proxy_protocol::{TlsFacts, encode};
 use crate::snapshot::{Admission, Client};
 use crate::tls::Negotiated;
 use crate::tls::socket::TlsSocket;
@@ -78,11 +79,22 @@ pub(crate) async fn serve(
 
 async fn accept(
     server: Arc<Server>,
-    tcp: TcpStream,
-    address: SocketAddr,
+    mut tcp: TcpStream,
+    mut address: SocketAddr,
     place: Place,
     slot: Slot,
 ) -> Option<(Arc<Connection>, TlsSocket)> {
+    if !server.fronts.is_empty() {
+        let limit = server.limits.handshake_timeout;
+        match front::client_behind(&mut tcp, address, &server.fronts, limit).await {
+            Ok(client) => address = client,
+            Err(finding) => {
+                Counters::add(&server.counters.handshakes_refused);
+                record_refusal(&server, address, RefusedHandshake::new(finding));
+                return None;
+            }
+        }
+    }
     let accepted = accept::handshake(
         tcp,
         &server.handle,
@@ -187,8 +199,18 @@ impl Connection {
     }
 
     /// What a TCP service is told first of a connection.
-    pub(crate) fn proxy_header(&self) -> Vec<u8> {
-        Vec::new()
+    pub(crate) fn proxy_header(&self, socket: &TlsSocket) -> Vec<u8> {
+        let facts = TlsFacts {
+            version: &self.negotiated.version,
+            cipher_suite: &self.negotiated.cipher_suite,
+            group: &self.negotiated.group,
+            alpn: self.negotiated.alpn.as_deref(),
+            server_name: None,
+            certificate: self.standing.first().map(|client| client.peer.certificate()),
+        };
+        // A socket that does not know where it is says so in an address of the client's kind.
+        let here = socket.local_address().unwrap_or(self.address);
+        encode(self.address, here, Some(&facts))
     }
 }
 

@@ -6,6 +6,7 @@ mod body;
 mod connection;
 mod counters;
 mod directory;
+mod front;
 mod headers;
 mod http1;
 mod identity_headers;
@@ -21,16 +22,19 @@ mod visitor;
 pub(crate) mod watch;
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io;
-use std::net::IpAddr;
-use std::sync::atomic::Ordering;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::net::TcpListener;
+use pki::name::IpRange;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 
 pub use access::{AccessRecord, RefusalRecord, RequestRecord};
 pub use body::IncomingBody;
@@ -125,6 +129,8 @@ pub struct Options {
     pub counters: Arc<Counters>,
     /// Asked for each permitted request.
     pub gate: Option<Arc<dyn Gate>>,
+    /// The addresses of load balancers that tell in a PROXY protocol header who the client is.
+    pub proxy_protocol_from: Vec<IpRange>,
     /// What answers where a snapshot has no routes at all.
     pub fallback: Option<Arc<Handler>>,
     /// Takes the recordings of refused handshakes, where they are wanted.
@@ -146,6 +152,7 @@ impl Options {
             log: Arc::new(|_| {}),
             counters: Arc::default(),
             gate: None,
+            proxy_protocol_from: Vec::new(),
             fallback: None,
             recordings: None,
         }
@@ -166,10 +173,14 @@ pub(crate) struct Server {
     log: Log,
     counters: Arc<Counters>,
     gate: Option<Arc<dyn Gate>>,
+    fronts: Vec<IpRange>,
     fallback: Option<Arc<Route>>,
     recordings: Option<Recordings>,
     phase: tokio::sync::watch::Sender<Phase>,
     slots: Arc<Semaphore>,
+    /// Workers that accept, and connections that are open.
+    accepting: AtomicU32,
+    open: AtomicU32,
     addresses: Mutex<HashMap<IpAddr, u32>>,
 }
 
@@ -191,7 +202,8 @@ struct Slot {
 
 impl Server {
     fn new(handle: Handle, options: Options) -> Arc<Self> {
-        let Options { limits, clock, log, counters, gate, fallback, recordings } = options;
+        let Options { limits, clock, log, counters, gate, proxy_protocol_from, fallback, recordings } =
+            options;
         let (phase, _) = tokio::sync::watch::channel(Phase::Running);
         Arc::new(Server {
             handle,
@@ -199,10 +211,13 @@ impl Server {
             log,
             counters,
             gate,
+            fronts: proxy_protocol_from,
             fallback: fallback.map(|handler| Arc::new(Route::everything(handler))),
             recordings,
             phase,
             slots: Arc::new(Semaphore::new(limits.connections.max(1) as usize)),
+            accepting: AtomicU32::new(0),
+            open: AtomicU32::new(0),
             addresses: Mutex::default(),
             limits,
         })
@@ -217,6 +232,7 @@ impl Server {
             return None;
         }
         *count += 1;
+        self.open.fetch_add(1, Ordering::AcqRel);
         Counters::add(&self.counters.connections);
         Counters::add(&self.counters.connections_open);
         Some(Slot { server: Arc::clone(self), address, _permit: permit })
@@ -224,6 +240,7 @@ impl Server {
 
     /// Accepts connections until the end of the phase in which they are taken.
     async fn accept_all(self: Arc<Self>, listener: TcpListener) {
+        self.accepting.fetch_add(1, Ordering::AcqRel);
         let watches = Arc::new(Watches::default());
         let mut phase = self.phase.subscribe();
         let (server, all) = (Arc::clone(&self), Arc::clone(&watches));
@@ -242,29 +259,49 @@ impl Server {
             // The semaphore is never closed.
             let Ok(permit) = permit else { break };
             match accepted {
-                Ok((tcp, address)) => {
-                    let Some(slot) = self.enter(address.ip().to_canonical(), permit) else { continue };
-                    let server = Arc::clone(&self);
-                    tokio::spawn(connection::serve(server, tcp, address, watches.enter(), slot));
-                }
+                Ok((tcp, address)) => self.begin(tcp, address, permit, &watches),
                 Err(error) => after_accept_error(&error).await,
             }
         }
+        // Who is in the kernel's queue has connected, as far as the client knows.
+        while let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned()
+            && let Poll::Ready(Ok((tcp, address))) = poll_fn(|cx| Poll::Ready(listener.poll_accept(cx))).await
+        {
+            self.begin(tcp, address, permit, &watches);
+        }
         drop(listener);
+        self.accepting.fetch_sub(1, Ordering::AcqRel);
         // The sweep goes on until every connection is closed.
         let _ = phase.wait_for(|phase| *phase == Phase::Over).await;
         sweep.abort();
         watches.cut_all();
     }
 
+    /// Begins to serve an accepted connection.
+    fn begin(
+        self: &Arc<Self>,
+        tcp: TcpStream,
+        address: SocketAddr,
+        permit: OwnedSemaphorePermit,
+        watches: &Arc<Watches>,
+    ) {
+        if let Some(slot) = self.enter(address.ip().to_canonical(), permit) {
+            tokio::spawn(connection::serve(Arc::clone(self), tcp, address, watches.enter(), slot));
+        }
+    }
+
     /// Ends: no new connection, and what runs gets its time. How many connections were cut off is the result.
     async fn wind_up(&self) -> u32 {
         self.phase.send_replace(Phase::Draining);
-        // Every place is free once every connection is closed.
-        let connections = self.limits.connections.max(1);
-        let cut_off = match timeout(self.limits.drain_timeout, self.slots.acquire_many(connections)).await {
-            Ok(_) => 0,
-            Err(_) => connections.saturating_sub(u32::try_from(self.slots.available_permits()).unwrap_or(0)),
+        let ended = async {
+            let mut looks = interval(Duration::from_millis(10));
+            while self.accepting.load(Ordering::Acquire) > 0 || self.open.load(Ordering::Acquire) > 0 {
+                looks.tick().await;
+            }
+        };
+        let cut_off = match timeout(self.limits.drain_timeout, ended).await {
+            Ok(()) => 0,
+            Err(_) => self.open.load(Ordering::Acquire),
         };
         self.phase.send_replace(Phase::Over);
         cut_off
@@ -274,6 +311,7 @@ impl Server {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.server.counters.connections_open.fetch_sub(1, Ordering::Relaxed);
+        self.server.open.fetch_sub(1, Ordering::AcqRel);
         let mut addresses = self.server.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = addresses.get_mut(&self.address) {
             *count -= 1;

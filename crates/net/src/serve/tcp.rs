@@ -81,7 +81,7 @@ async fn pass_on(
     let (_, mut link) = Box::pin(service.upstream.connect()).await.map_err(|_| None)?;
     record.status = 200;
     if service.proxy_protocol {
-        let header = connection.proxy_header();
+        let header = connection.proxy_header(socket);
         poll_fn(|cx| poll_all(&mut link, &header, cx)).await.map_err(|_| None)?;
     }
     let mut relay = Relay::default();

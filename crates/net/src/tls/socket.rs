@@ -372,6 +372,11 @@ impl TlsSocket {
         Pin::new(&mut self.tcp).poll_shutdown(cx)
     }
 
+    /// The address that the client dialled.
+    pub(crate) fn local_address(&self) -> io::Result<std::net::SocketAddr> {
+        self.tcp.local_addr()
+    }
+
     /// The TCP connection alone, for a farewell below TLS.
     pub(crate) fn into_tcp(self) -> TcpStream {
         self.tcp

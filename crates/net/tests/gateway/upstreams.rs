@@ -99,6 +99,52 @@ async fn tcp_mode_passes_octets_both_ways_and_ends_with_the_client() {
 }
 
 #[tokio::test]
+async fn a_proxy_header_is_believed_from_a_named_front_and_sent_on_with_the_clients_certificate() {
+    use net::proxy_protocol::{Decoded, decode, encode};
+    let ca = TestCa::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = Target::parse(&format!("tcp://{}", listener.local_addr().unwrap())).unwrap();
+    let handler = Handler::Tcp(TcpUpstream::new(vec![target]).unwrap().send_proxy_protocol());
+    let mut options = net::serve::Options::new();
+    options.clock = testkit::now;
+    options.proxy_protocol_from = vec!["127.0.0.0/8".parse().unwrap()];
+    let server = TestServer::start_as(snapshot(&ca), handler, options).await;
+    let alice = ca.issue_client("alice");
+
+    let mut tcp = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let client_address = "192.0.2.7:4444".parse().unwrap();
+    tcp.write_all(&encode(client_address, server.address, None)).await.unwrap();
+    let host = pki::name::ServerName::parse("localhost").unwrap();
+    let transport = net::dial::Transport::Tcp(tcp);
+    let tls = client(&ca, Some(&alice)).tls;
+    let mut stream = net::dial::handshake::handshake(transport, &host, tls.clone()).await.unwrap();
+    stream.write_all(b"hello").await.unwrap();
+    let (mut service, _) = listener.accept().await.unwrap();
+    let mut seen = Vec::new();
+    let (header, length) = loop {
+        service.read_buf(&mut seen).await.unwrap();
+        if let Decoded::Done { header, length } = decode(&seen).unwrap()
+            && seen.len() >= length + 5
+        {
+            break (header, length);
+        }
+    };
+    assert_eq!(header.source, Some(client_address));
+    let tls_facts = header.tls.unwrap();
+    assert!(tls_facts.is_verified && tls_facts.common_name.as_deref() == Some("alice"));
+    assert_eq!(tls_facts.certificate.as_deref(), Some(alice.certificate.der()));
+    assert_eq!(&seen[length..], b"hello");
+    drop(stream);
+    drop(service);
+    assert_eq!(server.request().await.peer, client_address);
+
+    // Who is a front must say for whom it speaks.
+    let transport =
+        net::dial::connect(&host, server.address.port(), &net::dial::Route::default(), None).await.unwrap();
+    assert!(net::dial::handshake::handshake(transport, &host, tls).await.is_err());
+}
+
+#[tokio::test]
 async fn tcp_mode_passes_nothing_of_a_client_that_is_not_permitted() {
     let ca = TestCa::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

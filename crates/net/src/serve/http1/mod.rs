@@ -15,7 +15,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{Method, Response, StatusCode};
 use tokio::time::timeout;
@@ -69,16 +69,31 @@ struct Refusal {
     started: Instant,
 }
 
+/// How long a client that connected just before the end has for its first request.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// Whether a connection has had a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum First {
+    Awaited,
+    /// The server ends, and it was given its last call.
+    Hurried,
+    Served,
+}
+
 /// Serves a connection until it ends.
 pub(crate) async fn serve(connection: Arc<Connection>, mut socket: TlsSocket) {
     let mut told = Told::default();
+    let mut first = First::Awaited;
     let after = loop {
         connection.watch().arm(connection.server.limits.header_timeout);
-        let begun = match poll_fn(|cx| poll_begin(&connection, &mut socket, &mut told, cx)).await {
+        let begun = match poll_fn(|cx| poll_begin(&connection, &mut socket, &mut told, &mut first, cx)).await
+        {
             Ok(ControlFlow::Continue(begun)) => begun,
             Ok(ControlFlow::Break(())) => break After::Close,
             Err(_) => break After::Abort,
         };
+        first = First::Served;
         let after = match begun {
             Begun::Forward(exchange) => exchange.run(&connection, &mut socket).await,
             Begun::Local(local) => Box::pin(local.run(&connection, &mut socket)).await,
@@ -109,6 +124,7 @@ fn poll_begin(
     connection: &Arc<Connection>,
     socket: &mut TlsSocket,
     told: &mut Told,
+    first: &mut First,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<ControlFlow<(), Begun>>> {
     loop {
@@ -141,9 +157,6 @@ fn poll_begin(
                 None => {}
             }
         }
-        if socket.plain().is_empty() && connection.watch().is_draining() {
-            return Poll::Ready(Ok(ControlFlow::Break(())));
-        }
         match socket.poll_fill(cx) {
             Poll::Ready(Ok(0)) => return Poll::Ready(Ok(ControlFlow::Break(()))),
             Poll::Ready(Ok(_)) => {}
@@ -156,6 +169,16 @@ fn poll_begin(
                 let refusal = Refusal::broken(StatusCode::REQUEST_TIMEOUT, "timeout", text);
                 return Poll::Ready(Ok(ControlFlow::Continue(Begun::Refused(refusal))));
             }
+            // What had already arrived was read first: a request that was sent is answered.
+            Poll::Pending if connection.watch().is_draining() && socket.plain().is_empty() => match first {
+                First::Served => return Poll::Ready(Ok(ControlFlow::Break(()))),
+                First::Awaited => {
+                    *first = First::Hurried;
+                    connection.watch().arm(LAST_CALL);
+                    return Poll::Pending;
+                }
+                First::Hurried => return Poll::Pending,
+            },
             Poll::Pending => return Poll::Pending,
         }
     }

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Under load the certificate's files are replaced a hundred times and the list of revocations with them, thousands of
+# bad handshakes come in between, and at the end SIGTERM: not one request that was accepted fails, and neither memory nor
+# descriptors grow.
+# needs: curl node openssl
+. "$(dirname "$0")/../lib.sh"
+
+expect_success "$COUNTERSIGN" init --name "Gateway"
+expect_success "$COUNTERSIGN" issue server localhost
+expect_success "$COUNTERSIGN" issue client alice
+expect_success "$COUNTERSIGN" --home other init --name "Other" || true
+
+cat >service.mjs <<'X2'
+import http from 'node:http';
+const server = http.createServer((request, response) => { request.resume(); response.end('ok\n'); });
+server.keepAliveTimeout = 300;
+server.listen(0, '127.0.0.1', () => console.log(`port ${server.address().port}`));
+X2
+start_server node service.mjs
+wait_for_line "$SERVER_LOG" '^port [0-9]+'
+start_server "$COUNTERSIGN" serve --listen 127.0.0.1:0 --to "http://127.0.0.1:${LINE#port }" --allow-cn alice \
+    --cert localhost.pem --key localhost-key.pem --client-ca rootCA.pem --log off
+gateway=$SERVER_PID
+wait_for_line "$SERVER_LOG" '^https://localhost:[0-9]+/'
+port=${LINE#https://localhost:}
+port=${port%%/*}
+
+cat >load.mjs <<'X2'
+// Requests without a pause, on connections that stay and on new ones, until the file `stop` is there.
+import https from 'node:https';
+import fs from 'node:fs';
+const tls = { ca: fs.readFileSync('rootCA.pem'), cert: fs.readFileSync('alice.pem'), key: fs.readFileSync('alice-key.pem') };
+const agents = [new https.Agent({ keepAlive: true, ...tls }), new https.Agent({ keepAlive: false, maxCachedSessions: 0, ...tls })];
+let good = 0; let over = false; const bad = [];
+const ask = (agent) => new Promise((resolve) => {
+  const request = https.get({ host: 'localhost', port: process.argv[2], agent }, (response) => {
+    response.resume();
+    response.on('end', () => { if (response.statusCode === 200) good++; else bad.push(response.statusCode); resolve(); });
+    response.on('error', (error) => { bad.push(error.message); resolve(); });
+  });
+  request.on('error', (error) => {
+    // After the end no new connection is taken; and a kept one may be closed between two requests.
+    const ended = fs.existsSync('ended') && (error.code === 'ECONNREFUSED' || request.reusedSocket);
+    if (ended) over = true; else bad.push(`${error.code} ${error.message}`);
+    resolve();
+  });
+});
+const run = async (agent) => { while (!over) await ask(agent); };
+await Promise.all([run(agents[0]), run(agents[0]), run(agents[0]), run(agents[1])]);
+console.log(`good ${good} bad ${bad.length} ${bad.slice(0, 3)}`);
+X2
+start_server node load.mjs "$port"
+load=$SERVER_PID
+load_log=$SERVER_LOG
+
+descriptors() { ls "/proc/$gateway/fd" | wc -l; }
+memory() { awk '/^RssAnon/ { print $2 }' "/proc/$gateway/status"; }
+bad_handshakes() {
+    local n
+    for ((n = 0; n < $1; n++)); do
+        case $((n % 4)) in
+        0) printf 'GET / HTTP/1.1\r\n\r\n' ;;
+        1) printf '\x16\x03\x01\x02\x00\x01' ;;
+        2) head -c 300 /dev/urandom ;;
+        3) : ;;
+        esac >"/dev/tcp/127.0.0.1/$port" 2>/dev/null || true
+    done
+}
+bad_handshakes 300
+curl -sS --cacert rootCA.pem "https://localhost:$port/" >/dev/null 2>&1 || true
+before=$(memory)
+for round in $(seq 100); do
+    if [ $((round % 2)) = 0 ]; then
+        expect_success "$COUNTERSIGN" issue server localhost --out fresh >/dev/null 2>&1 || true
+    fi
+    cp localhost.pem next.pem && cp localhost-key.pem next-key.pem
+    touch next.pem next-key.pem
+    mv next-key.pem localhost-key.pem && mv next.pem localhost.pem
+    kill -HUP "$gateway"
+    bad_handshakes 20
+done
+after=$(memory)
+say "memory $before KiB before, $after KiB after; $(descriptors) descriptors"
+[ "$after" -lt $((before + 20000)) ] || fail "the memory grew from $before to $after KiB"
+[ "$(descriptors)" -lt 200 ] || fail "there are $(descriptors) descriptors"
+
+touch ended
+kill -TERM "$gateway"
+wait_for_line "$load_log" '^good [0-9]+ bad'
+say "$LINE"
+assert_contains "$LINE" " bad 0 "
+good=${LINE#good }
+[ "${good%% *}" -gt 500 ] || fail "only ${good%% *} requests were made"
