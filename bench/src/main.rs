@@ -4,6 +4,7 @@
 //! `cargo run --release -p bench -- issue`, `-- store` and `-- verify`. Each figure is printed as a row for people and
 //! as a line of JSON for scripts. Nothing here is a test: what is slow is reported, not refused.
 
+mod acme;
 mod authority;
 mod explain;
 mod gateway;
@@ -18,11 +19,12 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 
 const USAGE: &str = "\
-usage: bench [explain|gateway|issue|store|verify] [--dir DIR] [--seconds N] [--certificates N]
+usage: bench [acme|explain|gateway|issue|store|verify] [--dir DIR] [--seconds N] [--certificates N]
 
   explain             a capture of 5,000 handshakes, beside tshark
   issue               issuance from a CSR into SQLite, with real commits
   store               lookups, revocation and CRL in a store of a million certificates
+  acme                whole ACME orders, each name really looked at
   gateway             `serve` beside nginx and HAProxy, where those are installed
   verify              path validation, and graphs made to keep it busy
   --dir DIR           where the database is made; a real disk, not tmpfs (default: the target folder)
@@ -54,7 +56,7 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().with_context(|| format!("{argument} needs a value"));
         match argument.as_str() {
-            "explain" | "gateway" | "issue" | "store" | "verify" => wanted.push(argument.as_str()),
+            "acme" | "explain" | "gateway" | "issue" | "store" | "verify" => wanted.push(argument.as_str()),
             "--dir" => options.directory = PathBuf::from(value()?),
             "--seconds" => options.seconds = value()?.parse().context("--seconds takes a number")?,
             "--certificates" => {
@@ -82,6 +84,8 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
     }
     if wanted.is_empty() || wanted.contains(&"verify") {
         verify::run(&options)?;
+    if wanted.is_empty() || wanted.contains(&"acme") {
+        acme::run(&options)?;
     }
     // Asked for by name alone: it takes minutes, and servers of others.
     if wanted.contains(&"gateway") {

@@ -10,7 +10,7 @@ dns_hook
 
 say "dehydrated"
 mkdir dehydrated
-printf 'CA="%s"\nCHALLENGETYPE=dns-01\nHOOK=%s\nBASEDIR=%s\nKEY_ALGO=prime256v1\n' "$DIRECTORY" "$PWD/dns-hook" \
+printf 'CA="%s"\nCHALLENGETYPE=dns-01\nHOOK=%s\nBASEDIR=%s\nKEY_ALGO=prime256v1\nACCOUNT_KEYSIZE=2048\n' "$DIRECTORY" "$PWD/dns-hook" \
     "$PWD/dehydrated" >dehydrated.conf
 export CURL_CA_BUNDLE=$CA
 expect_success dehydrated -f dehydrated.conf --register --accept-terms

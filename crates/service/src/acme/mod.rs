@@ -76,7 +76,7 @@ pub struct Settings {
     pub caa_identities: Vec<String>,
     /// The most names of one order.
     pub most_identifiers: usize,
-    /// The most orders of one account in an hour.
+    /// The most orders of one account in an hour; `usize::MAX` for any number.
     pub orders_per_hour: usize,
     /// The most accounts that one address makes in an hour.
     pub accounts_per_hour: usize,
