@@ -84,6 +84,7 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
     }
     if wanted.is_empty() || wanted.contains(&"verify") {
         verify::run(&options)?;
+    }
     if wanted.is_empty() || wanted.contains(&"acme") {
         acme::run(&options)?;
     }

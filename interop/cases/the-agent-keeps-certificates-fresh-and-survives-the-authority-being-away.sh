@@ -14,6 +14,15 @@ expect_success "$COUNTERSIGN" invite device --json
 sed -n 's/.*"code": "\([^"]*\)".*/\1/p' <<<"$STDOUT" >device.code
 printf '#!/bin/sh\necho "$COUNTERSIGN_CERTIFICATE" >>hooks.log\n' >hook
 chmod +x hook
+mkdir bin
+printf '#!/bin/sh\necho "$@" >>systemctl.log\n' >bin/systemctl
+chmod +x bin/systemctl
+export PATH=$PWD/bin:$PATH
+# A program that uses a certificate, and is told by a signal.
+start_server bash -c 'trap "echo told" USR1; echo ready; while :; do read -r -t 0.2 <> <(:) || true; done'
+user_log=$SERVER_LOG
+echo "$SERVER_PID" >user.pid
+wait_for_line "$user_log" ready
 cat >agent.toml <<X2
 [[certificate]]
 files = "web.pem"
@@ -27,6 +36,7 @@ http_listen = "127.0.0.1:$HTTP"
 [[certificate]]
 files = "wild.pem"
 key_type = "p384"
+reload = { signal = "USR1", pid_file = "user.pid" }
 [certificate.acme]
 directory = "$DIRECTORY"
 anchors = "$CA"
@@ -35,6 +45,7 @@ dns_command = ["./dns-hook"]
 
 [[certificate]]
 files = "robot.pem"
+reload = { unit = "robot.service" }
 [certificate.acme]
 directory = "$DIRECTORY"
 anchors = "$CA"
@@ -66,6 +77,8 @@ for name in robot device; do
     assert_file_mode 600 "$name-key.pem"
 done
 assert_eq "$PWD/web.pem" "$(realpath "$(cat hooks.log)")" "what the hook was told, once"
+wait_for_line "$user_log" told
+assert_eq "try-reload-or-restart -- robot.service" "$(cat systemctl.log)" "what systemd was told"
 before=$(cat web.pem robot.pem device.pem)
 expect_success "$COUNTERSIGN" agent --once
 assert_eq "$before" "$(cat web.pem robot.pem device.pem)" "nothing is due, so nothing changes"

@@ -52,6 +52,7 @@ pub(crate) const PEERS: &[Peer] = &[
     peer("node",        "nodejs",               "Node.js, https server and client"),
     peer("npm",         "npm",                  "brings what npm has, into the folder of a case"),
     peer("openssl",     "openssl",              "OpenSSL: verify, s_client, s_server, x509, pkcs12"),
+    peer("pebble",      "pebble",               "the reference ACME server"),
     peer("pebble-challtestsrv", "pebble", "a resolver whose answers a case sets"),
     peer("pip3",        "python3-pip",          "brings what PyPI has, into the folder of a case"),
     peer("pk12util",    "libnss3-tools",        "NSS as a reader of PKCS#12"),
