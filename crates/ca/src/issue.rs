@@ -209,7 +209,7 @@ impl<S: Store> Authority<S> {
     ) -> Result<(Timestamp, Timestamp), IssueError> {
         let own = self.issuer.certificate();
         let issuer = own.subject().short();
-        if !matches!(profile, Profile::Server | Profile::Client) {
+        if !matches!(profile, Profile::Server | Profile::Client | Profile::Responder) {
             return Err(IssueError::Policy(format!("an issuing CA makes no {profile} certificate")));
         }
         if now < own.not_before() {
@@ -242,7 +242,11 @@ impl<S: Store> Authority<S> {
     }
 
     fn check(&self, certificate: &Certificate, profile: Profile, now: Timestamp) -> Result<(), IssueError> {
-        let purpose = if profile == Profile::Server { Purpose::Server } else { Purpose::Client };
+        let purpose = match profile {
+            Profile::Server => Purpose::Server,
+            Profile::Responder => Purpose::Usage(pki::oid::OCSP_SIGNING),
+            _ => Purpose::Client,
+        };
         pki::verify::verify_own(certificate, &[], &Rules::new(&self.issuing, purpose, now))?;
         Ok(())
     }

@@ -86,7 +86,14 @@ impl Site {
             Ok(Answer { status, headers, body: response.bytes().await? })
         };
         self.runtime.block_on(exchange).map_err(|error: FetchError| {
-            Failure::unreachable(format!("the authority at {} does not answer", self.base)).because(&error)
+            match error {
+                // It is there, and does not want us, or is not the one that we believe.
+                FetchError::RefusedLater { .. } | FetchError::Handshake(_) => {
+                    Failure::refused(format!("no conversation with the authority at {}", self.base))
+                }
+                _ => Failure::unreachable(format!("the authority at {} does not answer", self.base)),
+            }
+            .because(&error)
         })
     }
 }

@@ -7,6 +7,7 @@ mod config;
 mod context;
 mod duration;
 mod failure;
+mod feed;
 mod home;
 mod http;
 mod input;

@@ -33,6 +33,9 @@ pub(crate) trait Source: Send + 'static {
         0
     }
 
+    /// Hears which thread looks after it: to unpark that one has it look at once.
+    fn looked_after_by(&self, _thread: std::thread::Thread) {}
+
     /// Loads it anew and puts it in force; the sentence that says what was loaded.
     fn reload(&mut self, context: &Context) -> Result<String, Failure>;
 }
@@ -53,6 +56,7 @@ impl Watcher {
         // Its own thread: reading files and signing a list would hold up connections.
         let thread = std::thread::spawn(move || {
             let context = Context::from_environment(None, quiet);
+            source.looked_after_by(std::thread::current());
             let mut seen = Seen::default();
             let mut look = |source: &dyn Source| {
                 let now = context.now();

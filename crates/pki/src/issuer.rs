@@ -240,7 +240,7 @@ impl Issuer {
                 own.not_after()
             )));
         }
-        if matches!(order.profile, Profile::Server | Profile::Client) {
+        if matches!(order.profile, Profile::Server | Profile::Client | Profile::Responder) {
             let all = std::iter::once(own).chain(&self.chain);
             for (ca, constraints) in all.filter_map(|ca| Some((ca, ca.name_constraints()?))) {
                 check_constraints(order, &ca.subject().short(), constraints)?;
@@ -492,7 +492,12 @@ fn write_tbs(
                 if profile.basic_constraints().is_some() && !order.constraints.is_empty() {
                     Extension::write(w, &oid::NAME_CONSTRAINTS, true, |w| order.constraints.write(w));
                 }
-                order.publication.write(w);
+                if profile == Profile::Responder {
+                    // RFC 6960 section 4.2.2.2.1: whom would one ask about the one who answers?
+                    Extension::write(w, &oid::OCSP_NO_CHECK, false, Writer::null);
+                } else {
+                    order.publication.write(w);
+                }
             });
         });
     });

@@ -18,6 +18,8 @@ pub enum Profile {
     Server,
     /// A TLS client's.
     Client,
+    /// An OCSP responder's, which the issuing CA lets speak for it (RFC 6960 section 4.2.2.2).
+    Responder,
 }
 
 impl Profile {
@@ -29,6 +31,7 @@ impl Profile {
             Profile::Issuing => "issuing",
             Profile::Server => "server",
             Profile::Client => "client",
+            Profile::Responder => "responder",
         }
     }
 
@@ -39,7 +42,7 @@ impl Profile {
             Profile::Root => Some(BasicConstraints { ca: true, path_length: None }),
             // It signs leaves and no further CA.
             Profile::Issuing => Some(BasicConstraints { ca: true, path_length: Some(0) }),
-            Profile::Server | Profile::Client => None,
+            Profile::Server | Profile::Client | Profile::Responder => None,
         }
     }
 
@@ -63,6 +66,7 @@ impl Profile {
             Profile::Root | Profile::Issuing => &[],
             Profile::Server => &[oid::SERVER_AUTH],
             Profile::Client => &[oid::CLIENT_AUTH],
+            Profile::Responder => &[oid::OCSP_SIGNING],
         }
     }
 
@@ -72,6 +76,7 @@ impl Profile {
         match self {
             Profile::Root | Profile::Issuing => 3650,
             Profile::Server | Profile::Client => 90,
+            Profile::Responder => 7,
         }
     }
 
@@ -83,6 +88,8 @@ impl Profile {
             Profile::Root | Profile::Issuing => 36_500,
             Profile::Server => 825,
             Profile::Client => 3650,
+            // It cannot be revoked (ocsp-nocheck), so it is made often.
+            Profile::Responder => 31,
         }
     }
 }
@@ -102,7 +109,7 @@ impl FromStr for Profile {
     type Err = UnknownProfile;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Profile::Root, Profile::Issuing, Profile::Server, Profile::Client]
+        [Profile::Root, Profile::Issuing, Profile::Server, Profile::Client, Profile::Responder]
             .into_iter()
             .find(|profile| profile.name() == text)
             .ok_or_else(|| UnknownProfile(text.to_owned()))

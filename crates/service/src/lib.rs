@@ -22,4 +22,4 @@ mod status;
 pub use net::serve::Visitor;
 pub use problem::Problem;
 pub use router::{Surface, router};
-pub use state::{RootList, Settings, State};
+pub use state::{Responder, RootList, Seen, Settings, State};

@@ -1,11 +1,17 @@
 //! What every handler is given: the authority, the settings, the time.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use ca::{Authority, IssueRequest, Issued, Store};
 use jiff::{SignedDuration, Timestamp};
 
+use pki::Certificate;
+use pki::key::SigningKey;
+use tokio::sync::watch;
+
 use crate::status::lists::Lists;
+use crate::status::ocsp::Answers;
 use crate::{Problem, acme};
 
 /// The authority as the service holds it, whichever memory is below.
@@ -59,13 +65,44 @@ struct Inner {
     authority: SharedAuthority,
     settings: Settings,
     lists: Lists,
+    answers: Answers,
+    responder: RwLock<Option<Arc<Responder>>>,
+    /// The number of the last audit event and of the last revocation that this process knows of.
+    seen: watch::Sender<Seen>,
 }
+
+/// How far the memory has come, as this process knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// The number of the last audit event.
+    pub events: u64,
+    /// The number of the last revocation or release.
+    pub revocation: u64,
+}
+
+/// Who signs OCSP answers: a certificate that the issuing CA made for it, and its key.
+pub struct Responder {
+    /// The certificate.
+    pub certificate: Certificate,
+    /// Its key.
+    pub key: Box<dyn SigningKey>,
+}
+
+/// How often it is looked whether another process has written to the memory.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 impl State {
     /// The state of a service of this authority.
     #[must_use]
     pub fn new(authority: SharedAuthority, settings: Settings) -> Self {
-        State(Arc::new(Inner { authority, settings, lists: Lists::default() }))
+        State(Arc::new(Inner {
+            authority,
+            settings,
+            lists: Lists::default(),
+            answers: Answers::default(),
+            responder: RwLock::new(None),
+            seen: watch::channel(Seen::default()).0,
+        }))
     }
 
     /// The authority. Its memory and its key block: call it within [`State::blocking`].
@@ -96,6 +133,63 @@ impl State {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         (self.0.settings.clock)()
+    }
+
+    /// Puts another OCSP responder in place.
+    pub fn set_responder(&self, responder: Responder) {
+        *self.0.responder.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(responder));
+        self.0.answers.forget();
+    }
+
+    pub(crate) fn responder(&self) -> Option<Arc<Responder>> {
+        self.0.responder.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn answers(&self) -> &Answers {
+        &self.0.answers
+    }
+
+    /// How far the memory has come; the receiver is told of every change.
+    #[must_use]
+    pub fn seen(&self) -> watch::Receiver<Seen> {
+        self.0.seen.subscribe()
+    }
+
+    /// Looks how far the memory has come. Blocks.
+    ///
+    /// # Errors
+    /// A [`Problem`] where it cannot be read.
+    pub fn look(&self) -> Result<Seen, Problem> {
+        let seen =
+            Seen { events: self.store().audit_length()?, revocation: self.store().revocation_version()? };
+        self.0.seen.send_if_modified(|known| {
+            let is_news = seen.events > known.events;
+            if is_news {
+                *known = seen;
+            }
+            is_news
+        });
+        Ok(seen)
+    }
+
+    /// Keeps looking, so that what other processes write is known here a moment later. Runs until it is dropped.
+    pub async fn follow(self) {
+        let mut is_told = false;
+        loop {
+            // A memory that cannot be read is said once.
+            match self.blocking(State::look).await {
+                Ok(_) => is_told = false,
+                Err(problem) if !is_told => {
+                    tracing::warn!(
+                        detail = problem.detail(),
+                        "the memory cannot be read; what is known stays in force"
+                    );
+                    is_told = true;
+                }
+                Err(_) => {}
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     pub(crate) fn lists(&self) -> &Lists {

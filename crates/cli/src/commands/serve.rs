@@ -148,6 +148,10 @@ impl Source for Running {
         self.config.files()
     }
 
+    fn looked_after_by(&self, thread: std::thread::Thread) {
+        self.loader.wake(thread);
+    }
+
     fn version(&self, now: Timestamp) -> u64 {
         self.loader.version(now)
     }

@@ -103,6 +103,7 @@ impl Check<'_> {
         }
         Ok(Config {
             file: Some(self.file.to_owned()),
+            feed: None,
             rule_files: self.rule_files,
             admin,
             log,

@@ -46,7 +46,18 @@ pub(crate) struct Config {
     pub(crate) passphrase_file: Option<PathBuf>,
     pub(crate) limits: Limits,
     pub(crate) revocation: Revocation,
+    /// The feed that says whom to believe where a listener names no file.
+    pub(crate) feed: Option<FeedSource>,
     pub(crate) listeners: Vec<Listener>,
+}
+
+/// An authority's feed, and what is shown to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FeedSource {
+    pub(crate) url: String,
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+    pub(crate) ca: PathBuf,
 }
 
 /// Where revocation lists come from, and what it means where one is missing.

@@ -426,6 +426,22 @@ impl CertificateRevocationList {
         self.entries.get(serial).copied()
     }
 
+    /// The same list with what its issuer has said since by a channel of its own: certificates taken back, and serial
+    /// numbers taken off hold. Its signature and its dates are those of the list that was signed.
+    #[must_use]
+    pub fn amended(
+        &self,
+        revoked: impl IntoIterator<Item = (Vec<u8>, Revocation)>,
+        released: impl IntoIterator<Item = Vec<u8>>,
+    ) -> Self {
+        let mut list = self.clone();
+        list.entries.extend(revoked);
+        for serial in released {
+            list.entries.remove(&serial);
+        }
+        list
+    }
+
     /// Verifies the signature with the issuer's key.
     ///
     /// # Errors

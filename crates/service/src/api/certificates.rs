@@ -193,6 +193,7 @@ pub(super) async fn revoke(
             })
         })
         .await?;
+    state.blocking(State::look).await?;
     Ok(ok(&certificates(&after(&state, revoked).await?, false, now)))
 }
 
@@ -221,6 +222,7 @@ pub(super) async fn release(
             })
         })
         .await?;
+    state.blocking(State::look).await?;
     Ok(ok(&certificates(&after(&state, released).await?, false, now)))
 }
 

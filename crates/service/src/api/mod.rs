@@ -6,6 +6,7 @@
 mod audit;
 mod caller;
 mod certificates;
+mod feed;
 mod identities;
 mod invites;
 mod local;
@@ -83,6 +84,8 @@ pub(crate) const OPERATIONS: &[Operation] = &[
                 request: Some("NewIdentity"), answer: "Identity", handler: || put(identities::put_identity) },
     Operation { method: "get", path: "/api/v1/statistics", permission: Some(Permission::Read), summary: "Counts by state, of the last 30 days, and of the next 13 weeks", query: &[],
                 request: None, answer: "Statistics", handler: || get(statistics::serve) },
+    Operation { method: "get", path: "/api/v1/feed", permission: Some(Permission::Follow), summary: "Server-sent events: whom to believe, and whom no longer", query: &[],
+                request: None, answer: "Feed", handler: || get(feed::serve) },
     Operation { method: "get", path: "/api/v1/audit", permission: Some(Permission::Audit), summary: "The audit trail, oldest first", query: &[("after", "the number of the last event of the page before"), ("serial", "of the certificate with this serial number, in hexadecimal"), LIMIT],
                 request: None, answer: "Events", handler: || get(audit::events) },
 ];

@@ -45,8 +45,9 @@ fn describe(operation: &Operation) -> Value {
     }
     let reference = |name: &str| json!({ "schema": { "$ref": format!("#/components/schemas/{name}") } });
     let good = if matches!(operation.answer, "Invited" | "Signed") { "201" } else { "200" };
+    let media = if operation.answer == "Feed" { "text/event-stream" } else { "application/json" };
     let mut responses = json!({
-        good: { "description": "Done", "content": { "application/json": reference(operation.answer) } },
+        good: { "description": "Done", "content": { media: reference(operation.answer) } },
         "default": { "description": "Not done, and why",
                      "content": { "application/problem+json": reference("Problem") } },
     });
@@ -99,6 +100,7 @@ fn schemas() -> Value {
         "Problem": object(&["type", "title", "status", "detail"],
             json!({ "type": text(), "title": text(), "status": number(), "detail": text() })),
         "Document": { "type": "object" },
+        "Feed": { "type": "string" },
         "Caller": object(&["name", "role"], json!({ "name": optional(), "role": optional() })),
         "Names": object(&[], names),
         "Certificate": object(

@@ -1,6 +1,7 @@
 //! What anyone may read: revocation lists, the CA's own certificates, and whether the service is well.
 
 pub(crate) mod lists;
+pub(crate) mod ocsp;
 
 use axum::Router;
 use axum::extract::{Path, State as FromState};
@@ -22,6 +23,7 @@ pub(crate) fn routes() -> Router<State> {
         .route("/crl/issuing.crl", get(whole_list))
         .route("/crl/root.crl", get(root_list))
         .route("/crl/{partitions}/{file}", get(partition))
+        .merge(ocsp::routes())
 }
 
 async fn health(FromState(state): FromState<State>) -> Result<Response, Problem> {

@@ -45,6 +45,11 @@ async fn every_operation_asks_for_a_role_and_lets_exactly_those_of_its_document_
         assert_eq!(call(&world.stranger(), &method, &path).await.status, 401, "{method} {path}");
         for (role, client) in &callers {
             let allowed = role.is_some_and(|role| roles.contains(&role.name().into()));
+            if path.ends_with("/feed") && allowed {
+                // It does not end.
+                assert_eq!(client.stream(&path, &[]).await.status(), 200);
+                continue;
+            }
             let answer = call(client, &method, &path).await;
             let refused = answer.status == 403 && answer.json()["type"] == "urn:countersign:not-allowed";
             assert_eq!(!refused, allowed, "{method} {path} as {role:?}: {} {}", answer.status, answer.text());

@@ -5,5 +5,7 @@ mod api;
 mod console;
 mod enrolment;
 mod est;
+mod feed;
 mod lists;
+mod ocsp;
 mod world;

@@ -140,6 +140,10 @@ impl World {
         let (issued, key) = issue(&authority, Profile::Server, "localhost", None);
         let own = credentials(&issued, &key);
         let state = State::new(authority, settings);
+        let (responder, responder_key) = issue(state.authority(), Profile::Responder, "responder", None);
+        let certificate = responder.certificate;
+        state.set_responder(service::Responder { certificate, key: Box::new(responder_key) });
+        tokio::spawn(state.clone().follow());
         let handle = Handle::new(server::snapshot(&state, own.clone()).unwrap());
         let serving = server::serve(
             listener,
@@ -209,6 +213,19 @@ impl Client {
         let response = fetch(request, &options).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         Ok(Answer { status, headers, body: response.bytes().await? })
+    }
+
+    /// The pieces of an answer as they come.
+    pub(crate) async fn stream(&self, path: &str, headers: &[(&str, &str)]) -> net::fetch::Response {
+        let mut request = Request::get(Url::parse(&format!("{}{path}", self.url)).unwrap());
+        for (name, value) in headers {
+            let name: http::HeaderName = name.parse().unwrap();
+            request.headers.insert(name, value.parse().unwrap());
+        }
+        let mut options = Options::new(self.tls.clone());
+        let resolve = format!("localhost:{}:{}", self.address.port(), self.address.ip());
+        options.route.resolve.push(resolve.parse::<Resolve>().unwrap());
+        fetch(request, &options).await.unwrap()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -16,7 +16,7 @@ use net::tls::Credentials;
 use pki::Profile;
 use pki::key::{KeyAlgorithm, SigningKey as _};
 use pki::name::SubjectNames;
-use service::{RootList, Settings, State, Surface, router, server};
+use service::{Responder, RootList, Settings, State, Surface, router, server};
 
 use crate::commands::issue::{full_chain, requester};
 use crate::context::{BOLD, Context, DIM, report};
@@ -66,6 +66,10 @@ pub(crate) struct Serve {
     /// What certificates say about where lists and OCSP are: http://HOST[:PORT]; remembered. 'none' says nothing
     #[arg(long, value_name = "URL")]
     status_url: Option<String>,
+
+    /// Name the OCSP responder in certificates, beside the list, at --status-url; remembered
+    #[arg(long)]
+    ocsp: bool,
 
     /// Divide the list into this many parts: 1, or a power of two up to 256; remembered
     #[arg(long, value_name = "N", value_parser = partitions)]
@@ -133,6 +137,8 @@ impl Serve {
 
         let front = Front { names: SubjectNames::for_server(&self.name).or_usage()?, state: state.clone() };
         let credentials = front.credentials(context.now())?;
+        front.renew_responder(context.now())?;
+        tokio::spawn(state.clone().follow());
         let handle = Handle::new(server::snapshot(&state, credentials.clone()).map_err(told)?);
         self.announce(context, &state, &listener, status.as_ref(), admin.as_ref());
         let keeper = Keeper::start(front, handle.clone(), credentials);
@@ -195,6 +201,7 @@ impl Serve {
                 .hint("--status-listen 0.0.0.0:80 --status-url http://ca.example.com"));
             }
         }
+        publication.ocsp |= self.ocsp;
         if let Some(partitions) = self.crl_partitions {
             publication.partitions = partitions;
         }
@@ -314,6 +321,32 @@ impl Front {
     }
 }
 
+impl Front {
+    /// Makes a new OCSP responder: a key that stays in this process, and the issuing CA's word for it.
+    fn renew_responder(&self, now: Timestamp) -> Result<(), Failure> {
+        let key = PrivateKey::generate(KeyAlgorithm::P256).or_usage()?;
+        let own = self.state.authority().issuer().certificate().not_after().duration_since(now);
+        let name = "OCSP responder".to_owned();
+        let issued = self.state.authority().issue(
+            IssueRequest {
+                profile: Profile::Responder,
+                label: name.clone(),
+                names: SubjectNames { common_name: Some(name), ..SubjectNames::default() },
+                public_key: key.public_key().clone(),
+                lifetime: Some(OWN_LIFETIME.min(own)),
+                requested_by: format!("ca serve, {}", requester()),
+                origin: String::new(),
+                replaces: None,
+                location: None,
+            },
+            now,
+        );
+        let certificate = issued.or_refuse()?.certificate;
+        self.state.set_responder(Responder { certificate, key: Box::new(key) });
+        Ok(())
+    }
+}
+
 /// Keeps the service's own certificate fresh, and its clients judged by what was revoked.
 struct Keeper {
     over: Arc<AtomicBool>,
@@ -337,6 +370,9 @@ impl Keeper {
                     match front.credentials(now) {
                         Ok(fresh) => (credentials, seen.1) = (fresh, Timestamp::UNIX_EPOCH),
                         Err(failure) => report(&failure),
+                    }
+                    if let Err(failure) = front.renew_responder(now) {
+                        report(&failure);
                     }
                 }
                 let current = version(&front.state);

@@ -14,7 +14,7 @@ use pki::policy::{Policy, Rule};
 use pki::verify::RevocationMode;
 
 use crate::config::{
-    Answer, Certificates, Config, Listener, LogFormat, Revocation, Route, Upstream, UpstreamTls,
+    Answer, Certificates, Config, FeedSource, Listener, LogFormat, Revocation, Route, Upstream, UpstreamTls,
 };
 use crate::failure::{Failure, OrFail as _};
 
@@ -43,6 +43,22 @@ pub(super) struct Flags {
     /// The anchors that clients' certificates must lead to [default: that of the local authority]
     #[arg(long, value_name = "FILE", conflicts_with = "config")]
     client_ca: Vec<PathBuf>,
+
+    /// Follow this authority's feed: whom to believe, and whom no longer, within a second
+    #[arg(long, value_name = "URL", requires_all = ["feed_cert", "feed_key", "feed_ca"], conflicts_with = "config")]
+    feed: Option<String>,
+
+    /// The certificate to show at the feed; its identity has the role gateway
+    #[arg(long, value_name = "FILE", requires = "feed")]
+    feed_cert: Option<PathBuf>,
+
+    /// Its key
+    #[arg(long, value_name = "FILE", requires = "feed")]
+    feed_key: Option<PathBuf>,
+
+    /// The root that the feed's own certificate leads to
+    #[arg(long, value_name = "FILE", requires = "feed")]
+    feed_ca: Option<PathBuf>,
 
     /// Revocation lists; those of a URL are fetched, kept, and fetched again before they end [default: the local
     /// authority's own, as it changes]
@@ -227,6 +243,7 @@ impl Flags {
         };
         Ok(Config {
             file: None,
+            feed: self.feed(),
             rule_files: Vec::new(),
             admin: self.admin,
             log: self.log,
@@ -245,6 +262,15 @@ impl Flags {
                 routes: vec![route],
             }],
         })
+    }
+
+    fn feed(&self) -> Option<FeedSource> {
+        match (&self.feed, &self.feed_cert, &self.feed_key, &self.feed_ca) {
+            (Some(url), Some(cert), Some(key), Some(ca)) => {
+                Some(FeedSource { url: url.clone(), cert: cert.clone(), key: key.clone(), ca: ca.clone() })
+            }
+            _ => None,
+        }
     }
 
     fn revocation(&self) -> Result<Revocation, Failure> {

@@ -18,12 +18,14 @@ use super::local::Local;
 use crate::config::{self, Answer, Certificates, Config, Listener, UpstreamTls};
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _};
+use crate::feed::Feed;
 use crate::home::Home;
 use crate::input;
 
 /// What configurations are loaded with, for as long as the process runs.
 pub(super) struct Loader {
     local: Option<Local>,
+    feed: Option<Feed>,
     lists: Mutex<Option<(config::Revocation, Arc<Lists>)>>,
     handlers: Mutex<Vec<Kept>>,
     runtime: tokio::runtime::Handle,
@@ -51,14 +53,29 @@ impl Loader {
         } else {
             None
         };
-        Ok(Loader { local, lists: Mutex::default(), handlers: Mutex::default(), runtime })
+        let feed = match &config.feed {
+            Some(feed) => {
+                let anchors = anchors(std::slice::from_ref(&feed.ca))?;
+                Some(Feed::follow(context, &feed.url, &feed.cert, &feed.key, anchors)?)
+            }
+            None => None,
+        };
+        Ok(Loader { local, feed, lists: Mutex::default(), handlers: Mutex::default(), runtime })
     }
 
     /// A number that changes with the authority's memory and with lists from URLs.
     pub(super) fn version(&self, now: Timestamp) -> u64 {
         let authority = self.local.as_ref().map_or(0, |local| local.version(now));
         let lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        let authority = authority.wrapping_add(self.feed.as_ref().map_or(0, |feed| feed.generation() << 40));
         authority.wrapping_mul(31).wrapping_add(lists.as_ref().map_or(0, |(_, lists)| lists.version()))
+    }
+
+    /// Has this thread woken when the feed has news.
+    pub(super) fn wake(&self, thread: std::thread::Thread) {
+        if let Some(feed) = &self.feed {
+            feed.wake(thread);
+        }
     }
 
     /// The lists from URLs, where there are any.
@@ -113,14 +130,19 @@ impl Loader {
             }
         };
         let trust = match listener.client_ca.as_slice() {
-            [] => self.local()?.anchors().clone(),
+            [] => match &self.feed {
+                Some(feed) => TrustBundle::new(feed.known().anchors),
+                None => self.local()?.anchors().clone(),
+            },
             files => anchors(files)?,
         };
         let first = credentials.remove(0);
         let mut snapshot = Snapshot::new(first, trust);
         snapshot.more_credentials = credentials;
         snapshot.crls = crls.to_vec();
-        if listener.client_ca.is_empty() {
+        if let Some(feed) = &self.feed {
+            snapshot.crls.extend(feed.known().list);
+        } else if listener.client_ca.is_empty() {
             snapshot.crls.push(self.local()?.list(now)?);
         }
         snapshot.revocation = config.revocation.mode;
@@ -228,7 +250,8 @@ impl Loader {
 
 fn needs_authority(config: &Config) -> bool {
     let needs = |listener: &Listener| {
-        matches!(listener.certificates, Certificates::Local(_)) || listener.client_ca.is_empty()
+        matches!(listener.certificates, Certificates::Local(_))
+            || (listener.client_ca.is_empty() && config.feed.is_none())
     };
     config.listeners.iter().any(needs)
 }
