@@ -268,7 +268,8 @@ pub(crate) fn new_serial(entropy: &Entropy) -> Result<Vec<u8>, String> {
 }
 
 /// Every name a certificate can be searched by, a line each, each once. Its serial number has an index of its own.
-fn searchable(certificate: &Certificate, label: &str) -> String {
+#[must_use]
+pub fn searchable(certificate: &Certificate, label: &str) -> String {
     let mut lines = vec![label.to_owned()];
     let alternative = certificate.subject_alt_names().iter().map(GeneralName::value);
     let subject = certificate.subject().attributes().into_iter().map(|attribute| attribute.value);

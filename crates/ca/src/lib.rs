@@ -26,7 +26,7 @@ pub use authority::{Authority, OpenError};
 pub use create::{CreateAuthority, CreateError};
 pub use identity::{Identity, Partner, Permission, Role};
 pub use invite::{Invite, InviteError, NewInvite};
-pub use issue::{IssueError, IssueRequest, Issued, Step};
+pub use issue::{IssueError, IssueRequest, Issued, Step, searchable};
 pub use names::{names_from_json, names_to_json};
 pub use publication::Publication;
 pub use record::{Commit, Record, Write};

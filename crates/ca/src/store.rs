@@ -276,6 +276,24 @@ pub trait Store: Send + Sync {
     /// [`StoreError`].
     fn begin_crl(&self, at: Timestamp) -> Result<(u64, Vec<RevokedEntry>), StoreError>;
 
+    /// The number of the last list; 0 before the first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn list_number(&self) -> Result<u64, StoreError>;
+
+    /// Makes the next list's number higher than this one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn skip_list_numbers(&self, last: u64) -> Result<(), StoreError>;
+
+    /// The kinds of which there are records.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn record_kinds(&self) -> Result<Vec<String>, StoreError>;
+
     /// A number that changes whenever a certificate is revoked.
     ///
     /// # Errors
@@ -395,6 +413,18 @@ impl<T: Store + ?Sized> Store for std::sync::Arc<T> {
 
     fn revocation_version(&self) -> Result<u64, StoreError> {
         (**self).revocation_version()
+    }
+
+    fn list_number(&self) -> Result<u64, StoreError> {
+        (**self).list_number()
+    }
+
+    fn skip_list_numbers(&self, last: u64) -> Result<(), StoreError> {
+        (**self).skip_list_numbers(last)
+    }
+
+    fn record_kinds(&self) -> Result<Vec<String>, StoreError> {
+        (**self).record_kinds()
     }
 
     fn release(&self, serial: Vec<u8>, event: NewEvent) -> Result<(), StoreError> {

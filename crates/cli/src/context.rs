@@ -13,6 +13,7 @@ use crate::failure::Failure;
 pub(crate) struct Context {
     home: Option<PathBuf>,
     quiet: bool,
+    store: Option<String>,
 }
 
 pub(crate) const BOLD: Style = Style::new().bold();
@@ -24,7 +25,19 @@ pub(crate) const WARN: Style = AnsiColor::Yellow.on_default().bold();
 impl Context {
     /// Reads the environment once.
     pub(crate) fn from_environment(home: Option<PathBuf>, quiet: bool) -> Self {
-        Context { home: home.or_else(default_home), quiet }
+        let store = std::env::var("COUNTERSIGN_STORE").ok().filter(|url| !url.is_empty());
+        Context { home: home.or_else(default_home), quiet, store }
+    }
+
+    /// The same with another memory, where one is given.
+    pub(crate) fn with_store(mut self, store: Option<String>) -> Self {
+        self.store = store.or(self.store);
+        self
+    }
+
+    /// Where the authority's memory is, where that is not in its home.
+    pub(crate) fn store(&self) -> Option<&str> {
+        self.store.as_deref()
     }
 
     /// The directory of the authority.

@@ -17,6 +17,8 @@ use crate::input;
 #[derive(Debug, Clone)]
 pub(crate) struct Home {
     directory: PathBuf,
+    /// Where the memory is, where that is not `ca.db` in the directory.
+    store: Option<String>,
 }
 
 /// An authority that is open: it can look up, and sign with its issuing key.
@@ -24,12 +26,12 @@ pub(crate) type Authority = ca::Authority<Arc<dyn Store>>;
 
 impl Home {
     pub(crate) fn of(context: &Context) -> Result<Self, Failure> {
-        Ok(Home { directory: context.home()?.to_owned() })
+        Ok(Home { directory: context.home()?.to_owned(), store: context.store().map(str::to_owned) })
     }
 
     /// A home somewhere else.
     pub(crate) fn at(directory: &Path) -> Self {
-        Home { directory: directory.to_owned() }
+        Home { directory: directory.to_owned(), store: None }
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -68,7 +70,20 @@ impl Home {
 
     /// Whether an authority lives here.
     pub(crate) fn exists(&self) -> bool {
-        self.database().exists()
+        match self.store.as_deref().map(Place::of) {
+            None => self.database().exists(),
+            Some(Ok(Place::Sqlite(path))) => path.exists(),
+            // Whether the database holds one is found out when it is opened; what is here tells of this home.
+            Some(Ok(Place::Postgres(_)) | Err(_)) => self.anchor().exists(),
+        }
+    }
+
+    /// Makes the memory where it is not there yet, or opens it.
+    pub(crate) fn create_memory(&self) -> Result<Arc<dyn Store>, Failure> {
+        match &self.store {
+            None => Ok(Arc::new(store::SqliteStore::create(&self.database()).or_usage()?)),
+            Some(url) => Place::of(url)?.create(),
+        }
     }
 
     /// Opens the memory alone, for commands that only look.
@@ -77,7 +92,10 @@ impl Home {
             return Err(Failure::usage(format!("there is no authority in {}", self.directory.display()))
                 .hint("countersign init"));
         }
-        Ok(Arc::new(store::SqliteStore::open(&self.database()).or_usage()?))
+        match &self.store {
+            None => Ok(Arc::new(store::SqliteStore::open(&self.database()).or_usage()?)),
+            Some(url) => Place::of(url)?.open(),
+        }
     }
 
     /// Opens the authority with its issuing key.
@@ -97,6 +115,41 @@ impl Home {
     ) -> Result<Box<dyn SigningKey>, Failure> {
         let key = input::private_key(context, path, passphrase)?;
         Ok(Box::new(key))
+    }
+}
+
+/// Where a memory is.
+pub(crate) enum Place {
+    Sqlite(PathBuf),
+    Postgres(String),
+}
+
+impl Place {
+    /// Reads `sqlite:FILE` or `postgres://…`.
+    pub(crate) fn of(url: &str) -> Result<Self, Failure> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            return Ok(Place::Sqlite(PathBuf::from(path)));
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Place::Postgres(url.to_owned()));
+        }
+        Err(Failure::usage("a memory is named as sqlite:FILE or postgres://USER@HOST/DATABASE"))
+    }
+
+    /// Opens what is there.
+    pub(crate) fn open(&self) -> Result<Arc<dyn Store>, Failure> {
+        Ok(match self {
+            Place::Sqlite(path) => Arc::new(store::SqliteStore::open(path).or_usage()?),
+            Place::Postgres(url) => Arc::new(store::PostgresStore::open(url).or_usage()?),
+        })
+    }
+
+    /// Opens it, made where it is not there.
+    pub(crate) fn create(&self) -> Result<Arc<dyn Store>, Failure> {
+        match self {
+            Place::Sqlite(path) => Ok(Arc::new(store::SqliteStore::create(path).or_usage()?)),
+            Place::Postgres(_) => self.open(),
+        }
     }
 }
 

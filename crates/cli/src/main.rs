@@ -32,6 +32,10 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
     home: Option<std::path::PathBuf>,
 
+    /// The authority's memory: sqlite:FILE or postgres://… [default: $COUNTERSIGN_STORE, else ca.db in the home]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
+    store: Option<String>,
+
     /// Say nothing but data, warnings and errors
     #[arg(short, long, global = true, help_heading = "Everywhere")]
     quiet: bool,
@@ -45,7 +49,7 @@ const OUR_BUG: u8 = 70;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let context = Context::from_environment(arguments.home, arguments.quiet);
+    let context = Context::from_environment(arguments.home, arguments.quiet).with_store(arguments.store);
     // The message of a panic is printed by its hook; what is left is the exit code.
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| arguments.command.run(&context)));
     match outcome {

@@ -1,9 +1,12 @@
-//! The authority's memory in SQLite: one file, durable at every commit, shared by any number of processes of one
-//! machine. SQL lives only here; decisions do not.
+//! The authority's memory, three times: in SQLite, one file, durable at every commit, shared by any number of processes
+//! of one machine; in PostgreSQL, shared by any number of replicas; and in the process alone. One suite of tests holds
+//! them to the same promises. SQL lives only here; decisions do not.
 
+pub mod copy;
 mod error;
 mod memory;
 mod open;
+mod postgres;
 mod read;
 mod records;
 mod sqlite;
@@ -12,4 +15,5 @@ mod write;
 mod writer;
 
 pub use memory::MemoryStore;
+pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;

@@ -254,6 +254,22 @@ impl Store for MemoryStore {
         Ok((number + 1, entries))
     }
 
+    fn list_number(&self) -> Result<u64, StoreError> {
+        Ok(self.state().lists.0)
+    }
+
+    fn skip_list_numbers(&self, last: u64) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.lists.0 = state.lists.0.max(last);
+        Ok(())
+    }
+
+    fn record_kinds(&self) -> Result<Vec<String>, StoreError> {
+        let mut kinds: Vec<String> = self.state().records.keys().map(|(kind, _)| kind.clone()).collect();
+        kinds.dedup();
+        Ok(kinds)
+    }
+
     fn revocation_version(&self) -> Result<u64, StoreError> {
         let state = self.state();
         let changes = |event: &&AuditEvent| matches!(event.action.as_str(), "revoke" | "release");

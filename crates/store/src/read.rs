@@ -253,6 +253,12 @@ pub(crate) fn revoked(connection: &Connection) -> rusqlite::Result<Vec<RevokedEn
         .collect()
 }
 
+pub(crate) fn list_number(connection: &Connection) -> rusqlite::Result<u64> {
+    let number: i64 =
+        connection.query_row("SELECT coalesce(max(number), 0) FROM crl", [], |row| row.get(0))?;
+    Ok(u64::try_from(number).unwrap_or(0))
+}
+
 pub(crate) fn audit_length(connection: &Connection) -> rusqlite::Result<u64> {
     let length: i64 = connection
         .prepare_cached("SELECT coalesce(max(sequence), 0) FROM audit")?
@@ -330,7 +336,7 @@ pub(crate) fn time(seconds: i64) -> Timestamp {
 }
 
 /// The first octets behind all that start with `prefix`.
-fn after(prefix: &[u8]) -> Vec<u8> {
+pub(crate) fn after(prefix: &[u8]) -> Vec<u8> {
     let mut next = prefix.to_vec();
     while let Some(last) = next.pop() {
         if last < 0xff {

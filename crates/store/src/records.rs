@@ -35,6 +35,13 @@ pub(crate) fn records(
     connection.prepare_cached(&sql)?.query_map(params_from_iter(values), from_row)?.collect()
 }
 
+pub(crate) fn kinds(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare("SELECT DISTINCT kind FROM record ORDER BY kind")?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
 pub(crate) fn count(connection: &Connection, kind: &str, owner: &str) -> rusqlite::Result<u64> {
     let count: i64 = connection
         .prepare_cached("SELECT count(*) FROM record WHERE kind = ?1 AND owner = ?2")?

@@ -129,6 +129,18 @@ impl Store for SqliteStore {
         self.writing(move |connection| write::release(connection, &serial, &event))
     }
 
+    fn list_number(&self) -> Result<u64, StoreError> {
+        self.reading(read::list_number)
+    }
+
+    fn skip_list_numbers(&self, last: u64) -> Result<(), StoreError> {
+        self.writing(move |connection| write::skip_list_numbers(connection, last))
+    }
+
+    fn record_kinds(&self) -> Result<Vec<String>, StoreError> {
+        self.reading(records::kinds)
+    }
+
     fn revocation_version(&self) -> Result<u64, StoreError> {
         self.reading(read::revocation_version)
     }

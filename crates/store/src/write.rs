@@ -127,6 +127,15 @@ pub(crate) fn release(connection: &Connection, serial: &[u8], event: &NewEvent) 
     append_audit(connection, event)
 }
 
+/// Records a list of this number as of the beginning of time, unless there is a later one.
+pub(crate) fn skip_list_numbers(connection: &Connection, last: u64) -> Result<(), WriteError> {
+    connection.execute(
+        "INSERT INTO crl (number, this_update) SELECT ?1, 0 WHERE ?1 > (SELECT coalesce(max(number), 0) FROM crl)",
+        params![i64::try_from(last).unwrap_or(i64::MAX)],
+    )?;
+    Ok(())
+}
+
 /// Records a list, and gives its number.
 pub(crate) fn number_crl(connection: &Connection, at: Timestamp) -> Result<u64, WriteError> {
     let number: i64 = connection.query_row(

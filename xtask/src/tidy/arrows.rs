@@ -51,6 +51,7 @@ struct Reserved {
 #[rustfmt::skip] // One line a crate reads as the table it is.
 const RESERVED: &[Reserved] = &[
     Reserved { external: "rusqlite",       only_in: &["store"],                  reason: "SQL lives only there" },
+    Reserved { external: "postgres",       only_in: &["store"],                  reason: "SQL lives only there" },
     Reserved { external: "tokio-postgres", only_in: &["store"],                  reason: "SQL lives only there" },
     Reserved { external: "rustls",         only_in: &["net", "cli"],             reason: "TLS on a socket is net's work, and its types stay there" },
     Reserved { external: "tokio-rustls",   only_in: &["net", "cli"],             reason: "TLS on a socket is net's work, and its types stay there" },

@@ -1,7 +1,6 @@
 //! `countersign init`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use ca::{Authority, CreateAuthority};
 use clap::Args;
@@ -107,7 +106,7 @@ pub(crate) fn create(
         for (path, key) in &written {
             write_private(path, key_pem(key, passphrase)?.as_bytes(), Replace::No).or_usage()?;
         }
-        let store: Arc<dyn ca::Store> = Arc::new(store::SqliteStore::create(&home.database()).or_usage()?);
+        let store = home.create_memory()?;
         let authority =
             Authority::create(store, &root_key, Box::new(issuing_key.clone()), wish, home::entropy(), now)
                 .or_refuse()?;

@@ -28,6 +28,7 @@ mod revoke;
 mod serve;
 mod show;
 mod sign;
+mod store;
 mod tls_arguments;
 mod trust;
 mod verify;
@@ -99,6 +100,9 @@ pub(crate) enum Command {
     /// The audit trail: who did what, when, from where and why
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Copy the authority's memory into another database, and check that it arrived whole
+    #[command(subcommand)]
+    Store(store::Store),
     /// Run the authority as a service
     #[command(subcommand)]
     Ca(ca::Ca),
@@ -151,6 +155,7 @@ impl Command {
             Command::Partner(command) => command.run(context),
             Command::Identity(command) => command.run(context),
             Command::Audit(command) => command.run(context),
+            Command::Store(command) => command.run(context),
             Command::Ca(command) => command.run(context),
             Command::Acme(command) => command.run(context),
             Command::Agent(command) => command.run(context),

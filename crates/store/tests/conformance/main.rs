@@ -2,5 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod certificates;
+mod copying;
+mod postgres;
 mod records;
+mod replicas;
 mod worlds;

@@ -10,7 +10,7 @@ use pki::Profile;
 use pki::extension::NameConstraints;
 use pki::key::SigningKey as _;
 use pki::name::SubjectNames;
-use store::{MemoryStore, SqliteStore};
+use store::{MemoryStore, PostgresStore, SqliteStore};
 use testkit::{KeyKind, TestKey};
 
 pub(crate) type Memory = Arc<dyn Store>;
@@ -22,9 +22,16 @@ pub(crate) fn every_memory(claim: impl Fn(Memory)) {
     println!("SQLite");
     let home = tempfile::tempdir().unwrap();
     claim(Arc::new(SqliteStore::create(&home.path().join("ca.db")).unwrap()));
+    let Some(cluster) = crate::postgres::Cluster::shared() else {
+        // A run that must be whole says so; elsewhere PostgreSQL may be missing.
+        assert!(std::env::var_os("CI").is_none(), "PostgreSQL is missing: apt-get install postgresql");
+        return println!("PostgreSQL is not installed");
+    };
+    println!("PostgreSQL");
+    claim(Arc::new(PostgresStore::open(&cluster.database()).unwrap()));
 }
 
-fn entropy() -> Entropy {
+pub(crate) fn entropy() -> Entropy {
     Box::new(|octets| {
         File::open("/dev/urandom").and_then(|mut file| file.read_exact(octets)).map_err(|e| e.to_string())
     })
@@ -32,14 +39,25 @@ fn entropy() -> Entropy {
 
 /// A new authority in this memory.
 pub(crate) fn authority(memory: &Memory) -> Authority<Memory> {
+    authority_of(memory, &issuing_key())
+}
+
+/// A key for an issuing CA.
+pub(crate) fn issuing_key() -> TestKey {
+    TestKey::generate(KeyKind::P256)
+}
+
+/// A new authority in this memory, whose issuing CA has this key.
+pub(crate) fn authority_of(memory: &Memory, issuing: &TestKey) -> Authority<Memory> {
     let wish = CreateAuthority {
         name: "Test".to_owned(),
         root_lifetime: SignedDuration::from_hours(24 * 3650),
         constraints: NameConstraints::default(),
         requested_by: "founder".to_owned(),
     };
-    let (root, issuing) = (TestKey::generate(KeyKind::P256), TestKey::generate(KeyKind::P256));
-    Authority::create(Arc::clone(memory), &root, Box::new(issuing), &wish, entropy(), testkit::now()).unwrap()
+    let root = TestKey::generate(KeyKind::P256);
+    Authority::create(Arc::clone(memory), &root, Box::new(issuing.clone()), &wish, entropy(), testkit::now())
+        .unwrap()
 }
 
 /// A client's certificate of this name.

@@ -1,0 +1,188 @@
+//! An authority's memory in PostgreSQL, shared by any number of replicas. Nothing here is PostgreSQL's alone but the
+//! spelling of types, so that databases which speak its protocol serve as well.
+
+mod open;
+mod read;
+mod write;
+mod writer;
+
+use std::sync::{Mutex, PoisonError};
+
+use ca::{
+    AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, NewEvent, Page, Query, Record,
+    RevocationRecord, Selector, Store, StoreError,
+};
+use jiff::Timestamp;
+use pki::crl::RevokedEntry;
+use postgres::{Client, Config};
+
+use writer::Writer;
+
+/// The most connections that wait for a reader; more are opened while they are needed.
+const MOST_IDLE: usize = 16;
+
+/// An authority's memory in a PostgreSQL database.
+pub struct PostgresStore {
+    config: Config,
+    writer: Writer,
+    readers: Mutex<Vec<Client>>,
+}
+
+impl PostgresStore {
+    /// Opens the database at `url` (`postgres://USER@HOST/DATABASE`), and makes or updates its tables.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`], [`StoreError::Newer`], or why it cannot be used.
+    pub fn open(url: &str) -> Result<Self, StoreError> {
+        let config: Config = url.parse().map_err(|error| StoreError::Database(Box::new(error)))?;
+        let mut client = open::connect(&config)?;
+        open::migrate(&mut client, &config)?;
+        let writer = Writer::start(config.clone(), client)?;
+        Ok(PostgresStore { config, writer, readers: Mutex::new(Vec::new()) })
+    }
+
+    fn reader(&self) -> Result<Client, StoreError> {
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle.filter(|client| !client.is_closed()) {
+            Some(client) => Ok(client),
+            None => open::connect(&self.config),
+        }
+    }
+
+    fn done_with(&self, client: Client) {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < MOST_IDLE && !client.is_closed() {
+            readers.push(client);
+        }
+    }
+
+    fn reading<T>(
+        &self,
+        operation: impl Fn(&mut Client) -> Result<T, postgres::Error>,
+    ) -> Result<T, StoreError> {
+        let mut client = self.reader()?;
+        let mut result = operation(&mut client);
+        if result.is_err() && client.is_closed() {
+            // The server was restarted since this connection was used last: reading again changes nothing.
+            client = open::connect(&self.config)?;
+            result = operation(&mut client);
+        }
+        self.done_with(client);
+        result.map_err(|error| open::store_error(&self.config, error))
+    }
+}
+
+impl Store for PostgresStore {
+    fn authority(&self) -> Result<Option<AuthorityRecord>, StoreError> {
+        self.reading(read::authority)
+    }
+
+    fn create_authority(&self, record: AuthorityRecord, event: NewEvent) -> Result<(), StoreError> {
+        self.writer.run(move |group| write::create_authority(group, &record, &event))
+    }
+
+    fn record_intent(&self, intent: Intent) -> Result<(), StoreError> {
+        self.writer.run(move |group| write::record_intent(group, &intent))
+    }
+
+    fn complete(&self, completion: Completion, event: NewEvent) -> Result<(), StoreError> {
+        self.writer.run(move |group| write::complete(group, &completion, &event))
+    }
+
+    fn unfinished(&self) -> Result<Vec<Intent>, StoreError> {
+        self.reading(read::unfinished)
+    }
+
+    fn find(&self, selector: &Selector) -> Result<Vec<Entry>, StoreError> {
+        self.reading(|client| read::find(client, selector))
+    }
+
+    fn list(&self, query: &Query, now: Timestamp) -> Result<Page, StoreError> {
+        self.reading(|client| read::list(client, query, now))
+    }
+
+    fn revoke(
+        &self,
+        serials: Vec<Vec<u8>>,
+        record: RevocationRecord,
+        events: Vec<NewEvent>,
+    ) -> Result<(), StoreError> {
+        self.writer.run(move |group| write::revoke(group, &serials, record, &events))
+    }
+
+    fn begin_crl(&self, at: Timestamp) -> Result<(u64, Vec<RevokedEntry>), StoreError> {
+        let mut reader = self.reader()?;
+        let config = self.config.clone();
+        // The reader's moment is fixed while the writer holds the head, so the list of a higher number was read later and
+        // says no less; and nobody waits while it is read.
+        let (number, mut reader) = self.writer.run(move |group| {
+            let begun = reader.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT id FROM head");
+            begun.map_err(|error| writer::Fault::Store(open::store_error(&config, error)))?;
+            Ok((write::number_crl(group, at)?, reader))
+        })?;
+        let entries = read::revoked(&mut reader);
+        let ended = reader.batch_execute("COMMIT");
+        self.done_with(reader);
+        let wrap = |error| open::store_error(&self.config, error);
+        ended.map_err(wrap)?;
+        Ok((number, entries.map_err(wrap)?))
+    }
+
+    fn release(&self, serial: Vec<u8>, event: NewEvent) -> Result<(), StoreError> {
+        self.writer.run(move |group| write::release(group, &serial, &event))
+    }
+
+    fn list_number(&self) -> Result<u64, StoreError> {
+        self.reading(read::list_number)
+    }
+
+    fn skip_list_numbers(&self, last: u64) -> Result<(), StoreError> {
+        self.writer.run(move |group| write::skip_list_numbers(group, last))
+    }
+
+    fn record_kinds(&self) -> Result<Vec<String>, StoreError> {
+        self.reading(read::record_kinds)
+    }
+
+    fn revocation_version(&self) -> Result<u64, StoreError> {
+        self.reading(read::revocation_version)
+    }
+
+    fn audit(&self, serial: Option<&[u8]>) -> Result<Vec<AuditEvent>, StoreError> {
+        self.reading(|client| read::audit(client, serial))
+    }
+
+    fn audit_after(&self, sequence: u64, limit: usize) -> Result<Vec<AuditEvent>, StoreError> {
+        self.reading(|client| read::audit_after(client, sequence, limit))
+    }
+
+    fn audit_length(&self) -> Result<u64, StoreError> {
+        self.reading(read::audit_length)
+    }
+
+    fn record(&self, kind: &str, id: &str) -> Result<Option<Record>, StoreError> {
+        self.reading(|client| read::record(client, kind, id))
+    }
+
+    fn records(
+        &self,
+        kind: &str,
+        owner: Option<&str>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        self.reading(|client| read::records(client, kind, owner, after, limit))
+    }
+
+    fn count_records(&self, kind: &str, owner: &str) -> Result<u64, StoreError> {
+        self.reading(|client| read::count_records(client, kind, owner))
+    }
+
+    fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        self.writer.run(move |group| write::commit(group, &commit))
+    }
+
+    fn prune_records(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.writer.run(move |group| write::prune_records(group, before))
+    }
+}

@@ -1,0 +1,286 @@
+//! The operations that only look.
+
+use ca::{
+    AuditEvent, AuthorityRecord, Entry, Intent, Page, Query, Record, RevocationRecord, Selector, StateFilter,
+};
+use jiff::Timestamp;
+use pki::Profile;
+use pki::crl::{RevocationReason, RevokedEntry};
+use postgres::types::ToSql;
+use postgres::{Client, Error, Row};
+
+use crate::read::{after, time};
+
+const ENTRY: &str = "serial, label, profile, der, not_before, not_after, issued_at, requested_by, replaces, location, \
+                     revoked_at, revocation_reason";
+
+pub(super) fn authority(client: &mut Client) -> Result<Option<AuthorityRecord>, Error> {
+    let row = client.query_opt("SELECT name, root, issuing, created_at FROM authority", &[])?;
+    Ok(row.map(|row| AuthorityRecord {
+        name: row.get(0),
+        root: row.get(1),
+        issuing: row.get(2),
+        created_at: time(row.get(3)),
+    }))
+}
+
+pub(super) fn unfinished(client: &mut Client) -> Result<Vec<Intent>, Error> {
+    let rows = client.query(
+        "SELECT serial, profile, label, tbs, not_before, not_after, requested_by, requested_at, replaces, location
+         FROM certificate WHERE der IS NULL ORDER BY position",
+        &[],
+    )?;
+    let intent = |row: &Row| Intent {
+        serial: row.get(0),
+        profile: profile(row.get(1)),
+        label: row.get(2),
+        tbs: row.get(3),
+        not_before: time(row.get(4)),
+        not_after: time(row.get(5)),
+        requested_by: row.get(6),
+        requested_at: time(row.get(7)),
+        replaces: row.get(8),
+        location: row.get(9),
+    };
+    Ok(rows.iter().map(intent).collect())
+}
+
+pub(super) fn find(client: &mut Client, selector: &Selector) -> Result<Vec<Entry>, Error> {
+    let entries = |rows: Vec<Row>| rows.iter().map(entry).collect();
+    match selector {
+        Selector::Label(label) => by_label(client, label).map(entries),
+        Selector::Serial(serial) => {
+            let sql = format!("SELECT {ENTRY} FROM certificate WHERE serial = $1 AND der IS NOT NULL");
+            client.query(&sql, &[serial]).map(entries)
+        }
+        Selector::LabelOrSerial(label, prefix) => {
+            let found = by_label(client, label)?;
+            if !found.is_empty() {
+                return Ok(entries(found));
+            }
+            let sql = format!(
+                "SELECT {ENTRY} FROM certificate WHERE serial >= $1 AND serial < $2 AND der IS NOT NULL
+                 ORDER BY position DESC LIMIT 100"
+            );
+            client.query(&sql, &[prefix, &after(prefix)]).map(entries)
+        }
+    }
+}
+
+fn by_label(client: &mut Client, label: &str) -> Result<Vec<Row>, Error> {
+    let sql = format!(
+        "SELECT {ENTRY} FROM certificate WHERE label_key = $1 AND der IS NOT NULL ORDER BY position DESC"
+    );
+    client.query(&sql, &[&label.to_ascii_lowercase()])
+}
+
+pub(super) fn list(client: &mut Client, query: &Query, now: Timestamp) -> Result<Page, Error> {
+    let mut conditions = vec!["der IS NOT NULL".to_owned()];
+    let mut values: Vec<Box<dyn ToSql + Sync>> = Vec::new();
+    let mut bind = |value: Box<dyn ToSql + Sync>| {
+        values.push(value);
+        format!("${}", values.len())
+    };
+    match query.state {
+        StateFilter::Any => {}
+        StateFilter::Good => {
+            let now = bind(Box::new(now.as_second()));
+            conditions.push(format!("revoked_at IS NULL AND not_after >= {now} AND not_before <= {now}"));
+        }
+        StateFilter::Expired => {
+            let now = bind(Box::new(now.as_second()));
+            conditions.push(format!("revoked_at IS NULL AND not_after < {now}"));
+        }
+        StateFilter::Revoked => conditions.push("revoked_at IS NOT NULL".to_owned()),
+        StateFilter::ExpiringBefore(end) => {
+            let (now, end) = (bind(Box::new(now.as_second())), bind(Box::new(end.as_second())));
+            conditions.push(format!("revoked_at IS NULL AND not_after BETWEEN {now} AND {end}"));
+        }
+    }
+    if let Some(profile) = query.profile {
+        let profile = bind(Box::new(profile.name().to_owned()));
+        conditions.push(format!("profile = {profile}"));
+    }
+    if let Some(text) = query.search.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
+        let lower = text.to_lowercase();
+        if lower.chars().count() < 3 {
+            let (first, end) = (bind(Box::new(lower.clone())), bind(Box::new(format!("{lower}\u{10ffff}"))));
+            conditions.push(format!("label_key >= {first} AND label_key < {end}"));
+        } else {
+            let mut ways = vec![format!("strpos(names, {}) > 0", bind(Box::new(lower)))];
+            if let Selector::LabelOrSerial(_, prefix) = Selector::parse(text) {
+                let end = after(&prefix);
+                let (first, end) = (bind(Box::new(prefix)), bind(Box::new(end)));
+                ways.push(format!("(serial >= {first} AND serial < {end})"));
+            }
+            conditions.push(format!("({})", ways.join(" OR ")));
+        }
+    }
+    let order = match query.state {
+        StateFilter::ExpiringBefore(_) => "not_after, position",
+        _ => "position DESC",
+    };
+    let limit = match query.limit {
+        0 => String::new(),
+        limit => format!("LIMIT {}", limit.saturating_add(1)),
+    };
+    let sql = format!(
+        "SELECT {ENTRY} FROM certificate WHERE {} ORDER BY {order} {limit}",
+        conditions.join(" AND ")
+    );
+    let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value).collect();
+    let mut entries: Vec<Entry> = client.query(&sql, &values)?.iter().map(entry).collect();
+    let more = query.limit != 0 && entries.len() > query.limit;
+    if more {
+        entries.truncate(query.limit);
+    }
+    Ok(Page { entries, more })
+}
+
+/// What belongs on a list: every revoked certificate that no earlier list was made after the end of.
+pub(super) fn revoked(client: &mut Client) -> Result<Vec<RevokedEntry>, Error> {
+    let rows = client.query(
+        "SELECT serial, revoked_at, revocation_reason FROM certificate
+         WHERE revoked_at IS NOT NULL
+           AND greatest(not_after, revoked_at) >= (SELECT coalesce(max(this_update), 0) FROM crl)",
+        &[],
+    )?;
+    let entry = |row: &Row| RevokedEntry {
+        serial: row.get(0),
+        revoked_at: time(row.get(1)),
+        reason: reason(row.get(2)),
+    };
+    Ok(rows.iter().map(entry).collect())
+}
+
+pub(super) fn revocation_version(client: &mut Client) -> Result<u64, Error> {
+    number(client, "SELECT coalesce(max(sequence), 0) FROM audit WHERE action IN ('revoke', 'release')")
+}
+
+pub(super) fn list_number(client: &mut Client) -> Result<u64, Error> {
+    number(client, "SELECT coalesce(max(number), 0) FROM crl")
+}
+
+pub(super) fn record_kinds(client: &mut Client) -> Result<Vec<String>, Error> {
+    let rows = client.query("SELECT DISTINCT kind FROM record ORDER BY kind", &[])?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+pub(super) fn audit_length(client: &mut Client) -> Result<u64, Error> {
+    number(client, "SELECT coalesce(max(sequence), 0) FROM audit")
+}
+
+fn number(client: &mut Client, sql: &str) -> Result<u64, Error> {
+    Ok(u64::try_from(client.query_one(sql, &[])?.get::<_, i64>(0)).unwrap_or(0))
+}
+
+const EVENT: &str = "sequence, at, actor, origin, action, serial, details, hash";
+
+pub(super) fn audit(client: &mut Client, serial: Option<&[u8]>) -> Result<Vec<AuditEvent>, Error> {
+    let rows = match serial {
+        Some(serial) => client
+            .query(&format!("SELECT {EVENT} FROM audit WHERE serial = $1 ORDER BY sequence"), &[&serial]),
+        None => client.query(&format!("SELECT {EVENT} FROM audit ORDER BY sequence"), &[]),
+    }?;
+    Ok(rows.iter().map(event).collect())
+}
+
+pub(super) fn audit_after(
+    client: &mut Client,
+    sequence: u64,
+    limit: usize,
+) -> Result<Vec<AuditEvent>, Error> {
+    let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let sql = format!("SELECT {EVENT} FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2");
+    Ok(client.query(&sql, &[&sequence, &limit])?.iter().map(event).collect())
+}
+
+const RECORD: &str = "kind, id, owner, version, expires, body";
+
+pub(super) fn record(client: &mut Client, kind: &str, id: &str) -> Result<Option<Record>, Error> {
+    let sql = format!("SELECT {RECORD} FROM record WHERE kind = $1 AND id = $2");
+    Ok(client.query_opt(&sql, &[&kind, &id])?.as_ref().map(from_row))
+}
+
+pub(super) fn records(
+    client: &mut Client,
+    kind: &str,
+    owner: Option<&str>,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<Record>, Error> {
+    let after = after.unwrap_or("");
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = match owner {
+        Some(owner) => {
+            let sql = format!(
+                "SELECT {RECORD} FROM record WHERE kind = $1 AND owner = $2 AND id > $3 ORDER BY id LIMIT $4"
+            );
+            client.query(&sql, &[&kind, &owner, &after, &limit])?
+        }
+        None => {
+            let sql = format!("SELECT {RECORD} FROM record WHERE kind = $1 AND id > $2 ORDER BY id LIMIT $3");
+            client.query(&sql, &[&kind, &after, &limit])?
+        }
+    };
+    Ok(rows.iter().map(from_row).collect())
+}
+
+pub(super) fn count_records(client: &mut Client, kind: &str, owner: &str) -> Result<u64, Error> {
+    let row =
+        client.query_one("SELECT count(*) FROM record WHERE kind = $1 AND owner = $2", &[&kind, &owner])?;
+    Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
+}
+
+fn from_row(row: &Row) -> Record {
+    Record {
+        kind: row.get(0),
+        id: row.get(1),
+        owner: row.get(2),
+        version: u64::try_from(row.get::<_, i64>(3)).unwrap_or(0),
+        expires: row.get::<_, Option<i64>>(4).map(time),
+        body: row.get(5),
+    }
+}
+
+fn event(row: &Row) -> AuditEvent {
+    let hash: Vec<u8> = row.get(7);
+    AuditEvent {
+        sequence: u64::try_from(row.get::<_, i64>(0)).unwrap_or(0),
+        at: time(row.get(1)),
+        actor: row.get(2),
+        origin: row.get(3),
+        action: row.get(4),
+        serial: row.get(5),
+        details: row.get(6),
+        // A hash of another length is none, and breaks the chain where it stands.
+        hash: hash.try_into().unwrap_or([0; 32]),
+    }
+}
+
+fn entry(row: &Row) -> Entry {
+    let revoked_at: Option<i64> = row.get(10);
+    Entry {
+        serial: row.get(0),
+        label: row.get(1),
+        profile: profile(row.get(2)),
+        der: row.get(3),
+        not_before: time(row.get(4)),
+        not_after: time(row.get(5)),
+        issued_at: time(row.get(6)),
+        requested_by: row.get(7),
+        replaces: row.get(8),
+        location: row.get(9),
+        revoked: revoked_at.map(|at| RevocationRecord { at: time(at), reason: reason(row.get(11)) }),
+    }
+}
+
+fn reason(code: Option<i16>) -> RevocationReason {
+    RevocationReason::from_code(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(0))
+}
+
+/// Only names that [`Profile::name`] gave are written.
+fn profile(name: &str) -> Profile {
+    name.parse().unwrap_or(Profile::Client)
+}

@@ -1,0 +1,195 @@
+//! The operations that change something. Each either does all of its work or none: what it cannot do it finds out before
+//! its first change, or undoes to a savepoint.
+
+use ca::{
+    AuthorityRecord, Commit, Completion, Intent, NewEvent, Record, RevocationRecord, StoreError, Write,
+};
+use jiff::Timestamp;
+use pki::crl::RevocationReason;
+use postgres::Transaction;
+
+use super::writer::{Fault, Group, Head};
+
+pub(super) fn create_authority(
+    group: &mut Group<'_>,
+    record: &AuthorityRecord,
+    event: &NewEvent,
+) -> Result<(), Fault> {
+    let inserted = group.transaction.execute(
+        "INSERT INTO authority (id, name, root, issuing, created_at) VALUES (1, $1, $2, $3, $4)
+         ON CONFLICT (id) DO NOTHING",
+        &[&record.name, &record.root, &record.issuing, &record.created_at.as_second()],
+    )?;
+    if inserted == 0 {
+        return Err(Fault::Store(StoreError::AuthorityExists));
+    }
+    Ok(append(&mut group.transaction, &mut group.head, event)?)
+}
+
+pub(super) fn record_intent(group: &mut Group<'_>, intent: &Intent) -> Result<(), Fault> {
+    let statement = group.transaction.prepare(
+        "INSERT INTO certificate (position, serial, profile, label, label_key, names, tbs, not_before, not_after,
+                                  requested_by, requested_at, replaces, location)
+         VALUES ($1, $2, $3, $4, $5, '', $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (serial) DO NOTHING",
+    )?;
+    let inserted = group.transaction.execute(
+        &statement,
+        &[
+            &(group.head.position + 1),
+            &intent.serial,
+            &intent.profile.name(),
+            &intent.label,
+            &intent.label.to_ascii_lowercase(),
+            &intent.tbs,
+            &intent.not_before.as_second(),
+            &intent.not_after.as_second(),
+            &intent.requested_by,
+            &intent.requested_at.as_second(),
+            &intent.replaces,
+            &intent.location,
+        ],
+    )?;
+    if inserted == 0 {
+        return Err(Fault::Store(StoreError::DuplicateSerial));
+    }
+    group.head.position += 1;
+    Ok(())
+}
+
+pub(super) fn complete(
+    group: &mut Group<'_>,
+    completion: &Completion,
+    event: &NewEvent,
+) -> Result<(), Fault> {
+    let updated = group.transaction.execute(
+        "UPDATE certificate SET der = $2, issued_at = $3, names = $4, tbs = '' WHERE serial = $1 AND der IS NULL",
+        &[
+            &completion.serial,
+            &completion.der,
+            &completion.issued_at.as_second(),
+            &completion.names.to_lowercase(),
+        ],
+    )?;
+    if updated == 0 {
+        return Err(Fault::Store(StoreError::NoIntent));
+    }
+    Ok(append(&mut group.transaction, &mut group.head, event)?)
+}
+
+pub(super) fn revoke(
+    group: &mut Group<'_>,
+    serials: &[Vec<u8>],
+    record: RevocationRecord,
+    events: &[NewEvent],
+) -> Result<(), Fault> {
+    for (serial, event) in serials.iter().zip(events) {
+        // One that another replica took back a moment before keeps its date and reason.
+        let revoked = group.transaction.execute(
+            "UPDATE certificate SET revoked_at = $2, revocation_reason = $3
+             WHERE serial = $1 AND revoked_at IS NULL",
+            &[serial, &record.at.as_second(), &i16::from(record.reason.code())],
+        )?;
+        if revoked > 0 {
+            append(&mut group.transaction, &mut group.head, event)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn release(group: &mut Group<'_>, serial: &[u8], event: &NewEvent) -> Result<(), Fault> {
+    let released = group.transaction.execute(
+        "UPDATE certificate SET revoked_at = NULL, revocation_reason = NULL
+         WHERE serial = $1 AND revoked_at IS NOT NULL AND revocation_reason = $2",
+        &[&serial, &i16::from(RevocationReason::CertificateHold.code())],
+    )?;
+    if released == 0 {
+        return Err(Fault::Store(StoreError::NotOnHold));
+    }
+    Ok(append(&mut group.transaction, &mut group.head, event)?)
+}
+
+/// Records a list, and gives its number.
+pub(super) fn number_crl(group: &mut Group<'_>, at: Timestamp) -> Result<u64, Fault> {
+    let row = group.transaction.query_one(
+        "INSERT INTO crl (number, this_update) SELECT coalesce(max(number), 0) + 1, $1 FROM crl RETURNING number",
+        &[&at.as_second()],
+    )?;
+    Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
+}
+
+/// Records a list of this number as of the beginning of time, unless there is a later one.
+pub(super) fn skip_list_numbers(group: &mut Group<'_>, last: u64) -> Result<(), Fault> {
+    let last = i64::try_from(last).unwrap_or(i64::MAX);
+    group.transaction.execute(
+        "INSERT INTO crl (number, this_update) SELECT $1, 0 WHERE $1 > (SELECT coalesce(max(number), 0) FROM crl)",
+        &[&last],
+    )?;
+    Ok(())
+}
+
+pub(super) fn commit(group: &mut Group<'_>, commit: &Commit) -> Result<(), Fault> {
+    let mut head = group.head.clone();
+    let mut savepoint = group.transaction.transaction()?;
+    for write in &commit.writes {
+        let Record { kind, id, owner, version, expires, body } = write.record();
+        let expires = expires.map(Timestamp::as_second);
+        let version = i64::try_from(*version).unwrap_or(i64::MAX);
+        let changed = match write {
+            Write::Put(_) if version == 0 => savepoint.execute(
+                "INSERT INTO record (kind, id, owner, version, expires, body) VALUES ($1, $2, $3, 1, $4, $5)
+                 ON CONFLICT (kind, id) DO NOTHING",
+                &[kind, id, owner, &expires, body],
+            )?,
+            Write::Put(_) => savepoint.execute(
+                "UPDATE record SET owner = $3, version = version + 1, expires = $4, body = $5
+                 WHERE kind = $1 AND id = $2 AND version = $6",
+                &[kind, id, owner, &expires, body, &version],
+            )?,
+            Write::Delete(_) => savepoint.execute(
+                "DELETE FROM record WHERE kind = $1 AND id = $2 AND version = $3",
+                &[kind, id, &version],
+            )?,
+        };
+        if changed == 0 {
+            savepoint.rollback()?;
+            let (kind, id) = (kind.clone(), id.clone());
+            return Err(Fault::Store(StoreError::Conflict { kind, id }));
+        }
+    }
+    for event in &commit.events {
+        append(&mut savepoint, &mut head, event)?;
+    }
+    savepoint.commit()?;
+    group.head = head;
+    Ok(())
+}
+
+pub(super) fn prune_records(group: &mut Group<'_>, before: Timestamp) -> Result<u64, Fault> {
+    Ok(group.transaction.execute("DELETE FROM record WHERE expires < $1", &[&before.as_second()])?)
+}
+
+/// Appends to the audit trail, whose end this transaction holds.
+fn append(
+    transaction: &mut Transaction<'_>,
+    head: &mut Head,
+    event: &NewEvent,
+) -> Result<(), postgres::Error> {
+    let sequence = head.sequence + 1;
+    let hash = event.hash(u64::try_from(sequence).unwrap_or(0), &head.hash);
+    transaction.execute(
+        "INSERT INTO audit (sequence, at, actor, origin, action, serial, details, hash)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        &[
+            &sequence,
+            &event.at.as_second(),
+            &event.actor,
+            &event.origin,
+            &event.action,
+            &event.serial,
+            &event.details,
+            &hash.as_slice(),
+        ],
+    )?;
+    (head.sequence, head.hash) = (sequence, hash);
+    Ok(())
+}

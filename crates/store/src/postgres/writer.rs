@@ -1,0 +1,198 @@
+//! Group commit: one thread writes, and what waits for it goes into one transaction. It holds the head of the trail from
+//! its beginning to its end, so of all replicas one group is written at a time: no two can wait for each other.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use ca::StoreError;
+use postgres::{Client, Config, Transaction};
+
+use super::open;
+
+/// The most jobs in one transaction, so that the first caller does not wait for ever.
+const LARGEST_GROUP: usize = 256;
+
+/// Why a job did nothing.
+pub(super) enum Fault {
+    /// The database failed: the whole group is lost.
+    Database(postgres::Error),
+    /// The job itself cannot be done; the others of its group can.
+    Store(StoreError),
+}
+
+impl From<postgres::Error> for Fault {
+    fn from(error: postgres::Error) -> Self {
+        Fault::Database(error)
+    }
+}
+
+/// The end of the audit trail and of the certificates.
+#[derive(Clone)]
+pub(super) struct Head {
+    pub(super) sequence: i64,
+    pub(super) hash: [u8; 32],
+    pub(super) position: i64,
+}
+
+/// A transaction that jobs share.
+pub(super) struct Group<'a> {
+    pub(super) transaction: Transaction<'a>,
+    pub(super) head: Head,
+}
+
+type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+/// What became of a job: what tells its caller, and whether the group goes on.
+struct Ran {
+    answer: Answer,
+    lost: Option<postgres::Error>,
+}
+
+type Job = Box<dyn FnOnce(Result<&mut Group<'_>, StoreError>) -> Ran + Send>;
+
+/// The writing thread. Ends, with everything written, when it is dropped.
+pub(super) struct Writer {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(config: Config, client: Client) -> Result<Self, StoreError> {
+        let (jobs, waiting) = channel();
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || write_groups(&config, client, &waiting))
+            .map_err(|error| StoreError::Database(Box::new(error)))?;
+        Ok(Writer { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Runs `operation` in the next transaction, and returns when that is durable.
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Group<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (sender, receiver) = channel();
+        let job: Job = Box::new(move |group| {
+            let outcome = match group {
+                Ok(group) => operation(group),
+                Err(error) => Err(Fault::Store(error)),
+            };
+            let (result, lost) = match outcome {
+                Ok(value) => (Ok(value), None),
+                Err(Fault::Store(error)) => (Err(error), None),
+                // What the caller is told is decided with the fate of the group.
+                Err(Fault::Database(error)) => (Err(StoreError::Busy), Some(error)),
+            };
+            let answer: Answer = Box::new(move |committed| {
+                // A caller that went away does not need the answer.
+                let _ = sender.send(committed.and(result));
+            });
+            Ran { answer, lost }
+        });
+        let gone = || StoreError::Database("the writing thread has ended".into());
+        self.jobs.as_ref().and_then(|jobs| jobs.send(job).ok()).ok_or_else(gone)?;
+        receiver.recv().map_err(|_| gone())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic in it was told to its callers by the closed channel.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write_groups(config: &Config, client: Client, waiting: &Receiver<Job>) {
+    let mut client = Some(client);
+    while let Ok(first) = waiting.recv() {
+        let usable = client.take().filter(|client| !client.is_closed());
+        let mut usable = match usable.map_or_else(|| open::connect(config), Ok) {
+            Ok(usable) => usable,
+            Err(error) => {
+                let ran = first(Err(error));
+                (ran.answer)(Ok(()));
+                continue;
+            }
+        };
+        write_group(config, &mut usable, first, waiting);
+        client = Some(usable);
+    }
+}
+
+fn write_group(config: &Config, client: &mut Client, first: Job, waiting: &Receiver<Job>) {
+    let mut group = match begin(client) {
+        Ok(group) => group,
+        Err(error) => {
+            let ran = first(Err(open::store_error(config, error)));
+            return (ran.answer)(Ok(()));
+        }
+    };
+    let mut answers = Vec::new();
+    let mut lost = None;
+    let mut next = Some(first);
+    while let Some(job) = next {
+        let Ran { answer, lost: fault } = job(Ok(&mut group));
+        answers.push(answer);
+        lost = fault;
+        if lost.is_some() || answers.len() == LARGEST_GROUP {
+            break;
+        }
+        next = waiting.try_recv().ok();
+    }
+    let ended = match lost {
+        // The transaction is rolled back when it is dropped.
+        Some(error) => Err(error),
+        None => end(group),
+    };
+    match ended {
+        Ok(()) => answers.into_iter().for_each(|answer| answer(Ok(()))),
+        Err(error) => {
+            // Each is told the same; the error itself cannot be cloned, and its meaning can.
+            let first = open::store_error(config, error);
+            let again = || match &first {
+                StoreError::Full => StoreError::Full,
+                StoreError::Unreachable(place) => StoreError::Unreachable(place.clone()),
+                StoreError::ReadOnly(place) => StoreError::ReadOnly(place.clone()),
+                StoreError::Busy => StoreError::Busy,
+                other => StoreError::Database(
+                    std::error::Error::source(other)
+                        .map_or_else(
+                            || other.to_string(),
+                            |source| {
+                                format!(
+                                    "{other}: {source}{}",
+                                    source.source().map(|s| format!(": {s}")).unwrap_or_default()
+                                )
+                            },
+                        )
+                        .into(),
+                ),
+            };
+            for answer in answers {
+                answer(Err(again()));
+            }
+        }
+    }
+}
+
+fn begin(client: &mut Client) -> Result<Group<'_>, postgres::Error> {
+    let mut transaction = client.transaction()?;
+    let row =
+        transaction.query_one("SELECT sequence, hash, position FROM head WHERE id = 1 FOR UPDATE", &[])?;
+    let hash: Vec<u8> = row.get(1);
+    // 32 octets are all that is ever written there.
+    let head = Head { sequence: row.get(0), hash: hash.try_into().unwrap_or([0; 32]), position: row.get(2) };
+    Ok(Group { transaction, head })
+}
+
+fn end(group: Group<'_>) -> Result<(), postgres::Error> {
+    let Group { mut transaction, head } = group;
+    transaction.execute(
+        "UPDATE head SET sequence = $1, hash = $2, position = $3 WHERE id = 1",
+        &[&head.sequence, &head.hash.as_slice(), &head.position],
+    )?;
+    transaction.commit()
+}

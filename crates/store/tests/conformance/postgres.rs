@@ -1,0 +1,127 @@
+//! A PostgreSQL cluster of the distribution's, for as long as a test process lives: in a folder of its own, reached by a
+//! unix socket alone. PostgreSQL refuses to run as root, so as root it runs as `postgres` or `nobody`.
+
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A running cluster.
+pub(crate) struct Cluster {
+    binaries: PathBuf,
+    folder: PathBuf,
+    /// Ends the server when this process ends, however it does: what reads it stops the server at its end.
+    _alive: ChildStdin,
+}
+
+/// The newest of the distribution's.
+fn binaries() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+    let mut found: Vec<(u32, PathBuf)> = versions
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let version = entry.file_name().to_str()?.parse().ok()?;
+            let folder = entry.path().join("bin");
+            folder.join("initdb").exists().then_some((version, folder))
+        })
+        .collect();
+    found.sort();
+    Some(found.pop()?.1)
+}
+
+/// A command that runs as somebody who is not root.
+fn unprivileged(program: &Path) -> Command {
+    if !rustix::process::getuid().is_root() {
+        return Command::new(program);
+    }
+    let has = |name: &str| {
+        Command::new("id")
+            .arg(name)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|s| s.success())
+    };
+    let user = if has("postgres") { "postgres" } else { "nobody" };
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", user, "--regid", "nogroup", "--clear-groups"]).arg(program);
+    command
+}
+
+impl Cluster {
+    /// The cluster of this process; `None` where PostgreSQL is not installed.
+    pub(crate) fn shared() -> Option<&'static Cluster> {
+        static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
+        CLUSTER.get_or_init(Cluster::start).as_ref()
+    }
+
+    /// Makes and starts one.
+    pub(crate) fn start() -> Option<Self> {
+        let binaries = binaries()?;
+        let folder = tempfile::Builder::new().prefix("csgn-pg").tempdir().unwrap().keep();
+        // Whoever runs it must reach it.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(&folder, open).unwrap();
+        let script = "cat >/dev/null; test -f \"$1/data/postmaster.pid\" && \
+                      kill -INT \"$(head -n1 \"$1/data/postmaster.pid\")\"; \
+                      while test -f \"$1/data/postmaster.pid\"; do sleep 0.05; done; rm -rf \"$1\"";
+        let mut guard = Command::new("sh")
+            .args(["-c", script, "sh"])
+            .arg(&folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let _alive = guard.stdin.take().unwrap();
+        let cluster = Cluster { binaries, folder, _alive };
+        let made = unprivileged(&cluster.binaries.join("initdb"))
+            .current_dir("/")
+            .args([
+                "--auth=trust",
+                "--username=countersign",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "--no-sync",
+                "-D",
+            ])
+            .arg(cluster.data())
+            .stdout(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        cluster.control("start");
+        Some(cluster)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// `pg_ctl` with this word, waited for.
+    pub(crate) fn control(&self, word: &str) {
+        let options =
+            format!("-c listen_addresses='' -c unix_socket_directories='{}'", self.folder.display());
+        let mut command = unprivileged(&self.binaries.join("pg_ctl"));
+        command.current_dir("/").arg(word).arg("-D").arg(self.data()).args(["-w", "-s", "-m", "immediate"]);
+        if word != "stop" {
+            command.args(["-o", &options, "-l"]).arg(self.folder.join("log"));
+        }
+        let done = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        assert!(done.success() || word == "stop", "pg_ctl {word} failed");
+    }
+
+    /// The address of a new, empty database.
+    pub(crate) fn database(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let folder = self.folder.display();
+        let mut client = postgres::Client::connect(
+            &format!("host={folder} user=countersign dbname=postgres"),
+            postgres::NoTls,
+        )
+        .unwrap();
+        client.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
+        format!("host={folder} user=countersign dbname={name}")
+    }
+}
