@@ -99,11 +99,9 @@ async fn tell(state: State, mut told: Told, sender: tokio::sync::mpsc::Sender<By
         }
         let half = state.settings().list_lifetime / 2;
         let is_old = told.list_made.is_none_or(|made| state.now().duration_since(made) > half);
-        if is_old {
-            if let Ok(event) = snapshot(&state, &mut told.after, &mut told.list_made).await {
-                told.waiting.push_back(event);
-                continue;
-            }
+        if is_old && let Ok(event) = snapshot(&state, &mut told.after, &mut told.list_made).await {
+            told.waiting.push_back(event);
+            continue;
         }
         tokio::select! {
             changed = seen.changed() => if changed.is_err() { return },

@@ -56,6 +56,10 @@ impl Cluster {
     }
 
     /// Makes and starts one.
+    #[allow(
+        clippy::zombie_processes,
+        reason = "the guard is there to outlive this process, and ends by itself"
+    )]
     pub(crate) fn start() -> Option<Self> {
         let binaries = binaries()?;
         let folder = tempfile::Builder::new().prefix("csgn-pg").tempdir().unwrap().keep();
