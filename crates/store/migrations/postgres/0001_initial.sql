@@ -34,6 +34,7 @@ CREATE TABLE certificate (
 CREATE INDEX certificate_label ON certificate (label_key, position);
 CREATE INDEX certificate_not_after ON certificate (not_after);
 CREATE INDEX certificate_revoked ON certificate (position) WHERE revoked_at IS NOT NULL;
+CREATE INDEX certificate_issued ON certificate (issued_at);
 CREATE INDEX certificate_unfinished ON certificate (position) WHERE der IS NULL;
 
 CREATE TABLE crl (
@@ -54,6 +55,8 @@ CREATE TABLE audit (
 
 CREATE INDEX audit_serial ON audit (serial, sequence) WHERE serial IS NOT NULL;
 CREATE INDEX audit_revocation ON audit (sequence) WHERE action IN ('revoke', 'release');
+
+CREATE INDEX audit_revoked_at ON audit (at) WHERE action = 'revoke';
 
 -- The end of the audit trail and of the certificates. Whoever writes holds this row until its transaction ends, so of
 -- all replicas one writes at a time, and none of them leads.

@@ -3,6 +3,7 @@
 
 mod open;
 mod read;
+mod statistics;
 mod write;
 mod writer;
 
@@ -10,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use ca::{
     AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, NewEvent, Page, Query, Record,
-    RevocationRecord, Selector, Store, StoreError,
+    RevocationRecord, Selector, Statistics, Store, StoreError,
 };
 use jiff::Timestamp;
 use pki::crl::RevokedEntry;
@@ -158,6 +159,10 @@ impl Store for PostgresStore {
 
     fn audit_length(&self) -> Result<u64, StoreError> {
         self.reading(read::audit_length)
+    }
+
+    fn statistics(&self, now: Timestamp) -> Result<Statistics, StoreError> {
+        self.reading(|client| statistics::statistics(client, now))
     }
 
     fn record(&self, kind: &str, id: &str) -> Result<Option<Record>, StoreError> {

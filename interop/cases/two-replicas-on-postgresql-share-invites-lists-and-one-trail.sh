@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Two replicas of the authority on one PostgreSQL, without a leader: what is invited at one is joined at the other, once;
+# what is revoked at one is on the other's list; one is killed in the middle and nothing that was confirmed is missing.
+# Then everything is copied into SQLite, where the trail ends with the same hash.
+# needs: pg_ctlcluster setpriv node openssl curl
+. "$(dirname "$0")/../lib.sh"
+
+# A cluster of our own, as somebody who is not root, on a unix socket alone.
+binaries=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n1)
+cluster=$(mktemp -d /tmp/csgn-pg.XXXXXX)
+chmod 777 "$cluster"
+as=()
+[ "$(id -u)" -ne 0 ] || as=(setpriv --reuid nobody --regid nogroup --clear-groups)
+at_exit rm -rf "$cluster"
+at_exit "${as[@]}" "$binaries/pg_ctl" -s -m immediate -D "$cluster/data" stop
+(cd / && "${as[@]}" "$binaries/initdb" --auth=trust --username=countersign --encoding=UTF8 --no-sync \
+    -D "$cluster/data" >/dev/null)
+(cd / && "${as[@]}" "$binaries/pg_ctl" -s -w -D "$cluster/data" -l "$cluster/log" \
+    -o "-c listen_addresses='' -c unix_socket_directories='$cluster'" start)
+socket=${cluster//\//%2F}
+export COUNTERSIGN_STORE="postgres://countersign@$socket/postgres"
+
+expect_success "$COUNTERSIGN" init --name "Replicas"
+bases=() pids=()
+for replica in one two; do
+    start_server "$COUNTERSIGN" ca serve --listen 127.0.0.1:0
+    wait_for_line "$SERVER_LOG" 'https://localhost:[0-9]+'
+    bases+=("$(grep -o -E 'https://localhost:[0-9]+' <<<"$LINE" | head -n1)")
+    pids+=("$SERVER_PID")
+done
+
+# Invited at one, joined at the other, by two who try at once: one of them gets it.
+expect_success "$COUNTERSIGN" invite alice --ca "${bases[0]}" --json
+link=$(node -p 'JSON.parse(require("fs").readFileSync(0)).link' <<<"$STDOUT")
+path=${link#https://localhost:*/}
+tries=()
+for index in 0 1; do
+    mkdir "try$index"
+    env -u COUNTERSIGN_STORE "$COUNTERSIGN" join "${bases[index]}/$path" --out "try$index" >"try$index.log" 2>&1 &
+    tries+=("$!")
+done
+good=0
+for pid in "${tries[@]}"; do wait "$pid" && good=$((good + 1)); done
+assert_eq 1 "$good" "the number of those who got the one certificate"
+alice=$(ls try*/alice.pem)
+
+# Revoked at one, on the list of the other.
+expect_success "$COUNTERSIGN" revoke alice --ca "${bases[0]}"
+curl -sS --cacert "$COUNTERSIGN_HOME/rootCA.pem" -o list.crl "${bases[1]}/crl/issuing.crl"
+serial=$(openssl x509 -in "$alice" -noout -serial)
+assert_contains "$(openssl crl -inform DER -in list.crl -noout -text)" "${serial#serial=}" "the other replica's list"
+
+# Many join while one replica is killed; what was confirmed is there.
+expect_success "$COUNTERSIGN" invite many --uses 12 --ca "${bases[0]}" --json
+path=$(node -p 'JSON.parse(require("fs").readFileSync(0)).link' <<<"$STDOUT")
+path=${path#https://localhost:*/}
+tries=()
+for index in {1..12}; do
+    mkdir "many$index"
+    env -u COUNTERSIGN_STORE "$COUNTERSIGN" join "${bases[index % 2]}/$path" --out "many$index" \
+        >"many$index.log" 2>&1 &
+    tries+=("$!")
+    [ "$index" -ne 6 ] || kill -KILL "${pids[0]}"
+done
+for pid in "${tries[@]}"; do wait "$pid" || true; done
+# Those whose replica died go on with the key they have, at the other one.
+for index in {1..12}; do
+    [ -f "many$index/many.pem" ] ||
+        expect_success env -u COUNTERSIGN_STORE "$COUNTERSIGN" join "${bases[1]}/$path" --out "many$index"
+done
+serials=$(for file in many*/many.pem; do openssl x509 -in "$file" -noout -serial; done | sort -u)
+assert_eq 12 "$(wc -l <<<"$serials")" "the number of serial numbers"
+expect_success "$COUNTERSIGN" list --search many --limit 0 --json
+for serial in ${serials//serial=/}; do
+    assert_contains "$(tr -d : <<<"${STDOUT^^}")" "$serial" "what the authority knows"
+done
+expect_failure 1 env -u COUNTERSIGN_STORE "$COUNTERSIGN" join "${bases[1]}/$path" --out .
+assert_contains "$STDERR" "used already" "what a thirteenth is told"
+
+# Copied, the trail is the same, and the copy is an authority.
+stop_server "${pids[1]}"
+expect_success "$COUNTERSIGN" audit verify
+hash=$STDOUT
+expect_success "$COUNTERSIGN" store move "$COUNTERSIGN_STORE" sqlite:copy.db
+assert_eq "$hash" "$STDOUT" "the hash at the end of the copy's trail"
+expect_success "$COUNTERSIGN" --store sqlite:copy.db audit verify --expect "$hash"
+expect_success "$COUNTERSIGN" --store sqlite:copy.db issue client bob
