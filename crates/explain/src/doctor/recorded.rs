@@ -6,7 +6,7 @@ use pki::Certificate;
 use pki::name::ServerName;
 
 use super::{
-    Agreed, Asked, Attempt, Direction, End, Facts, GivenUp, Notes, OwnSide, Program, Report, Target,
+    Agreed, Answer, Asked, Attempt, Direction, End, Facts, GivenUp, Notes, OwnSide, Program, Report, Target,
     Variation, Weight,
 };
 use crate::capture::What;
@@ -52,6 +52,7 @@ pub fn judge_recorded(conversation: &Conversation, beside: &Beside, now: Timesta
     } else {
         notes.unchecked("the client's certificate: its message is sealed, and no secret at hand opens it");
     }
+    super::answer::judge(&facts, &mut notes);
     super::warnings::judge(&facts, &mut notes);
     if let Some(alert) = client_refused
         && !notes.is_blocked()
@@ -143,6 +144,7 @@ fn attempt(conversation: &Conversation) -> Attempt {
             })
             .collect(),
     });
+    attempt.answer = answer(conversation);
     let finished = conversation
         .messages
         .iter()
@@ -161,6 +163,22 @@ fn attempt(conversation: &Conversation) -> Attempt {
         });
     }
     attempt
+}
+
+/// The HTTP answer in what the server sent, where it is one: a status can be a verdict on a certificate.
+fn answer(conversation: &Conversation) -> Option<Answer> {
+    let first = conversation
+        .messages
+        .iter()
+        .find(|message| message.sender == Sender::Server && message.kind == Kind::ApplicationData)?;
+    let text = String::from_utf8_lossy(&first.bytes);
+    let status = text.strip_prefix("HTTP/")?.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let server = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("server").then(|| value.trim().to_owned())
+    });
+    Some(Answer { status, server, body: body.to_owned(), ..Answer::default() })
 }
 
 fn end(conversation: &Conversation) -> End {
@@ -191,5 +209,18 @@ fn end(conversation: &Conversation) -> End {
         }
         Some(What::Closed) => End::Closed { after_finished: finished },
         _ => End::Silent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_that_breaks_off_is_unexplained_and_says_so() {
+        let now: Timestamp = Timestamp::UNIX_EPOCH;
+        let report = judge_recorded(&Conversation::default(), &Beside::default(), now);
+        assert_eq!(report.findings[0].finding.code, FindingCode::Unexplained);
+        assert!(!report.unchecked.is_empty());
     }
 }
