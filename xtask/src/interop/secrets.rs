@@ -38,18 +38,28 @@ pub(crate) fn leaks(folder: &Path, output: &str) -> Vec<String> {
     found
 }
 
-/// The lines of private keys that nobody can guess.
+/// The lines of private keys that nobody can guess and that hold nothing public. A key file holds the public key too,
+/// and a line of that may stand in a certificate: behind the private part in the few lines of an elliptic curve's key,
+/// before it, as the modulus, in the many of an RSA key.
 fn key_lines(text: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut is_private = false;
+    let mut secret = Vec::new();
+    let mut block: Option<Vec<&str>> = None;
     for line in text.lines().map(str::trim) {
-        if line.starts_with("-----") {
-            is_private = line.starts_with("-----BEGIN") && line.ends_with("PRIVATE KEY-----");
-        } else if is_private && line.len() >= SHORTEST && !line.contains(' ') {
-            lines.push(line.to_owned());
+        if line.starts_with("-----BEGIN") {
+            block = line.ends_with("PRIVATE KEY-----").then(Vec::new);
+        } else if line.starts_with("-----END") {
+            let lines = block.take().unwrap_or_default();
+            let private =
+                if lines.len() <= 6 { &lines[..lines.len().min(2)] } else { &lines[lines.len() / 2..] };
+            secret
+                .extend(private.iter().filter(|line| line.len() >= SHORTEST).map(|line| (*line).to_owned()));
+        } else if let Some(lines) = &mut block
+            && !line.contains(' ')
+        {
+            lines.push(line);
         }
     }
-    lines
+    secret
 }
 
 fn files_under(folder: &Path) -> Vec<PathBuf> {
@@ -87,6 +97,19 @@ mod tests {
         assert_eq!(leaks(folder.path(), "nothing to see"), [""; 0]);
         fs::write(folder.path().join("logs/server.log"), format!("read {LINE}\n")).unwrap();
         assert_eq!(leaks(folder.path(), "with 'correct horse'"), ["its output", "server.log"]);
+    }
+
+    #[test]
+    fn the_public_half_of_a_key_is_no_secret() {
+        let public = "m3DPh3Y5o0oG7T6r1Yy9tVwJm0uQ2sZb4cXeF8aKLpR5vWnHd7gB";
+        let folder = tempfile::tempdir().unwrap();
+        let key =
+            format!("-----BEGIN PRIVATE KEY-----\n{LINE}\n{LINE}\n{public}\n-----END PRIVATE KEY-----\n");
+        fs::write(folder.path().join("a-key.pem"), &key).unwrap();
+        fs::write(folder.path().join("a.pem"), format!("MIIB{public}\n")).unwrap();
+        assert_eq!(leaks(folder.path(), ""), [""; 0]);
+        fs::write(folder.path().join("a.pem"), format!("{LINE}\n")).unwrap();
+        assert_eq!(leaks(folder.path(), ""), ["a.pem"]);
     }
 
     #[test]
