@@ -8,11 +8,13 @@
 //! [`snapshot::Snapshot`], `serve::connection` answers its requests, each with the proof that it may.
 
 mod accept;
+pub mod admin;
 pub mod danger;
 pub mod dial;
 pub mod doctor;
 pub mod fetch;
 
+pub mod observe;
 pub mod provision;
 pub mod proxy_protocol;
 pub mod quota;

@@ -4,6 +4,7 @@ mod acme;
 mod agent;
 mod audit;
 mod ca;
+mod clients;
 mod completions;
 mod config;
 mod connect;
@@ -113,6 +114,8 @@ pub(crate) enum Command {
     Agent(agent::Agent),
     /// Put mutual TLS in front of a service, a directory, or a page that says who you are
     Serve(serve::Serve),
+    /// List the clients that a running server has seen, the one whose certificate ends first before the others
+    Clients(clients::Clients),
     /// Check and show the configuration file of `serve`
     #[command(subcommand)]
     Config(config::Config),
@@ -160,6 +163,7 @@ impl Command {
             Command::Acme(command) => command.run(context),
             Command::Agent(command) => command.run(context),
             Command::Serve(command) => command.run(context),
+            Command::Clients(command) => command.run(context),
             Command::Config(command) => command.run(context),
             Command::Policy(command) => command.run(context),
             Command::Connect(command) => command.run(context),

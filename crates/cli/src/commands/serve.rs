@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use clap::Args;
 use jiff::Timestamp;
+use net::observe::Observer;
 use net::quota::Quota;
 use net::serve::{Options, Shutdown};
-use net::snapshot::{ClientAuth, Handle};
+use net::snapshot::{ClientAuth, Handle, Snapshot};
 
 use crate::commands::ends::{end_of_life, start_warnings};
 use crate::config::{Answer, Certificates, Config, Listener};
@@ -73,6 +74,13 @@ impl Serve {
             sockets.push(bind(listener.address, config.workers)?);
         }
         let snapshots = loader.load(context, &config)?;
+        let mut options = Options::new();
+        let observer = Arc::new(Observer::new(Arc::clone(&options.counters), context.now()));
+        tell(&observer, &snapshots);
+        if let Some(address) = config.admin {
+            let listener = admin(context, address)?;
+            background.spawn(net::admin::serve(listener, Arc::clone(&observer), Timestamp::now));
+        }
         let handles: Vec<Handle> = snapshots.into_iter().map(Handle::new).collect();
         for (listener, sockets) in config.listeners.iter().zip(&sockets) {
             announce(context, listener, sockets);
@@ -81,9 +89,15 @@ impl Serve {
 
         let log = log::Writer::start(config.log);
         let quota = Arc::new(Quota::new(config.identity_limits(), Timestamp::now));
-        let mut options = Options::new();
         options.limits = config.limits;
         options.log = log.log();
+        if config.admin.is_some() {
+            let (seen, write) = (Arc::clone(&observer), log.log());
+            options.log = Arc::new(move |record| {
+                seen.record(record);
+                write(record);
+            });
+        }
         let keeper = match &self.record {
             Some(folder) => Some(record::Keeper::start(context, folder)?),
             None => None,
@@ -96,7 +110,7 @@ impl Serve {
             end_of_life().await;
             call.call();
         });
-        let running = Running { config, loader, handles: handles.clone(), quota };
+        let running = Running { config, loader, handles: handles.clone(), quota, observer };
         let watcher = Watcher::start(running, context.is_quiet());
         let served: Vec<std::io::Result<u32>> = std::thread::scope(|scope| {
             let serving: Vec<_> = sockets
@@ -141,6 +155,7 @@ struct Running {
     loader: Loader,
     handles: Vec<Handle>,
     quota: Arc<Quota>,
+    observer: Arc<Observer>,
 }
 
 impl Source for Running {
@@ -170,6 +185,7 @@ impl Source for Running {
         }
         // All or nothing: each is loaded before any is put in force.
         let snapshots = self.loader.load(context, &config)?;
+        tell(&self.observer, &snapshots);
         for (handle, snapshot) in self.handles.iter().zip(snapshots) {
             handle.replace(snapshot);
         }
@@ -184,6 +200,40 @@ impl Source for Running {
         }
         .to_owned())
     }
+}
+
+/// Tells the observer what the server shows and checks by.
+fn tell(observer: &Observer, snapshots: &[Snapshot]) {
+    let mut own = Vec::new();
+    let mut lists = Vec::new();
+    for snapshot in snapshots {
+        for credentials in std::iter::once(&snapshot.credentials).chain(&snapshot.more_credentials) {
+            let leaf = credentials.leaf();
+            own.push((leaf.short_name(), leaf.not_after()));
+        }
+        lists.extend(snapshot.crls.iter().map(|crl| (crl.issuer().to_string(), crl.next_update())));
+    }
+    own.sort();
+    own.dedup();
+    lists.sort();
+    lists.dedup();
+    observer.loaded(own, lists);
+}
+
+fn admin(context: &Context, address: SocketAddr) -> Result<tokio::net::TcpListener, Failure> {
+    let listener = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        tokio::net::TcpListener::from_std(listener)
+    });
+    let listener = listener.map_err(|error| {
+        Failure::usage(format!("cannot listen on {address} for the admin pages: {}", plain(&error)))
+    })?;
+    let got = listener.local_addr().unwrap_or(address);
+    context.say(format!("{BOLD}http://{got}/_status{BOLD:#}  and /_metrics, /_clients"));
+    if !address.ip().is_loopback() {
+        context.warn(format!("{got} shows who the clients are to whoever reaches it"));
+    }
+    Ok(listener)
 }
 
 fn bind(address: SocketAddr, workers: Option<usize>) -> Result<Vec<TcpListener>, Failure> {

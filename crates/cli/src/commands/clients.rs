@@ -1,0 +1,95 @@
+//! `countersign clients`.
+
+use std::time::Duration;
+
+use clap::Args;
+use net::dial::TlsOptions;
+use net::fetch::{Options, Request, fetch};
+use net::tls::server_verifier::Expectation;
+use net::url::Url;
+use pki::verify::TrustBundle;
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::failure::{Exit, Failure, OrFail as _, Outcome};
+use crate::input::plain;
+
+/// List the clients that a running server has seen, the one whose certificate ends first before the others
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  countersign serve --allow-all --admin 127.0.0.1:9901
+  countersign clients
+  countersign clients --admin 127.0.0.1:9901 --json")]
+pub(crate) struct Clients {
+    /// The server's admin address
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901")]
+    admin: String,
+
+    /// Print the facts as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Clients {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let url = Url::parse(&format!("http://{}/_clients", self.admin)).or_usage()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::usage(format!("cannot start: {}", plain(&error))))?;
+        let octets = runtime.block_on(async {
+            let mut options = Options::new(TlsOptions::new(Expectation::new(TrustBundle::default())));
+            options.max_time = Some(Duration::from_secs(10));
+            fetch(Request::get(url.clone()), &options).await?.bytes().await
+        });
+        let octets = octets.map_err(|error| {
+            Failure::unreachable(format!("no answer from {url}: {error}"))
+                .hint("countersign serve … --admin 127.0.0.1:9901")
+        })?;
+        let clients: Value = serde_json::from_slice(&octets).map_err(|_| {
+            Failure::unreachable(format!("{url} is not the admin address of a countersign server"))
+        })?;
+        if self.json {
+            context.json(&clients);
+            return Ok(Exit::Done);
+        }
+        let list = clients["clients"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if list.is_empty() {
+            context.say("No client has been seen yet.");
+            return Ok(Exit::Done);
+        }
+        context.data(table(list));
+        Ok(Exit::Done)
+    }
+}
+
+fn table(clients: &[Value]) -> String {
+    const COLUMNS: [(&str, &str); 7] = [
+        ("CLIENT", "identity"),
+        ("DAYS LEFT", "days_left"),
+        ("KEY", "key"),
+        ("TLS", "tls_version"),
+        ("REQUESTS", "requests"),
+        ("REFUSED", "refused"),
+        ("LAST SEEN", "last_seen"),
+    ];
+    let cell = |client: &Value, key: &str| match &client[key] {
+        Value::String(text) if key == "last_seen" => text.split('.').next().unwrap_or_default().to_owned(),
+        Value::String(text) => explain::escape::text(text).to_string(),
+        other => other.to_string(),
+    };
+    let mut rows = vec![COLUMNS.map(|(title, _)| title.to_owned())];
+    rows.extend(clients.iter().map(|client| COLUMNS.map(|(_, key)| cell(client, key))));
+    let widths: Vec<usize> = (0..COLUMNS.len())
+        .map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0))
+        .collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
