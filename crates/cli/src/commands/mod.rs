@@ -113,7 +113,7 @@ pub(crate) enum Command {
     /// Keep certificates fresh, from a list: joined, by ACME or by EST
     Agent(agent::Agent),
     /// Put mutual TLS in front of a service, a directory, or a page that says who you are
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// List the clients that a running server has seen, the one whose certificate ends first before the others
     Clients(clients::Clients),
     /// Check and show the configuration file of `serve`

@@ -16,6 +16,7 @@ use net::observe::Observer;
 use net::quota::Quota;
 use net::serve::{Options, Shutdown};
 use net::snapshot::{ClientAuth, Handle, Snapshot};
+use pki::name::IpRange;
 
 use crate::commands::ends::{end_of_life, start_warnings};
 use crate::config::{Answer, Certificates, Config, Listener};
@@ -110,14 +111,18 @@ impl Serve {
             end_of_life().await;
             call.call();
         });
+        let fronts: Vec<Vec<IpRange>> =
+            config.listeners.iter().map(|listener| listener.proxy_protocol_from.clone()).collect();
         let running = Running { config, loader, handles: handles.clone(), quota, observer };
         let watcher = Watcher::start(running, context.is_quiet());
         let served: Vec<std::io::Result<u32>> = std::thread::scope(|scope| {
             let serving: Vec<_> = sockets
                 .into_iter()
                 .zip(handles)
-                .map(|(sockets, handle)| {
-                    let (options, shutdown) = (options.clone(), &shutdown);
+                .zip(fronts)
+                .map(|((sockets, handle), front)| {
+                    let (mut options, shutdown) = (options.clone(), &shutdown);
+                    options.proxy_protocol_from = front;
                     scope.spawn(move || {
                         let served = net::serve::serve_on_threads(sockets, handle, options, shutdown);
                         // One that cannot serve ends the others: half a gateway is no gateway.
@@ -176,11 +181,14 @@ impl Source for Running {
             Some(path) => Config::read(path)?,
             None => self.config.clone(),
         };
-        let addresses = |config: &Config| -> Vec<SocketAddr> {
-            config.listeners.iter().map(|listener| listener.address).collect()
+        let doors = |config: &Config| -> Vec<(SocketAddr, Vec<IpRange>)> {
+            let doors = config.listeners.iter();
+            doors.map(|listener| (listener.address, listener.proxy_protocol_from.clone())).collect()
         };
-        if addresses(&config) != addresses(&self.config) {
-            return Err(Failure::usage("the listeners' addresses have changed, which takes a restart")
+        if doors(&config) != doors(&self.config) {
+            return Err(Failure::usage(
+                "addresses of listeners, or of what stands in front of them, have changed, which takes a restart",
+            )
                 .hint("restart serve; nothing of the new file is in force until then"));
         }
         // All or nothing: each is loaded before any is put in force.
