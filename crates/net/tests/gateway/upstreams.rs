@@ -164,3 +164,40 @@ async fn tcp_mode_passes_nothing_of_a_client_that_is_not_permitted() {
     let unheard = tokio::time::timeout(std::time::Duration::from_millis(50), listener.accept()).await;
     assert!(unheard.is_err(), "the service was dialled");
 }
+
+/// A gateway before an upstream over TLS, which is one of ours and shows who came.
+async fn before_tls(ca: &TestCa, asks: bool, believed: &TestCa, own: &str) -> (TestServer, TestServer) {
+    let mut behind = snapshot(ca);
+    if !asks {
+        behind.client_auth = net::snapshot::ClientAuth::Off;
+    }
+    let behind = TestServer::start(behind, Handler::Identity).await;
+    let mut tls = net::dial::TlsOptions::new(expectation(believed));
+    tls.credentials = Some(credentials(&ca.issue_client(own)));
+    let upstream = Upstream::parse(&format!("https://localhost:{}", behind.address.port())).unwrap();
+    assert!(upstream.needs_tls());
+    let upstream = upstream.tls(tls).require_client_auth_request();
+    let front = TestServer::start(snapshot(ca), Handler::Upstream(upstream)).await;
+    (front, behind)
+}
+
+#[tokio::test]
+async fn an_upstream_over_tls_is_verified_and_shown_the_gateways_own_certificate() {
+    let ca = TestCa::new();
+    let alice = client(&ca, Some(&ca.issue_client("alice")));
+    // The upstream's own rule admits alice, so the gateway goes by that name here.
+    let (front, behind) = before_tls(&ca, true, &ca, "alice").await;
+    let response = get(&front, "/", &alice).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert!(text(response).await.starts_with("hello, alice"));
+    assert_eq!(behind.request().await.identity.as_deref(), Some("alice"));
+
+    // One that asks for no certificate would take anyone's requests.
+    let (front, _behind) = before_tls(&ca, false, &ca, "alice").await;
+    assert_eq!(get(&front, "/", &alice).await.unwrap().status(), 502);
+
+    // One that another authority vouches for is not the upstream.
+    let (front, behind) = before_tls(&ca, true, &TestCa::new().named("Other"), "alice").await;
+    assert_eq!(get(&front, "/", &alice).await.unwrap().status(), 502);
+    assert!(matches!(behind.records(1).await[0], net::serve::AccessRecord::Refusal(_)));
+}

@@ -72,6 +72,14 @@ struct Refusal {
 /// How long a client that connected just before the end has for its first request.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
+/// How far the next request has come.
+struct Reading {
+    first: First,
+    /// The octets that were looked at. A head is read again only when another line of it has ended: one that arrives
+    /// octet by octet would otherwise cost the square of its length.
+    seen: usize,
+}
+
 /// Whether a connection has had a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum First {
@@ -84,16 +92,16 @@ enum First {
 /// Serves a connection until it ends.
 pub(crate) async fn serve(connection: Arc<Connection>, mut socket: TlsSocket) {
     let mut told = Told::default();
-    let mut first = First::Awaited;
+    let mut reading = Reading { first: First::Awaited, seen: 0 };
     let after = loop {
         connection.watch().arm(connection.server.limits.header_timeout);
-        let begun = match poll_fn(|cx| poll_begin(&connection, &mut socket, &mut told, &mut first, cx)).await
-        {
-            Ok(ControlFlow::Continue(begun)) => begun,
-            Ok(ControlFlow::Break(())) => break After::Close,
-            Err(_) => break After::Abort,
-        };
-        first = First::Served;
+        let begun =
+            match poll_fn(|cx| poll_begin(&connection, &mut socket, &mut told, &mut reading, cx)).await {
+                Ok(ControlFlow::Continue(begun)) => begun,
+                Ok(ControlFlow::Break(())) => break After::Close,
+                Err(_) => break After::Abort,
+            };
+        reading = Reading { first: First::Served, seen: 0 };
         let after = match begun {
             Begun::Forward(exchange) => exchange.run(&connection, &mut socket).await,
             Begun::Local(local) => Box::pin(local.run(&connection, &mut socket)).await,
@@ -124,12 +132,14 @@ fn poll_begin(
     connection: &Arc<Connection>,
     socket: &mut TlsSocket,
     told: &mut Told,
-    first: &mut First,
+    reading: &mut Reading,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<ControlFlow<(), Begun>>> {
     loop {
-        if !socket.plain().is_empty() {
-            let limit = connection.server.limits.header_bytes as usize;
+        let limit = connection.server.limits.header_bytes as usize;
+        let has_line = socket.plain()[reading.seen..].contains(&b'\n') || socket.plain().len() > limit;
+        reading.seen = socket.plain().len();
+        if has_line {
             let begun = FIELDS.with_borrow_mut(|fields| match head::request(socket.plain(), fields) {
                 Ok(Some(head)) if head.length <= limit => Some(
                     request::begin(connection, socket.plain(), &head, fields, told)
@@ -170,15 +180,17 @@ fn poll_begin(
                 return Poll::Ready(Ok(ControlFlow::Continue(Begun::Refused(refusal))));
             }
             // What had already arrived was read first: a request that was sent is answered.
-            Poll::Pending if connection.watch().is_draining() && socket.plain().is_empty() => match first {
-                First::Served => return Poll::Ready(Ok(ControlFlow::Break(()))),
-                First::Awaited => {
-                    *first = First::Hurried;
-                    connection.watch().arm(LAST_CALL);
-                    return Poll::Pending;
+            Poll::Pending if connection.watch().is_draining() && socket.plain().is_empty() => {
+                match reading.first {
+                    First::Served => return Poll::Ready(Ok(ControlFlow::Break(()))),
+                    First::Awaited => {
+                        reading.first = First::Hurried;
+                        connection.watch().arm(LAST_CALL);
+                        return Poll::Pending;
+                    }
+                    First::Hurried => return Poll::Pending,
                 }
-                First::Hurried => return Poll::Pending,
-            },
+            }
             Poll::Pending => return Poll::Pending,
         }
     }
