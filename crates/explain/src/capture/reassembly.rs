@@ -186,6 +186,20 @@ impl Connection {
         transcript
     }
 
+    /// The same with the secrets of its first ClientHello alone, found without a walk: for a table of many.
+    #[must_use]
+    pub fn transcript_for_table(&self, file: &[u8], key_log: &KeyLog) -> Transcript {
+        let mut transcript = self.start(file, usize::MAX);
+        let random = transcript.events.iter().find_map(|event| match &event.what {
+            What::Bytes(bytes) if event.sender == Sender::Client => random_of_hello(bytes),
+            _ => None,
+        });
+        if let Some((random, secrets)) = random.and_then(|random| Some((random, key_log.find(&random)?))) {
+            transcript.secrets.insert_all(random, secrets);
+        }
+        transcript
+    }
+
     /// The same, without secrets, of about the first `most` bytes of each direction: enough for a table.
     #[must_use]
     pub fn start(&self, file: &[u8], most: usize) -> Transcript {
@@ -224,6 +238,13 @@ impl Connection {
             ..Transcript::default()
         }
     }
+}
+
+/// The random value of a ClientHello that begins a record in these bytes.
+fn random_of_hello(bytes: &[u8]) -> Option<[u8; 32]> {
+    let start = bytes.windows(6).position(|window| matches!(window, [22, 3, 0..=4, _, _, 1]))?;
+    // The record's header has 5 octets, the message's 4, and the version 2.
+    bytes.get(start + 11..start + 43)?.try_into().ok()
 }
 
 /// Whether what stands as the server's first bytes is a ClientHello.

@@ -62,6 +62,8 @@ pub struct CertificateRequest {
 /// What a message says that later messages depend on.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Facts {
+    /// Certificates are one field each: for a table, where nobody sees their fields.
+    pub(crate) brief: bool,
     pub(crate) random: Option<[u8; 32]>,
     pub(crate) legacy_version: Option<u16>,
     pub(crate) cipher_suite: Option<u16>,
@@ -127,11 +129,11 @@ pub fn message_name(kind: u8) -> Option<&'static str> {
 /// ```
 #[must_use]
 pub fn decode(message: &[u8], context: &Context) -> Node {
-    decode_with_facts(message, context).0
+    decode_with_facts(message, context, false).0
 }
 
-pub(crate) fn decode_with_facts(message: &[u8], context: &Context) -> (Node, Facts) {
-    let mut facts = Facts::default();
+pub(crate) fn decode_with_facts(message: &[u8], context: &Context, brief: bool) -> (Node, Facts) {
+    let mut facts = Facts { brief, ..Facts::default() };
     let mut d = Decoder::new(message);
     let kind = message.first().copied().unwrap_or_default();
     let kind_name = message_name(kind);
@@ -450,11 +452,21 @@ pub(super) fn names_in(mut list: &[u8]) -> Vec<Vec<u8>> {
     names
 }
 
-pub(super) fn certificate_entry(list: &mut Decoder<'_>, at: &'static str, index: usize) -> Option<Vec<u8>> {
+pub(super) fn certificate_entry(
+    list: &mut Decoder<'_>,
+    at: &'static str,
+    index: usize,
+    brief: bool,
+) -> Option<Vec<u8>> {
     let mut der = None;
     list.vector(3, "cert_data", at, |data| {
         der = Some(data.remaining().to_vec());
-        let subject = der_fields::certificate(data);
+        let subject = if brief {
+            data.rest("Certificate", at, |octets| said(hex_start(octets), "A certificate in DER."));
+            String::new()
+        } else {
+            der_fields::certificate(data)
+        };
         said(subject, if index == 0 { "The sender's own certificate." } else { "A CA above it." })
     });
     der
@@ -471,7 +483,7 @@ fn certificate(d: &mut Decoder<'_>, context: &Context, facts: &mut Facts) -> Sai
         while !list.is_empty() {
             let start = list.at();
             list.group("CertificateEntry", at, |entry| {
-                let der = certificate_entry(entry, at, chain.len());
+                let der = certificate_entry(entry, at, chain.len(), facts.brief);
                 if !entry.is_empty() {
                     extensions(entry, Place::Certificate, &mut |_, _| {});
                 }

@@ -59,7 +59,7 @@ pub(super) fn certificate_of_tls12(d: &mut Decoder<'_>, facts: &mut Facts) -> Sa
     d.vector(3, "certificate_list", at, |list| {
         while !list.is_empty() {
             let start = list.at();
-            chain.extend(certificate_entry(list, at, chain.len()));
+            chain.extend(certificate_entry(list, at, chain.len(), facts.brief));
             if list.at() == start {
                 break;
             }

@@ -24,4 +24,4 @@ pub use conversation::{Alert, Check, Conversation, Kind, Message, Protection, Sc
 pub use handshake::CertificateRequest;
 pub use node::Node;
 pub use record::RecordPlace;
-pub use session::explain;
+pub use session::{explain, explain_briefly};

@@ -34,7 +34,18 @@ const LONGEST_PREFIX: usize = 65_536;
 /// ```
 #[must_use]
 pub fn explain(transcript: &Transcript) -> Conversation {
+    walk(transcript, false)
+}
+
+/// The same for a table of many: certificates are one field each, which is most of the work.
+#[must_use]
+pub fn explain_briefly(transcript: &Transcript) -> Conversation {
+    walk(transcript, true)
+}
+
+fn walk(transcript: &Transcript, brief: bool) -> Conversation {
     let mut session = Session::new(transcript);
+    session.brief = brief;
     for event in &transcript.events {
         match &event.what {
             What::Bytes(bytes) => session.bytes(event.sender, event.at, bytes),
@@ -105,6 +116,7 @@ struct Session<'a> {
     /// The part of a ServerKeyExchange that was signed is checked with the server's random value.
     server_said_done: bool,
     encrypted_hello: bool,
+    brief: bool,
     dropped: u64,
     out: Conversation,
 }
@@ -131,6 +143,7 @@ impl<'a> Session<'a> {
             handshake_end: None,
             server_said_done: false,
             encrypted_hello: false,
+            brief: false,
             dropped: 0,
             out,
         }
@@ -297,7 +310,7 @@ impl<'a> Session<'a> {
         places: &[RecordPlace],
         protection: Protection,
     ) {
-        let (node, facts) = decode_with_facts(&bytes, &self.context(sender));
+        let (node, facts) = decode_with_facts(&bytes, &self.context(sender), self.brief);
         let kind = match bytes.first() {
             Some(2) if facts.is_hello_retry_request() => Kind::HelloRetryRequest,
             kind => Kind::Handshake(kind.copied().unwrap_or_default()),

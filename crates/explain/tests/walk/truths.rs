@@ -250,3 +250,20 @@ fn saved_transcript_reads_back_the_same() {
         );
     }
 }
+
+#[test]
+fn brief_walk_for_a_table_comes_to_the_same_end() {
+    for (name, transcript) in recordings() {
+        let (full, brief) = (explain(&transcript), explain::tls::explain_briefly(&transcript));
+        let kinds =
+            |conversation: &Conversation| conversation.messages.iter().map(|m| m.kind).collect::<Vec<_>>();
+        assert_eq!(kinds(&brief), kinds(&full), "{name}");
+        assert_eq!(brief.findings, full.findings, "{name}");
+        assert_eq!(
+            (brief.is_mutual(), brief.resumed, brief.version),
+            (full.is_mutual(), full.resumed, full.version),
+            "{name}"
+        );
+        assert_covered(&name, &brief);
+    }
+}

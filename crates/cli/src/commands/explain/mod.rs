@@ -7,8 +7,9 @@ mod tap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use explain::capture::reassembly::Index;
+use explain::capture::reassembly::{Connection, Index};
 use explain::capture::{KeyLog, Transcript, pcap};
+use explain::tls::explain_briefly;
 use net::dial::{ConnectTo, Resolve};
 
 use crate::commands::tls_arguments::TlsArguments;
@@ -176,11 +177,33 @@ impl Explain {
                 }
             },
             None if tls.len() > 1 && !self.output.takes_many() => {
+                let (file, keys) = (&file, &keys);
+                let explained = move |connection: &Connection| {
+                    explain_briefly(&connection.transcript_for_table(file, keys))
+                };
+                // Signatures are most of it, so every core takes its part; in parts, since a capture may hold thousands.
+                let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
                 let mut found = false;
-                let conversations = tls.iter().map(|connection| {
-                    let conversation = explain::tls::explain(&connection.transcript(&file, &keys));
+                let mut rows = tls.chunks(64 * cores).flat_map(|part| {
+                    std::thread::scope(|scope| {
+                        let workers: Vec<_> = part
+                            .chunks(64)
+                            .map(|some| {
+                                scope.spawn(move || some.iter().map(|one| explained(one)).collect::<Vec<_>>())
+                            })
+                            .collect();
+                        workers
+                            .into_iter()
+                            .flat_map(|worker| {
+                                worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                            })
+                            .collect::<Vec<_>>()
+                    })
+                });
+                let conversations = std::iter::from_fn(|| {
+                    let conversation = rows.next()?;
                     found |= !conversation.findings.is_empty();
-                    conversation
+                    Some(conversation)
                 });
                 context.data(explain::render::table(conversations));
                 context.say("one of them: --connection NUMBER; all of them: --connection 0");
