@@ -12,7 +12,7 @@ chmod 777 "$cluster"
 as=()
 [ "$(id -u)" -ne 0 ] || as=(setpriv --reuid nobody --regid nogroup --clear-groups)
 at_exit rm -rf "$cluster"
-at_exit "${as[@]}" "$binaries/pg_ctl" -s -m immediate -D "$cluster/data" stop
+at_exit env -C / "${as[@]}" "$binaries/pg_ctl" -s -m immediate -D "$cluster/data" stop
 (cd / && "${as[@]}" "$binaries/initdb" --auth=trust --username=countersign --encoding=UTF8 --no-sync \
     -D "$cluster/data" >/dev/null)
 (cd / && "${as[@]}" "$binaries/pg_ctl" -s -w -D "$cluster/data" -l "$cluster/log" \
@@ -78,7 +78,10 @@ expect_failure 1 env -u COUNTERSIGN_STORE "$COUNTERSIGN" join "${bases[1]}/$path
 assert_contains "$STDERR" "used already" "what a thirteenth is told"
 
 # Copied, the trail is the same, and the copy is an authority.
-stop_server "${pids[1]}"
+kill -TERM "${pids[1]}"
+code=0
+wait "${pids[1]}" || code=$?
+assert_eq 0 "$code" "the exit code of a replica that was asked to end"
 expect_success "$COUNTERSIGN" audit verify
 hash=$STDOUT
 expect_success "$COUNTERSIGN" store move "$COUNTERSIGN_STORE" sqlite:copy.db

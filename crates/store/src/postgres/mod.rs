@@ -73,6 +73,17 @@ impl PostgresStore {
     }
 }
 
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        let idle = std::mem::take(&mut *self.readers.lock().unwrap_or_else(PoisonError::into_inner));
+        // A client says goodbye on a runtime of its own, which it must not start within another one: whoever drops the
+        // last of a service's state may well be a task.
+        let goodbye = std::thread::spawn(move || drop(idle));
+        // A panic in it leaves connections that the server ends by itself.
+        let _ = goodbye.join();
+    }
+}
+
 impl Store for PostgresStore {
     fn authority(&self) -> Result<Option<AuthorityRecord>, StoreError> {
         self.reading(read::authority)
