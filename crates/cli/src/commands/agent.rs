@@ -23,6 +23,7 @@ use crate::context::{BOLD, Context, DIM, report};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::input::plain;
 use config::{Config, Wanted};
+use source::Denied;
 use state::{Standing, States};
 
 /// Keep certificates fresh, from a list: joined, by ACME or by EST
@@ -193,9 +194,9 @@ async fn pass(context: &Context, config: &Config, states: &Mutex<States>, at_onc
                         standing.until().map_or_else(String::new, |end| format!(", good until {end}"));
                     context.say(format!("{}: renewed{until}", wanted.files.certificate().display()));
                 }
-                Err(failure) => {
-                    standing.failed(context.now(), &failure);
-                    report(&failure);
+                Err(denied) => {
+                    standing.failed(context.now(), &denied);
+                    report(&denied.failure);
                     let again = standing.next_try().map_or_else(String::new, |at| format!("; next try {at}"));
                     context.say(format!("{}: not renewed{again}", wanted.files.certificate().display()));
                 }
@@ -227,7 +228,7 @@ async fn ask_when(wanted: &Wanted, standing: &mut Standing, now: Timestamp) {
     }
 }
 
-async fn renew(context: &Context, wanted: &Wanted, standing: &Standing) -> Result<(), Failure> {
+async fn renew(context: &Context, wanted: &Wanted, standing: &Standing) -> Result<(), Denied> {
     let (key, chain) = source::obtain(context, wanted, standing.certificate()).await?;
-    files::install(wanted, &key, &chain)
+    Ok(files::install(wanted, &key, &chain)?)
 }

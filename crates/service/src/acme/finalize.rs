@@ -5,7 +5,7 @@ use axum::extract::Path;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ca::{IssueError, IssueRequest};
+use ca::{Identity, IssueError, IssueRequest, Partner};
 use http::StatusCode;
 use pki::Profile;
 use pki::csr::CertificateRequest;
@@ -50,7 +50,6 @@ pub(super) async fn finalize(Path(id): Path<String>, request: Verified) -> Resul
     let (account, origin) = (request.account.value.clone(), request.origin());
     let order = request
         .blocking(move |state, memory| {
-            own(memory, &id, &account.id)?;
             let binding = match &account.binding {
                 Some(id) => memory.binding(id)?.map(|stored| stored.value),
                 None => None,
@@ -58,6 +57,10 @@ pub(super) async fn finalize(Path(id): Path<String>, request: Verified) -> Resul
             // A binding that was revoked after the order was made ends it as well.
             if let Some(binding) = &binding {
                 binding.check()?;
+            }
+            let order = own(memory, &id, &account.id)?;
+            if let (Profile::Client, Some(identity)) = (order.profile, identity_of(binding.as_ref())) {
+                has_room(state, identity)?;
             }
             let plain: Vec<String> =
                 binding.iter().flat_map(|binding| binding.names.iter().cloned()).collect();
@@ -67,6 +70,25 @@ pub(super) async fn finalize(Path(id): Path<String>, request: Verified) -> Resul
         })
         .await?;
     Ok(answer(&request.acme, StatusCode::OK, &order, request.acme.state.now()))
+}
+
+fn identity_of(binding: Option<&Binding>) -> Option<&str> {
+    binding.and_then(|binding| binding.identity.as_deref())
+}
+
+/// Nothing, if the identity's partner may have another certificate: the limit is the same by every way in.
+fn has_room(state: &State, identity: &str) -> Result<(), Problem> {
+    let Some(partner) = Identity::find(state.store(), identity)?.partner else { return Ok(()) };
+    let Some(Partner { most_certificates: most, .. }) = Partner::find(state.store(), &partner)? else {
+        return Ok(());
+    };
+    let count = Partner::certificates(state.store(), &partner, state.now())?;
+    if count < most as usize {
+        return Ok(());
+    }
+    let detail =
+        format!("{partner} has {count} certificates and may have {most}; revoke one, or let one end");
+    Err(Refusal::new(Kind::RateLimited, detail).after(3600).into())
 }
 
 fn conclude(
@@ -94,7 +116,7 @@ fn issue(
         (Profile::Client, None) => return Err(Refusal::unauthorized("the account has lost its binding")),
         _ => server_names(&order.identifiers),
     };
-    let identity = binding.and_then(|binding| binding.identity.clone());
+    let identity = identity_of(binding).map(str::to_owned);
     let label = match (order.profile, identity) {
         (Profile::Client, Some(identity)) => identity,
         _ => order.identifiers.first().map(Identifier::value).unwrap_or_default(),

@@ -303,6 +303,25 @@ async fn external_binding_is_needed_checked_and_spent() {
 }
 
 #[tokio::test]
+async fn partner_has_no_more_certificates_by_acme_than_by_invites() {
+    let (_, server, _) = start().await;
+    let store = server.state.store();
+    let by = ca::Who { actor: "tester", origin: "" };
+    let partner = ca::Partner { name: "acme".to_owned(), contact: None, most_certificates: 1 };
+    partner.put(store, by, now()).unwrap();
+    let identity =
+        ca::Identity { label: "alice".to_owned(), partner: Some("acme".to_owned()), ..Default::default() };
+    identity.put(store, by, now()).unwrap();
+    let client = Client::bound(&server, "alice", &[]).await;
+    let (_, first) = client.order_names(&["alice"]).await;
+    client.finalize(&first, &csr(&["alice"])).await.ok();
+    let (_, second) = client.order_names(&["alice"]).await;
+    let refused = client.finalize(&second, &csr(&["alice"])).await;
+    assert_eq!(refused.error(), "rateLimited");
+    assert!(refused.detail().contains("may have 1"), "{refused:?}");
+}
+
+#[tokio::test]
 async fn accounts_and_orders_are_limited() {
     let world = World::new().await;
     let limits = Settings { accounts_per_hour: 2, orders_per_hour: 3, ..settings(&world) };

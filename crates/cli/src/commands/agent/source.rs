@@ -35,12 +35,46 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A key and a chain for it.
 pub(super) type Pair = (PrivateKey, Vec<Certificate>);
 
+/// Why there is none, and when the server wants to be asked again, where it says.
+pub(super) struct Denied {
+    pub(super) failure: Failure,
+    pub(super) retry_after: Option<u64>,
+}
+
+impl From<Failure> for Denied {
+    fn from(failure: Failure) -> Self {
+        Denied { failure, retry_after: None }
+    }
+}
+
+impl Denied {
+    fn of_acme(what: &str, error: &AcmeError) -> Self {
+        match error {
+            AcmeError::Exchange(error) => failed(what, error).into(),
+            AcmeError::Refused { retry_after, .. } => {
+                Denied { failure: Failure::refused(what).because(error), retry_after: *retry_after }
+            }
+            other => Failure::refused(what).because(other).into(),
+        }
+    }
+
+    fn of_est(what: &str, error: &EstError) -> Self {
+        match error {
+            EstError::Exchange(error) => failed(what, error).into(),
+            EstError::Later(seconds) => {
+                Denied { failure: Failure::refused(what).because(error), retry_after: Some(*seconds) }
+            }
+            other => Failure::refused(what).because(other).into(),
+        }
+    }
+}
+
 /// Obtains a new pair; `current` is the certificate that it takes the place of.
 pub(super) async fn obtain(
     context: &Context,
     wanted: &Wanted,
     current: Option<&Certificate>,
-) -> Result<Pair, Failure> {
+) -> Result<Pair, Denied> {
     let key = PrivateKey::generate(wanted.key).or_usage()?;
     let chain = match &wanted.source {
         Source::Join(join) => renew(context, wanted, join, current, &key).await?,
@@ -53,14 +87,16 @@ pub(super) async fn obtain(
         let end = leaf.not_after();
         return Err(Failure::refused(format!(
             "the authority sent a certificate that ended on {end}; it is not used"
-        )));
+        ))
+        .into());
     }
     if let Some(current) = current.filter(|current| current.not_after() > leaf.not_after()) {
         return Err(Failure::refused(format!(
             "the authority sent a certificate that ends on {}, before the one in place ({}); it is not used",
             leaf.not_after(),
             current.not_after()
-        )));
+        ))
+        .into());
     }
     Ok((key, chain))
 }
@@ -110,13 +146,14 @@ async fn renew(
     join: &Join,
     current: Option<&Certificate>,
     key: &PrivateKey,
-) -> Result<Vec<Certificate>, Failure> {
+) -> Result<Vec<Certificate>, Denied> {
     let Some(current) = current else {
         return Err(Failure::usage(format!(
             "{} is not there, or not with its key",
             wanted.files.certificate().display()
         ))
-        .hint("countersign join LINK    (a first certificate needs an invite)"));
+        .hint("countersign join LINK    (a first certificate needs an invite)")
+        .into());
     };
     let options = options(Some(&join.anchors), Some(own(context, wanted)?))?;
     let request = build_request(&SubjectNames::of(current), key).or_usage()?;
@@ -130,9 +167,10 @@ async fn renew(
         let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let detail =
             problem["detail"].as_str().map_or_else(|| format!("status {}", answer.status), str::to_owned);
-        return Err(Failure::refused(what).fact(explain::escape::text(&detail)));
+        let failure = Failure::refused(what).fact(explain::escape::text(&detail));
+        return Err(Denied { failure, retry_after: answer.retry_after() });
     }
-    chain(&answer.body)
+    Ok(chain(&answer.body)?)
 }
 
 fn chain(pem: &[u8]) -> Result<Vec<Certificate>, Failure> {
@@ -152,12 +190,9 @@ async fn enrol(
     est: &Est,
     current: Option<&Certificate>,
     key: &PrivateKey,
-) -> Result<Vec<Certificate>, Failure> {
+) -> Result<Vec<Certificate>, Denied> {
     let what = format!("the EST server at {} did not enrol", est.url);
-    let told = |error: EstError| match error {
-        EstError::Exchange(error) => failed(&what, &error),
-        other => Failure::refused(&what).because(&other),
-    };
+    let told = |error: EstError| Denied::of_est(&what, &error);
     let alive = current.filter(|certificate| certificate.not_after() > context.now());
     let leaf = match alive {
         Some(current) => {
@@ -211,12 +246,9 @@ async fn order(
     acme: &Acme,
     current: Option<&Certificate>,
     key: &PrivateKey,
-) -> Result<Vec<Certificate>, Failure> {
+) -> Result<Vec<Certificate>, Denied> {
     let what = format!("the ACME server of {} did not issue", acme.directory);
-    let told = |error: AcmeError| match error {
-        AcmeError::Exchange(error) => failed(&what, &error),
-        other => Failure::refused(&what).because(&other),
-    };
+    let told = |error: AcmeError| Denied::of_acme(&what, &error);
     let options = options(acme.anchors.as_deref(), None)?;
     let account_key = account_key(context, acme)?;
     let external = external(acme)?;
@@ -230,7 +262,7 @@ async fn order(
         order = challenge::show(acme, &client, &order).await?;
     }
     if order.status != "ready" {
-        return Err(Failure::refused(&what).fact(state_of(&order)));
+        return Err(Failure::refused(&what).fact(state_of(&order)).into());
     }
     let mut request = SubjectNames::default();
     for (kind, value) in &identifiers {
@@ -250,12 +282,16 @@ async fn order(
         order = client.refresh(&order).await.map_err(told)?;
     }
     if order.status != "valid" {
-        return Err(Failure::refused(&what).fact(state_of(&order)));
+        return Err(Failure::refused(&what).fact(state_of(&order)).into());
     }
     let pem = client.certificate(&order).await.map_err(told)?;
     let chain = chain(&pem)?;
     let is_ours = chain.first().is_some_and(|leaf| leaf.public_key().ok() == Some(key.public_key()));
-    if is_ours { Ok(chain) } else { Err(Failure::refused(what).fact("the certificate is for another key")) }
+    if is_ours {
+        Ok(chain)
+    } else {
+        Err(Failure::refused(what).fact("the certificate is for another key").into())
+    }
 }
 
 pub(super) fn state_of(order: &Order) -> String {

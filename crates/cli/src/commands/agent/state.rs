@@ -9,8 +9,8 @@ use pki::Certificate;
 use serde_json::{Value, json};
 
 use crate::commands::agent::config::{Config, Source, Wanted};
+use crate::commands::agent::source::Denied;
 use crate::commands::agent::{files, schedule};
-use crate::failure::Failure;
 
 /// After a question for a suggestion that was not answered, the next one.
 const ASK_AGAIN: SignedDuration = SignedDuration::from_hours(6);
@@ -109,12 +109,12 @@ impl Standing {
         self.wants_reload = wanted.reload.is_some();
     }
 
-    pub(super) fn failed(&mut self, now: Timestamp, failure: &Failure) {
+    pub(super) fn failed(&mut self, now: Timestamp, denied: &Denied) {
         self.failures += 1;
         self.failed_renewals += 1;
-        self.last_error = Some(failure.message().to_owned());
+        self.last_error = Some(denied.failure.message().to_owned());
         let jitter = keys::random::random_bytes::<2>().map_or(0, u16::from_be_bytes);
-        self.next_try = Some(schedule::next_try(self.failures, now, None, jitter));
+        self.next_try = Some(schedule::next_try(self.failures, now, denied.retry_after, jitter));
     }
 
     pub(super) fn wants_reload(&self) -> bool {
