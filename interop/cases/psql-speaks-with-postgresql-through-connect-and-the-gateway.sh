@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A real psql, which shows no certificate itself, speaks with a real PostgreSQL: through `connect` and through `serve` in
 # TCP mode, mutual TLS between them. A client that was revoked is cut off in the middle of its session.
-# needs: psql postgres setpriv
+# needs: psql pg_ctlcluster setpriv
 . "$(dirname "$0")/../lib.sh"
 
 expect_success "$COUNTERSIGN" init --name "Database"
@@ -9,17 +9,17 @@ expect_success "$COUNTERSIGN" issue client app
 
 # PostgreSQL will not run as root, and keeps its socket beside its data.
 as_user() { if [ "$(id -u)" = 0 ]; then setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; else "$@"; fi; }
-initdb=$(command -v initdb || dirname "$(realpath "$(command -v postgres)")")
-[ -x "$initdb" ] && [ ! -d "$initdb" ] || initdb=$initdb/initdb
+# Debian keeps the server's programs out of PATH.
+binaries=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n1)
 data=$(mktemp -d /tmp/countersign-pg.XXXXXX)
 at_exit rm -rf "$data"
 chmod 700 "$data"
 [ "$(id -u)" != 0 ] || chown 65534:65534 "$data"
 cd "$data"
-as_user env HOME="$data" "$initdb" -D "$data/db" -U postgres -A trust >initdb.log 2>&1 || fail "initdb failed: $(cat initdb.log)"
+as_user env HOME="$data" "$binaries/initdb" -D "$data/db" -U postgres -A trust >initdb.log 2>&1 || fail "initdb failed: $(cat initdb.log)"
 cd - >/dev/null
 pg=$(free_port)
-start_server as_user env HOME="$data" postgres -D "$data/db" -p "$pg" -k "$data" -c listen_addresses=127.0.0.1
+start_server as_user env HOME="$data" "$binaries/postgres" -D "$data/db" -p "$pg" -k "$data" -c listen_addresses=127.0.0.1
 wait_for_line "$SERVER_LOG" 'ready to accept connections'
 
 start_server "$COUNTERSIGN" serve --listen 127.0.0.1:0 --to "tcp://127.0.0.1:$pg" --allow-cn app

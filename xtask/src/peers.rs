@@ -57,7 +57,6 @@ pub(crate) const PEERS: &[Peer] = &[
     peer("pip3",        "python3-pip",          "brings what PyPI has, into the folder of a case"),
     Peer { program: "pg_ctlcluster", package: "postgresql", service: Some("postgresql"), role: "PostgreSQL, the memory that replicas share" },
     peer("pk12util",    "libnss3-tools",        "NSS as a reader of PKCS#12"),
-    Peer { program: "postgres", package: "postgresql", service: Some("postgresql"), role: "PostgreSQL, a service that speaks no HTTP" },
     peer("psql",        "postgresql-client",    "PostgreSQL's own client"),
     peer("python3",     "python3",              "Python's ssl module, with the strict rules of 3.13"),
     peer("setpriv",     "util-linux",           "an unprivileged user, for cases that run as root"),

@@ -1,7 +1,7 @@
 //! Building paths (RFC 4158): from the leaf upwards, over every certificate that may have issued the one below.
 //!
-//! There are two ways through the same graph with the same judges. [`first_valid`] is for handshakes: it goes on only
-//! where nothing speaks against the path so far, makes no sentences, and stops at the first valid path. [`examine`]
+//! There are two ways through the same graph with the same judges. [`Search::first_valid`] is for handshakes: it goes on only
+//! where nothing speaks against the path so far, makes no sentences, and stops at the first valid path. [`Search::examine`]
 //! goes on where something does, and tells it all.
 
 use super::policies;
