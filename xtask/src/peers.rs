@@ -35,8 +35,8 @@ const fn peer(program: &'static str, package: &'static str, role: &'static str) 
 #[rustfmt::skip] // One line a program reads as the table it is.
 pub(crate) const PEERS: &[Peer] = &[
     peer("acme-tiny",   "acme-tiny",            "acme-tiny, two hundred lines of Python"),
-    peer("certbot",     "certbot",              "the ACME client of the EFF"),
     Peer { program: "apache2", package: "apache2", service: Some("apache2"), role: "Apache, with mod_ssl" },
+    peer("certbot",     "certbot",              "the ACME client of the EFF"),
     peer("certutil",    "libnss3-tools",        "NSS: the trust store of Firefox and Chromium"),
     peer("chromium",    "chromium",             "a browser, for pages of ours"),
     peer("curl",        "curl",                 "the client that everyone tries first"),
@@ -54,8 +54,8 @@ pub(crate) const PEERS: &[Peer] = &[
     peer("openssl",     "openssl",              "OpenSSL: verify, s_client, s_server, x509, pkcs12"),
     peer("pebble",      "pebble",               "the reference ACME server"),
     peer("pebble-challtestsrv", "pebble", "a resolver whose answers a case sets"),
-    peer("pip3",        "python3-pip",          "brings what PyPI has, into the folder of a case"),
     Peer { program: "pg_ctlcluster", package: "postgresql", service: Some("postgresql"), role: "PostgreSQL, the memory that replicas share" },
+    peer("pip3",        "python3-pip",          "brings what PyPI has, into the folder of a case"),
     peer("pk12util",    "libnss3-tools",        "NSS as a reader of PKCS#12"),
     peer("psql",        "postgresql-client",    "PostgreSQL's own client"),
     peer("python3",     "python3",              "Python's ssl module, with the strict rules of 3.13"),
