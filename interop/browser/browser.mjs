@@ -34,8 +34,11 @@ export async function open(home, root, identity, options = {}) {
       execFileSync('pk12util', ['-d', database, '-i', identity.file, '-w', password]);
     }
   }
+  // Chromium makes a socket in its temporary folder, and a socket's path is short: 107 octets (unix(7)).
+  const temporary = fs.mkdtempSync('/tmp/countersign-browser-');
+  process.on('exit', () => fs.rmSync(temporary, { recursive: true, force: true }));
   return chromium.launchPersistentContext(path.join(home, 'profile'), {
     executablePath: '/usr/bin/chromium', headless: true, args: FLAGS, acceptDownloads: true,
-    env: { ...process.env, HOME: home, XDG_DATA_HOME: '', XDG_CONFIG_HOME: '' }, ...options,
+    env: { ...process.env, HOME: home, TMPDIR: temporary, XDG_DATA_HOME: '', XDG_CONFIG_HOME: '' }, ...options,
   });
 }

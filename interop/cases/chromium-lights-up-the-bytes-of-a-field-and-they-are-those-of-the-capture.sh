@@ -20,10 +20,13 @@ assert_file_mode 600 page.html
 cat >drive.mjs <<'X'
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
+// Chromium makes a socket in its temporary folder, and a socket's path is short: 107 octets (unix(7)).
+const temporary = fs.mkdtempSync('/tmp/countersign-browser-');
+process.on('exit', () => fs.rmSync(temporary, { recursive: true, force: true }));
 // Chromium's own protocol over a pipe (descriptors 3 and 4), so that no package has to be installed.
 const chromium = spawn('chromium', ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking',
   '--disable-dev-shm-usage', '--remote-debugging-pipe', '--no-first-run', `--user-data-dir=${process.cwd()}/profile`, 'about:blank'],
-  { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] });
+  { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], env: { ...process.env, TMPDIR: temporary } });
 const answers = new Map();
 const events = new Map();
 let last = 0;

@@ -14,7 +14,7 @@ expect_success certutil -N -d "sql:$database" -f password
 expect_success certutil -L -d "sql:$database"
 before=$STDOUT
 
-expect_failure 1 "$COUNTERSIGN" trust install --store nss
+expect_failure 1 "$COUNTERSIGN" trust install --only nss
 assert_contains "$STDOUT$STDERR" "primary password" "the reason"
 assert_contains "$STDOUT$STDERR" "certutil -A -d sql:$database" "the remedy"
 expect_success certutil -L -d "sql:$database"
@@ -24,7 +24,7 @@ say "the same database without its password"
 : >no-password
 printf '\n' >no-password
 expect_success certutil -W -d "sql:$database" -f password -@ no-password
-expect_success "$COUNTERSIGN" trust install --store nss
+expect_success "$COUNTERSIGN" trust install --only nss
 
 say "and locked by another program"
 start_server python3 -u -c "
@@ -34,7 +34,7 @@ database.execute('BEGIN EXCLUSIVE')
 print('locked')
 time.sleep(60)"
 wait_for_line "$SERVER_LOG" '^locked$'
-expect_failure 1 "$COUNTERSIGN" trust uninstall --store nss
+expect_failure 1 "$COUNTERSIGN" trust uninstall --only nss
 assert_contains "$STDOUT$STDERR" "locked" "the reason"
 stop_server
-expect_success "$COUNTERSIGN" trust uninstall --store nss
+expect_success "$COUNTERSIGN" trust uninstall --only nss

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `trust install --store system` on Debian's layout, with the distribution's own update-ca-certificates: curl then
+# `trust install --only system` on Debian's layout, with the distribution's own update-ca-certificates: curl then
 # accepts a server of the authority without --cacert, and after `trust uninstall` the bundle is what it was, byte for
 # byte, and no link of it is left. Works on a private copy of the system's folders.
 # needs: curl openssl setpriv unshare update-ca-certificates
@@ -26,20 +26,20 @@ wait_for_port "$port"
 url=https://localhost:$port/
 
 expect_failure 60 curl -sS --ipv4 -o page "$url"
-expect_success "$COUNTERSIGN" trust install --store system
+expect_success "$COUNTERSIGN" trust install --only system
 expect_success curl -sS --ipv4 -o page "$url"
 grep -q 's_server' page || fail "curl did not get the page"
 file=$(find /usr/local/share/ca-certificates -name 'countersign*.crt')
 [ -n "$file" ] || fail "no file of ours is among the local anchors"
 assert_file_mode 644 "$file"
 
-expect_success "$COUNTERSIGN" trust install --store system
-expect_success "$COUNTERSIGN" trust uninstall --store system
+expect_success "$COUNTERSIGN" trust install --only system
+expect_success "$COUNTERSIGN" trust uninstall --only system
 expect_failure 60 curl -sS --ipv4 -o page "$url"
 cmp bundle-before "$bundle" || fail "the bundle is not what it was"
 links >links-after
 diff links-before links-after || fail "the folders are not what they were"
-expect_success "$COUNTERSIGN" trust uninstall --store system
+expect_success "$COUNTERSIGN" trust uninstall --only system
 
 say "without root: told what to type, and nothing is written"
 # In a folder that everyone may enter, which the folder of a case need not be.
@@ -49,7 +49,7 @@ cp "$COUNTERSIGN" "$open/countersign"
 install -m 644 rootCA.pem "$open/rootCA.pem"
 chmod 755 "$open/countersign"
 cd "$open"
-STDOUT=$(setpriv --reuid 65534 --regid 65534 --clear-groups ./countersign trust install --store system \
+STDOUT=$(setpriv --reuid 65534 --regid 65534 --clear-groups ./countersign trust install --only system \
     --ca rootCA.pem 2>&1) && fail "an install without root succeeded"
 cd "$OLDPWD"
 assert_contains "$STDOUT" "install -D -m 0644 $open/rootCA.pem" "the remedy"

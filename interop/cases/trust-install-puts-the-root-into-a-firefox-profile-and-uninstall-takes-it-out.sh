@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `trust install --store nss` puts the root into a Firefox profile, trusted for servers, so that NSS itself accepts a
+# `trust install --only nss` puts the root into a Firefox profile, trusted for servers, so that NSS itself accepts a
 # server of the authority; `trust uninstall` takes it out again and leaves what else is in the profile.
 # needs: certutil openssl tstclnt
 . "$(dirname "$0")/../lib.sh"
@@ -31,23 +31,23 @@ nss_client() {
 expect_failure any nss_client
 assert_contains "$STDERR" "SEC_ERROR_UNKNOWN_ISSUER" "what NSS says of a root that it does not know"
 
-run "$COUNTERSIGN" trust status --store nss
+run "$COUNTERSIGN" trust status --only nss
 assert_contains "$STDOUT" "not trusted" "status before"
 assert_contains "$STDOUT" "default-release" "status before"
 
-expect_success "$COUNTERSIGN" trust install --store nss
-run "$COUNTERSIGN" trust status --store nss
+expect_success "$COUNTERSIGN" trust install --only nss
+run "$COUNTERSIGN" trust status --only nss
 assert_lacks "$STDOUT" "not trusted" "status after"
 assert_contains "$STDOUT" "trusted" "status after"
 expect_success nss_client
 say "again, with nothing left to do"
-expect_success "$COUNTERSIGN" trust install --store nss
+expect_success "$COUNTERSIGN" trust install --only nss
 expect_success certutil -L -d "sql:$profile"
 assert_eq 2 "$(grep -c 'C,,' <<<"$STDOUT")" "the number of trusted roots"
 
-expect_success "$COUNTERSIGN" trust uninstall --store nss
+expect_success "$COUNTERSIGN" trust uninstall --only nss
 expect_failure any nss_client
 expect_success certutil -L -d "sql:$profile"
 assert_contains "$STDOUT" "somebody else" "the profile"
 assert_lacks "$STDOUT" "countersign" "the profile"
-expect_success "$COUNTERSIGN" trust uninstall --store nss
+expect_success "$COUNTERSIGN" trust uninstall --only nss

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `trust install --store java` puts the root into the cacerts of every Java runtime, that of JAVA_HOME and the
+# `trust install --only java` puts the root into the cacerts of every Java runtime, that of JAVA_HOME and the
 # machine's own, whatever their format; `trust uninstall` takes exactly it out, under whatever alias it is. Works on a
 # private copy of the system's folders.
 # needs: keytool openssl unshare
@@ -36,22 +36,22 @@ own=$(readlink -f "$(dirname "$(dirname "$(readlink -f "$(command -v keytool)")"
 entries "$own" >own-before
 [ -s own-before ] || fail "$own has no entries"
 
-expect_success "$COUNTERSIGN" trust install --store java --ca root.pem
+expect_success "$COUNTERSIGN" trust install --only java --ca root.pem
 for file in "$cacerts" "$own"; do
     assert_contains "$(entries "$file")" "$fingerprint" "$file"
 done
 assert_contains "$(entries "$cacerts" "")" "$fingerprint" "the key store, opened without a password"
-run "$COUNTERSIGN" trust status --store java --ca root.pem
+run "$COUNTERSIGN" trust status --only java --ca root.pem
 assert_lacks "$STDOUT" "not trusted" "the status"
-run "$COUNTERSIGN" trust status --store java --ca other.pem
+run "$COUNTERSIGN" trust status --only java --ca other.pem
 assert_contains "$STDOUT" "not trusted" "the status of another root of the same name"
 
 say "under an alias of somebody else's"
 expect_success keytool -changealias -keystore "$cacerts" -storepass changeit \
     -alias "$(entries "$cacerts" | sed -n 's/^\(countersign[^,]*\),.*/\1/p')" -destalias "debian:renamed.pem"
-expect_success "$COUNTERSIGN" trust uninstall --store java --ca root.pem
+expect_success "$COUNTERSIGN" trust uninstall --only java --ca root.pem
 entries "$cacerts" "" >after
 diff before after || fail "the key store of JAVA_HOME is not what it was"
 entries "$own" >own-after
 diff own-before own-after || fail "$own is not what it was"
-expect_success "$COUNTERSIGN" trust uninstall --store java --ca root.pem
+expect_success "$COUNTERSIGN" trust uninstall --only java --ca root.pem

@@ -34,15 +34,15 @@ for gone in first second; do
     root first 2
     root second 20
     case $gone in first) stays=second ;; *) stays=first ;; esac
-    expect_success "$COUNTERSIGN" trust install --store nss --ca first.pem
-    expect_success "$COUNTERSIGN" trust install --store nss --ca second.pem
+    expect_success "$COUNTERSIGN" trust install --only nss --ca first.pem
+    expect_success "$COUNTERSIGN" trust install --only nss --ca second.pem
     is_trusted first.pem || fail "the first root is not trusted after its installation"
     is_trusted second.pem || fail "the second root is not trusted after its installation"
 
-    expect_success "$COUNTERSIGN" trust uninstall --store nss --ca "$gone.pem"
+    expect_success "$COUNTERSIGN" trust uninstall --only nss --ca "$gone.pem"
     is_trusted "$stays.pem" || fail "uninstalling the $gone root took the $stays one out"
     ! is_trusted "$gone.pem" || fail "the $gone root is still trusted"
-    expect_success "$COUNTERSIGN" trust uninstall --store nss --ca "$stays.pem"
+    expect_success "$COUNTERSIGN" trust uninstall --only nss --ca "$stays.pem"
 done
 
 # Put in by hand, both under one nickname, as browsers do it: whatever can be done, the wrong one never goes.
@@ -51,7 +51,7 @@ root second 20
 for each in first second; do
     expect_success certutil -A -d "sql:$database" -t C,, -n "one nickname" -i "$each.pem"
 done
-run "$COUNTERSIGN" trust uninstall --store nss --ca first.pem
+run "$COUNTERSIGN" trust uninstall --only nss --ca first.pem
 if [ "$STATUS" -eq 0 ]; then
     ! is_trusted first.pem || fail "uninstall said that it was done and the root is still trusted"
 else

@@ -64,3 +64,33 @@ fn main() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory as _};
+
+    use super::*;
+
+    /// A subcommand's option of a global one's name takes its place in the parser, and what reads the global one panics.
+    fn shadows(command: &Command, global: &[String], found: &mut Vec<String>) {
+        for child in command.get_subcommands() {
+            for argument in child.get_arguments().map(|argument| argument.get_id().to_string()) {
+                if global.contains(&argument) {
+                    found.push(format!("{} --{argument}", child.get_name()));
+                }
+            }
+            shadows(child, global, found);
+        }
+    }
+
+    #[test]
+    fn no_subcommand_has_an_option_by_the_name_of_a_global_one() {
+        let command = Arguments::command();
+        let globals = command.get_arguments().filter(|argument| argument.is_global_set());
+        let globals: Vec<String> = globals.map(|argument| argument.get_id().to_string()).collect();
+        assert!(globals.iter().any(|name| name == "home"), "{globals:?}");
+        let mut found = Vec::new();
+        shadows(&command, &globals, &mut found);
+        assert!(found.is_empty(), "{found:?}");
+    }
+}

@@ -8,7 +8,7 @@ use http::Uri;
 use crate::{Problem, State, acme, api, console, enrol, est, status};
 
 /// The most octets of a request's body. A signing request with an RSA-4096 key and a hundred names has 8 KiB.
-const LARGEST_BODY: usize = 64 * 1024;
+pub(crate) const LARGEST_BODY: usize = 64 * 1024;
 
 /// What one listener serves. Each can stand alone, so that only what must be is reached from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

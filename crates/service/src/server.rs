@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse as _;
 use http::Request;
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -25,6 +25,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 
+use crate::router::LARGEST_BODY;
 use crate::{Problem, State};
 
 /// From a request's head to its answer's head.
@@ -52,10 +53,21 @@ where
     B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
     B::Error: Into<axum::BoxError>,
 {
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(visitor);
-    let response = match timeout(ANSWER_WITHIN, router.oneshot(request)).await {
-        Ok(Ok(response)) => response,
+    let (parts, body) = request.into_parts();
+    let work = async {
+        // Whole before anything is answered: an HTTP/2 client that is answered while it still sends is told to stop by a
+        // reset, which curl 7.88 takes for a failure (error 92).
+        let body = match Limited::new(body, LARGEST_BODY).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => return unread(&*error).into_response(),
+        };
+        let mut request = Request::from_parts(parts, Body::from(body));
+        request.extensions_mut().insert(visitor);
+        let Ok(response) = router.oneshot(request).await;
+        response
+    };
+    let response = match timeout(ANSWER_WITHIN, work).await {
+        Ok(response) => response,
         Err(_) => Problem::of(
             503,
             "too-slow",
@@ -65,6 +77,15 @@ where
         .into_response(),
     };
     response.map(|body| body.map_err(Into::into).boxed_unsync())
+}
+
+/// Why a body was not read.
+fn unread(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Problem {
+    if error.is::<LengthLimitError>() {
+        Problem::of(413, "too-large", format!("a request's body has at most {LARGEST_BODY} octets"))
+    } else {
+        Problem::of(400, "bad-request", "the request's body broke off")
+    }
 }
 
 /// Serves a router over TLS until `shutdown` ends; clients' certificates are judged by the snapshot of `handle`.

@@ -17,7 +17,7 @@ Examples:
       # who believes the authority; changes nothing
   sudo -E countersign trust install
       # the system, browsers and Java believe it
-  countersign trust install --store nss
+  countersign trust install --only nss
       # only Firefox and Chromium of this user
   countersign trust uninstall
       # nobody believes it any more")]
@@ -35,7 +35,7 @@ pub(crate) enum Trust {
 pub(crate) struct Selection {
     /// Only stores of this kind: system, nss (Firefox and Chromium) or java
     #[arg(long, value_name = "KIND")]
-    store: Vec<Kind>,
+    only: Vec<Kind>,
 
     /// The anchor's file [default: that of the local authority]
     #[arg(long, value_name = "FILE", alias = "cacert")]
@@ -78,7 +78,7 @@ impl Selection {
         let machine = Machine::from_environment();
         let stores: Vec<Store> = trust::discover(&machine)
             .into_iter()
-            .filter(|store| self.store.is_empty() || self.store.contains(&store.kind()))
+            .filter(|store| self.only.is_empty() || self.only.contains(&store.kind()))
             .collect();
         for remark in trust::remarks(&machine, &stores) {
             context.say(format!("{DIM}{remark}{DIM:#}"));

@@ -115,7 +115,7 @@ pub(crate) fn install(
         return Outcome::could_not_but(
             "the distribution makes this file from the system store and would undo the change",
             format!(
-                "{}countersign trust install --store system --ca {}",
+                "{}countersign trust install --only system --ca {}",
                 machine.elevation(),
                 quote(&anchor.file)
             ),
@@ -168,7 +168,7 @@ pub(crate) fn uninstall(
         return Outcome::could_not_but(
             "the distribution makes this file from the system store and would undo the change",
             format!(
-                "{}countersign trust uninstall --store system --ca {}",
+                "{}countersign trust uninstall --only system --ca {}",
                 machine.elevation(),
                 quote(&anchor.file)
             ),

@@ -30,7 +30,7 @@ pub(crate) use nss::NssStore;
 pub(crate) use report::{Mark, Report, Verdict, json, render};
 pub(crate) use system::SystemStore;
 
-/// The three kinds of store, as `--store` names them.
+/// The three kinds of store, as `--only` names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// What curl, OpenSSL, Python, Go and most programs of the machine read.
@@ -61,7 +61,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A `--store` that names no kind of store.
+/// An `--only` that names no kind of store.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a kind of trust store: use system, nss (Firefox and Chromium) or java")]
 pub(crate) struct UnknownKind(String);

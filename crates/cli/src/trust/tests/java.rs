@@ -114,7 +114,7 @@ fn key_store_made_from_the_system_store_is_left_to_it() {
     let outcome = super::super::install(&world.machine, &store, &anchor("dev", 1), &mut |_| {});
     let (reason, remedy) = could_not(&outcome);
     assert!(reason.contains("from the system store"), "{reason}");
-    assert_eq!(remedy, "countersign trust install --store system --ca /home/user/rootCA.pem");
+    assert_eq!(remedy, "countersign trust install --only system --ca /home/user/rootCA.pem");
 }
 
 #[test]
