@@ -1,9 +1,9 @@
 //! ACME (RFC 8555) at `/acme/`, with addresses (RFC 8738), tls-alpn-01 (RFC 8737), renewal information (RFC 9773),
 //! profiles, and certificates for clients: an account that is bound to an identity orders those without a challenge.
 //!
-//! From a request to an answer: [`request`] alone knows JWS; it gives a handler who signed and what was signed. The
-//! handler reads what is concerned from [`memory`], takes one step of the state machines in [`order`] and [`challenge`],
-//! and writes it back. [`validate`] goes to the names that strangers choose. What is issued is issued by
+//! From a request to an answer: `request` alone knows JWS; it gives a handler who signed and what was signed. The
+//! handler reads what is concerned from `memory`, takes one step of the state machines in `order` and `challenge`,
+//! and writes it back. `validate` goes to the names that strangers choose. What is issued is issued by
 //! [`ca::Authority::issue`], like everything else.
 
 mod account;

@@ -18,7 +18,7 @@ pub(crate) struct AcmeArguments {
     #[arg(long = "acme-permit", value_name = "CIDR", value_parser = range)]
     permit: Vec<IpRange>,
 
-    /// Look names up with this resolver, ADDRESS[:PORT] [default: those of /etc/resolv.conf]
+    /// Look names up with this resolver, ADDRESS or ADDRESS:PORT [default: those of /etc/resolv.conf]
     #[arg(long, value_name = "ADDRESS", value_parser = resolver)]
     dns_resolver: Vec<SocketAddr>,
 

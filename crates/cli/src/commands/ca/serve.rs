@@ -63,7 +63,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 
-    /// What certificates say about where lists and OCSP are: http://HOST[:PORT]; remembered. 'none' says nothing
+    /// What certificates say about where lists and OCSP are: http://HOST:PORT; remembered. 'none' says nothing
     #[arg(long, value_name = "URL")]
     status_url: Option<String>,
 

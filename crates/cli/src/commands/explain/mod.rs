@@ -43,7 +43,7 @@ the connection; it is written for its owner alone (mode 0600). --secrets shows t
 
 Exit codes: 0 explained, 1 explained and something was found, 2 usage, 3 unreachable.")]
 pub(crate) struct Explain {
-    /// https://host[:port], host:port, or a capture file (pcap, pcapng)
+    /// https://host or https://host:port, host:port, or a capture file (pcap, pcapng)
     #[arg(value_name = "TARGET", required_unless_present_any = ["listen", "from"], conflicts_with_all = ["listen", "from"])]
     target: Option<String>,
 
