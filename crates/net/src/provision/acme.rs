@@ -13,8 +13,10 @@ use serde_json::{Value, json};
 use super::jws::{b64, bind, describe, sign};
 use super::{Exchange, ExchangeError, Incoming, Outgoing};
 
-/// How often a request is sent again with a fresh nonce (RFC 8555 section 6.5).
-const NONCE_ATTEMPTS: usize = 4;
+/// How often a request is sent again with a fresh nonce (RFC 8555 section 6.5). A refused nonce costs the server
+/// nothing and changes nothing there, so patience is safe: a server that refuses one in five at random, as Pebble does
+/// to test its clients, still gets every request within these.
+const NONCE_ATTEMPTS: usize = 12;
 
 /// Why a conversation did not lead where it should.
 #[derive(Debug, thiserror::Error)]
