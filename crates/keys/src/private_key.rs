@@ -1,8 +1,9 @@
 //! A private key in memory: made here or read from DER, kept as canonical PKCS#8, and able to sign.
 //!
 //! Three DER forms are read: PKCS#8 version 1 and 2 (RFC 5208, RFC 5958), PKCS#1 `RSAPrivateKey` (RFC 8017
-//! appendix A.1.2) and SEC 1 `ECPrivateKey` (RFC 5915). One is written: PKCS#8 version 1, which OpenSSL,
-//! Node.js, Java and Go all read. Encryption is in [`crate::encrypted`], PEM in [`mod@crate::read`].
+//! appendix A.1.2) and SEC 1 `ECPrivateKey` (RFC 5915). One is kept: PKCS#8 version 1, which OpenSSL,
+//! Node.js, Java and Go all read. Encryption is in [`crate::encrypted`], PEM in [`mod@crate::read`], and what
+//! ML-DSA keys have inside their PKCS#8 in [`crate::ml_dsa`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,13 +14,14 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING,
-    EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+    EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, PqdsaKeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use pki::der::{DerError, Reader, tag};
 use pki::key::{KeyAlgorithm, PublicKey, SignError, SigningKey};
 use pki::oid::{self, Oid};
 use zeroize::Zeroizing;
 
+use crate::ml_dsa::{self, MlDsa};
 use crate::shape::Shape;
 
 /// The fewest bits of an RSA modulus that is read: NIST SP 800-131A revision 2, and AWS-LC's own limit.
@@ -31,7 +33,9 @@ pub const RSA_MODULUS_BITS_MAX: usize = 8192;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum GenerateKeyError {
     /// A kind of key that is not made here.
-    #[error("{0} keys are not made; use p256, p384, ed25519, rsa2048, rsa3072 or rsa4096")]
+    #[error(
+        "{0} keys are not made; use p256, p384, ed25519, rsa2048, rsa3072, rsa4096, mldsa44, mldsa65 or mldsa87"
+    )]
     Unsupported(KeyAlgorithm),
     /// The provider refused, which means that the system's randomness failed.
     #[error(
@@ -64,7 +68,7 @@ pub enum PrivateKeyError {
     },
     /// An algorithm none of those known.
     #[error(
-        "the key is of the kind {0}, which is not supported; use ECDSA P-256 or P-384, Ed25519, or RSA of 2048 bits and more"
+        "the key is of the kind {0}, which is not supported; use ECDSA P-256 or P-384, Ed25519, RSA of 2048 bits and more, or ML-DSA"
     )]
     UnknownAlgorithm(Oid),
     /// A curve none of those known.
@@ -106,6 +110,16 @@ pub enum PrivateKeyError {
     /// The public key stored beside the private one belongs to another.
     #[error("the public key stored in the key file is not the one of its private key; the file is damaged")]
     PublicKeyMismatch,
+    /// An ML-DSA key whose seed makes another key than the one beside it (RFC 9881 section 8.2 asks for the check).
+    #[error(
+        "the {0} key contradicts itself: its seed makes another key than the expanded one beside it; the file is damaged, or somebody changed it"
+    )]
+    SeedMismatch(KeyAlgorithm),
+    /// An ML-DSA key in none of the three forms of RFC 9881.
+    #[error(
+        "the {0} key holds {1}; RFC 9881 section 6 has a seed of 32 octets, the expanded key of {2}, or both"
+    )]
+    MlDsaForm(KeyAlgorithm, String, usize),
     /// The numbers do not make a key.
     #[error("the numbers in the key do not make a valid {kind} key ({reason}); the file is damaged")]
     Rejected {
@@ -139,10 +153,11 @@ enum Pair {
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
     Rsa(RsaKeyPair),
+    MlDsa(PqdsaKeyPair),
 }
 
 impl PrivateKey {
-    /// Makes a new key: P-256, P-384, Ed25519, or RSA of 2048, 3072 or 4096 bits.
+    /// Makes a new key: P-256, P-384, Ed25519, RSA of 2048, 3072 or 4096 bits, or ML-DSA-44, -65 or -87.
     ///
     /// ```
     /// use keys::PrivateKey;
@@ -165,7 +180,10 @@ impl PrivateKey {
             KeyAlgorithm::Rsa(2048) => rsa(KeySize::Rsa2048)?,
             KeyAlgorithm::Rsa(3072) => rsa(KeySize::Rsa3072)?,
             KeyAlgorithm::Rsa(4096) => rsa(KeySize::Rsa4096)?,
-            other => return Err(GenerateKeyError::Unsupported(other)),
+            other => {
+                let set = MlDsa::of(other).ok_or(GenerateKeyError::Unsupported(other))?;
+                Pair::MlDsa(PqdsaKeyPair::generate(set.signing()).map_err(failed)?)
+            }
         };
         Self::from_pair(pair).map_err(|_| GenerateKeyError::Provider(algorithm))
     }
@@ -256,7 +274,12 @@ impl PrivateKey {
             oid::RSA_SSA_PSS => {
                 return Err(PrivateKeyError::RsaForm("is restricted to RSA-PSS, which few TLS peers accept"));
             }
-            other => return Err(PrivateKeyError::UnknownAlgorithm(other)),
+            other => {
+                let set = MlDsa::named(&other).ok_or(PrivateKeyError::UnknownAlgorithm(other))?;
+                // RFC 9881 section 2: the parameters are absent.
+                identifier.finish()?;
+                Self::from_pair(Pair::MlDsa(ml_dsa::read(set, inner)?))?
+            }
         };
         match stored_public {
             Some(stored) if stored != key.0.public.key_octets() => Err(PrivateKeyError::PublicKeyMismatch),
@@ -370,6 +393,7 @@ impl PrivateKey {
                 let pkcs8: Pkcs8V1Der<'static> = pair.as_der()?;
                 (Zeroizing::new(pkcs8.as_ref().to_vec()), encode_public(pair.public_key().as_der())?)
             }
+            Pair::MlDsa(pair) => (ml_dsa::to_pkcs8(pair)?, encode_public(pair.public_key().as_der())?),
         };
         Ok(PrivateKey(Arc::new(Inner { pkcs8, pair, public })))
     }
@@ -405,6 +429,11 @@ impl SigningKey for PrivateKey {
             Pair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).map_err(refused)?;
+                Ok(signature)
+            }
+            Pair::MlDsa(pair) => {
+                let mut signature = vec![0; pair.algorithm().signature_len()];
+                pair.sign(message, &mut signature).map_err(refused)?;
                 Ok(signature)
             }
         }

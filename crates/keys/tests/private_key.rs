@@ -3,6 +3,10 @@
 
 mod support;
 
+use aws_lc_rs::encoding::AsRawBytes;
+use aws_lc_rs::signature::{
+    ML_DSA_44_SIGNING, ML_DSA_65_SIGNING, ML_DSA_87_SIGNING, PqdsaKeyPair, PqdsaSigningAlgorithm,
+};
 use keys::PrivateKey;
 use keys::private_key::{GenerateKeyError, PrivateKeyError};
 use pki::der::{Reader, Writer, tag};
@@ -52,7 +56,7 @@ fn sec1(key: &PrivateKey, curve: Option<&Oid>, public: Option<&[u8]>) -> Vec<u8>
 
 #[test]
 fn every_kind_of_key_signs_what_its_public_key_verifies() {
-    for key in support::all_keys() {
+    for key in support::all_keys().iter().chain(support::ml_dsa_keys()) {
         let signature = key.sign(b"message").unwrap();
         key.public_key().verify(key.signature_algorithm(), b"message", &signature).unwrap();
         assert!(key.public_key().verify(key.signature_algorithm(), b"massage", &signature).is_err());
@@ -61,7 +65,7 @@ fn every_kind_of_key_signs_what_its_public_key_verifies() {
 
 #[test]
 fn every_kind_of_key_survives_its_pkcs8() {
-    for key in support::all_keys() {
+    for key in support::all_keys().iter().chain(support::ml_dsa_keys()) {
         for again in
             [PrivateKey::from_pkcs8_der(key.to_pkcs8_der()), PrivateKey::from_der(key.to_pkcs8_der())]
         {
@@ -80,8 +84,7 @@ fn two_generated_keys_differ() {
 
 #[test]
 fn kinds_that_are_not_made_are_refused_with_the_ones_that_are() {
-    for kind in [KeyAlgorithm::P521, KeyAlgorithm::Rsa(1024), KeyAlgorithm::Rsa(8192), KeyAlgorithm::MlDsa65]
-    {
+    for kind in [KeyAlgorithm::P521, KeyAlgorithm::Rsa(1024), KeyAlgorithm::Rsa(8192)] {
         let error = PrivateKey::generate(kind).unwrap_err();
         assert_eq!(error, GenerateKeyError::Unsupported(kind));
         assert!(error.to_string().contains("rsa3072"), "{error}");
@@ -219,9 +222,88 @@ fn what_is_not_a_private_key_is_called_by_its_name() {
     let named = |der: &[u8]| PrivateKey::from_der(der).unwrap_err().to_string();
     assert!(named(&support::certificate(key, "a")).contains("this is a certificate"));
     assert!(named(key.public_key().spki_der()).contains("this is a public key"));
-    let mlkem = pkcs8(0, |w| w.object_identifier(&oid::ML_DSA_65), &[0; 34], &[]);
-    assert!(named(&mlkem).contains("ML-DSA-65"));
+    let ml_kem_768 = Oid::from_dotted("2.16.840.1.101.3.4.4.2").unwrap();
+    let mlkem = pkcs8(0, |w| w.object_identifier(&ml_kem_768), &[0; 34], &[]);
+    assert!(named(&mlkem).contains("2.16.840.1.101.3.4.4.2"), "{}", named(&mlkem));
     assert!(named(&[0x30, 0x82, 0x01]).contains("damaged"));
     let cut = &key.to_pkcs8_der()[..100];
     assert!(named(cut).contains("cut short"), "{}", named(cut));
+}
+
+/// The forms that RFC 9881 section 6 has for the private key, as PKCS#8: the seed, the expanded key, and both.
+fn ml_dsa_forms(algorithm: &'static PqdsaSigningAlgorithm, name: &Oid, seed: &[u8; 32]) -> [Vec<u8>; 3] {
+    let expanded = PqdsaKeyPair::from_seed(algorithm, seed).unwrap().private_key().as_raw_bytes().unwrap();
+    let octets = |tag: u8, content: &[u8]| {
+        let mut writer = Writer::new();
+        writer.primitive(tag, content);
+        writer.into_bytes()
+    };
+    let both = sequence(|w| {
+        w.primitive(tag::OCTET_STRING, seed);
+        w.primitive(tag::OCTET_STRING, expanded.as_ref());
+    });
+    [octets(tag::context(0), seed), octets(tag::OCTET_STRING, expanded.as_ref()), both]
+        .map(|inner| pkcs8(0, |w| w.object_identifier(name), &inner, &[]))
+}
+
+#[test]
+fn the_three_forms_of_an_ml_dsa_key_are_one_key_and_the_seed_is_written_where_it_is_known() {
+    for (algorithm, name) in [
+        (&ML_DSA_44_SIGNING, oid::ML_DSA_44),
+        (&ML_DSA_65_SIGNING, oid::ML_DSA_65),
+        (&ML_DSA_87_SIGNING, oid::ML_DSA_87),
+    ] {
+        let [seed, expanded, both] = ml_dsa_forms(algorithm, &name, &[7; 32]);
+        let from_seed = PrivateKey::from_der(&seed).unwrap();
+        assert_eq!(from_seed.to_pkcs8_der(), seed, "the seed alone is written");
+        let from_both = PrivateKey::from_der(&both).unwrap();
+        assert_eq!(from_both.to_pkcs8_der(), seed);
+        let from_expanded = PrivateKey::from_der(&expanded).unwrap();
+        assert_eq!(from_expanded.public_key(), from_seed.public_key());
+        assert_eq!(from_expanded.to_pkcs8_der(), expanded, "nobody can get the seed back");
+        let signature = from_expanded.sign(b"message").unwrap();
+        from_seed.public_key().verify(from_seed.signature_algorithm(), b"message", &signature).unwrap();
+    }
+}
+
+#[test]
+fn an_ml_dsa_key_whose_seed_and_expanded_key_differ_is_refused() {
+    let [_, _, mut both] = ml_dsa_forms(&ML_DSA_65_SIGNING, &oid::ML_DSA_65, &[7; 32]);
+    // The first octets of the expanded key are rho, which is public: with another one it would still sign.
+    let expanded_at = both.len() - 4032;
+    let other = ml_dsa_forms(&ML_DSA_65_SIGNING, &oid::ML_DSA_65, &[8; 32])[2].clone();
+    both[expanded_at..].copy_from_slice(&other[expanded_at..]);
+    let error = PrivateKey::from_der(&both).unwrap_err();
+    assert_eq!(error, PrivateKeyError::SeedMismatch(KeyAlgorithm::MlDsa65));
+    assert!(!error.to_string().contains("0707"), "{error}");
+}
+
+#[test]
+fn ml_dsa_keys_of_other_lengths_and_with_parameters_are_refused_by_the_rule() {
+    let with = |inner: &[u8]| pkcs8(0, |w| w.object_identifier(&oid::ML_DSA_44), inner, &[]);
+    let octets = |tag: u8, length: usize| {
+        let mut writer = Writer::new();
+        writer.primitive(tag, &vec![1; length]);
+        writer.into_bytes()
+    };
+    for (inner, says) in [
+        (octets(tag::context(0), 31), "a seed of 31 octets"),
+        (octets(tag::context(0), 33), "a seed of 33 octets"),
+        (octets(tag::OCTET_STRING, 2559), "an expanded key of 2559 octets"),
+        (octets(tag::OCTET_STRING, 32), "an expanded key of 32 octets"),
+        (octets(tag::INTEGER, 1), "something else"),
+    ] {
+        let error = PrivateKey::from_der(&with(&inner)).unwrap_err();
+        assert!(matches!(error, PrivateKeyError::MlDsaForm(KeyAlgorithm::MlDsa44, ..)), "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    // An expanded key of the right length that is none: the secret coefficients are out of range.
+    let error = PrivateKey::from_der(&with(&octets(tag::OCTET_STRING, 2560))).unwrap_err();
+    assert!(matches!(error, PrivateKeyError::Rejected { kind: "ML-DSA", .. }), "{error}");
+    let null = |w: &mut Writer| {
+        w.object_identifier(&oid::ML_DSA_44);
+        w.null();
+    };
+    let error = PrivateKey::from_der(&pkcs8(0, null, &octets(tag::context(0), 32), &[])).unwrap_err();
+    assert!(matches!(error, PrivateKeyError::Der(_)), "{error}");
 }

@@ -48,7 +48,7 @@ impl fmt::Display for KeyAlgorithm {
 
 /// The text names no kind of key that can be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no key type; use p256, p384, ed25519, rsa2048, rsa3072 or rsa4096")]
+#[error("'{0}' is no key type; use p256, p384, ed25519, rsa2048, rsa3072, rsa4096, mldsa44, mldsa65 or mldsa87")]
 pub struct UnknownKeyAlgorithm(pub String);
 
 impl FromStr for KeyAlgorithm {
@@ -69,6 +69,9 @@ impl FromStr for KeyAlgorithm {
             "rsa2048" => Ok(KeyAlgorithm::Rsa(2048)),
             "rsa3072" => Ok(KeyAlgorithm::Rsa(3072)),
             "rsa4096" => Ok(KeyAlgorithm::Rsa(4096)),
+            "mldsa44" | "ml-dsa-44" => Ok(KeyAlgorithm::MlDsa44),
+            "mldsa65" | "ml-dsa-65" => Ok(KeyAlgorithm::MlDsa65),
+            "mldsa87" | "ml-dsa-87" => Ok(KeyAlgorithm::MlDsa87),
             _ => Err(UnknownKeyAlgorithm(text.to_owned())),
         }
     }
@@ -234,7 +237,7 @@ pub enum PublicKeyError {
     Der(#[from] DerError),
     /// The algorithm is none of those known.
     #[error(
-        "the key's algorithm {0} is not supported; use ECDSA P-256 or P-384, Ed25519, or RSA of 2048 bits and more"
+        "the key's algorithm {0} is not supported; use ECDSA P-256 or P-384, Ed25519, RSA of 2048 bits and more, or ML-DSA"
     )]
     UnknownAlgorithm(Oid),
     /// An elliptic curve none of those known.

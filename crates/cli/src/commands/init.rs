@@ -34,7 +34,7 @@ pub(crate) struct Init {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
-    /// The kind of its keys: p256, p384, ed25519, rsa2048, rsa3072 or rsa4096
+    /// The kind of its keys: p256, p384, ed25519, rsa2048, rsa3072, rsa4096, mldsa44, mldsa65 or mldsa87
     #[arg(long, value_name = "KIND", default_value = "p256")]
     key: KeyAlgorithm,
 

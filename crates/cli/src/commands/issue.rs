@@ -99,7 +99,7 @@ pub(crate) struct Common {
     #[arg(long = "for", value_name = "TIME", value_parser = crate::duration::parse)]
     lifetime: Option<SignedDuration>,
 
-    /// The kind of key: p256, p384, ed25519, rsa2048, rsa3072 or rsa4096
+    /// The kind of key: p256, p384, ed25519, rsa2048, rsa3072, rsa4096, mldsa44, mldsa65 or mldsa87
     #[arg(long, value_name = "KIND", default_value = "p256")]
     key: KeyAlgorithm,
 

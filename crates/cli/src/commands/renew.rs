@@ -210,7 +210,12 @@ impl Renew {
 /// The same kind of key, or the default where that kind is read and never made here.
 pub(crate) fn makeable(algorithm: KeyAlgorithm) -> KeyAlgorithm {
     match algorithm {
-        KeyAlgorithm::P384 | KeyAlgorithm::Ed25519 | KeyAlgorithm::Rsa(2048 | 3072 | 4096) => algorithm,
+        KeyAlgorithm::P384
+        | KeyAlgorithm::Ed25519
+        | KeyAlgorithm::Rsa(2048 | 3072 | 4096)
+        | KeyAlgorithm::MlDsa44
+        | KeyAlgorithm::MlDsa65
+        | KeyAlgorithm::MlDsa87 => algorithm,
         _ => KeyAlgorithm::P256,
     }
 }

@@ -29,6 +29,15 @@ pub fn all_keys() -> &'static [PrivateKey] {
     })
 }
 
+/// One ML-DSA key of each parameter set. OpenSSL before 3.5 reads none of them, so they stand apart.
+pub fn ml_dsa_keys() -> &'static [PrivateKey] {
+    static KEYS: OnceLock<Vec<PrivateKey>> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        let kinds = [KeyAlgorithm::MlDsa44, KeyAlgorithm::MlDsa65, KeyAlgorithm::MlDsa87];
+        kinds.into_iter().map(|kind| PrivateKey::generate(kind).unwrap()).collect()
+    })
+}
+
 /// The key of this kind.
 pub fn key(kind: KeyAlgorithm) -> &'static PrivateKey {
     all_keys().iter().find(|key| key.public_key().algorithm() == kind).unwrap()
