@@ -40,32 +40,50 @@ if (!chain[0].checkPrivateKey(key)) throw new Error('the key is not that of the 
 if (!verify(null, 'x', chain[0].publicKey, sign(null, 'x', key))) throw new Error('the key does not sign');
 console.log(`${chain.length} certificates`);
 END
-# What OpenSSL makes: a key in the form that is asked for, and a request for it.
+# What OpenSSL makes: a key, and a request that it signs.
 cat >request.py <<'END'
-import sys
-from cryptography import x509
+import base64, sys
 from cryptography.hazmat.primitives.asymmetric import mldsa
-from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat, NoEncryption
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 size, name = sys.argv[1:]
 key = getattr(mldsa, f"MLDSA{size}PrivateKey").generate()
-request = x509.CertificateSigningRequestBuilder().subject_name(
-    x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])).sign(key, None)
-open(f"{name}.csr", "wb").write(request.public_bytes(Encoding.PEM))
+def der(tag, *parts):
+    content = b"".join(parts)
+    length = len(content).to_bytes((len(content).bit_length() + 7) // 8 or 1, "big")
+    return bytes([tag]) + (length if len(content) < 128 else bytes([128 + len(length)]) + length) + content
+common_name = der(0x30, der(0x31, der(0x30, b"\x06\x03\x55\x04\x03", der(0x0c, name.encode()))))
+info = der(0x30, b"\x02\x01\x00", common_name,
+           key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo), b"\xa0\x00")
+arc = {"44": 0x11, "65": 0x12, "87": 0x13}[size]
+algorithm = der(0x30, b"\x06\x09\x60\x86\x48\x01\x65\x03\x04\x03" + bytes([arc]))
+request = der(0x30, info, algorithm, der(0x03, b"\x00", key.sign(info)))
+open(f"{name}.csr", "w").write("-----BEGIN CERTIFICATE REQUEST-----\n" + base64.encodebytes(request).decode()
+                               + "-----END CERTIFICATE REQUEST-----\n")
 open(f"{name}-key.pem", "wb").write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 END
-# OpenSSL as the judge of a list and of an OCSP answer.
+# OpenSSL as the judge of lists and of OCSP answers.
 cat >judge.py <<'END'
-import sys
+import sys, urllib.request
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
-issuer = x509.load_pem_x509_certificates(open(sys.argv[1], "rb").read())[1]
-revoked = x509.load_pem_x509_certificates(open(sys.argv[2], "rb").read())[0]
-lists = [x509.load_pem_x509_crl(b"-----BEGIN X509 CRL-----" + part)
-         for part in open("lists.pem", "rb").read().split(b"-----BEGIN X509 CRL-----")[1:]]
-ours = [crl for crl in lists if crl.issuer == issuer.subject]
-assert len(ours) == 1 and ours[0].is_signature_valid(issuer.public_key()), "the list's signature"
-assert ours[0].get_revoked_certificate_by_serial_number(revoked.serial_number), "the revoked one is on the list"
-print("the list is good")
+what, status, name = sys.argv[1:]
+leaf, issuer = x509.load_pem_x509_certificates(open(f"{name}.pem", "rb").read())
+if what == "list":
+    mark = b"-----BEGIN X509 CRL-----"
+    lists = [x509.load_pem_x509_crl(mark + part) for part in open("lists.pem", "rb").read().split(mark)[1:]]
+    (ours,) = [crl for crl in lists if crl.issuer == issuer.subject]
+    issuer.public_key().verify(ours.signature, ours.tbs_certlist_bytes)
+    print("revoked" if ours.get_revoked_certificate_by_serial_number(leaf.serial_number) else "good")
+else:
+    request = ocsp.OCSPRequestBuilder().add_certificate(leaf, issuer, SHA256()).build().public_bytes(Encoding.DER)
+    post = urllib.request.Request(f"{status}/ocsp", request, {"Content-Type": "application/ocsp-request"})
+    answer = ocsp.load_der_ocsp_response(urllib.request.urlopen(post).read())
+    (responder,) = answer.certificates
+    issuer.public_key().verify(responder.signature, responder.tbs_certificate_bytes)
+    responder.public_key().verify(answer.signature, answer.tbs_response_bytes)
+    print(answer.certificate_status.name.lower(), type(responder.public_key()).__name__)
 END
 
 for size in 44 65 87; do
@@ -86,10 +104,22 @@ for size in 44 65 87; do
 
     # A request and a key that OpenSSL made.
     (umask 077 && expect_success "$INTEROP_PYTHON" ../request.py "$size" bob)
-    expect_success "$COUNTERSIGN" sign bob.csr --client bob
+    expect_success "$COUNTERSIGN" sign bob.csr --profile client --out bob.pem
     expect_success "$COUNTERSIGN" revoke mallory --reason keyCompromise
     expect_success "$COUNTERSIGN" crl --out lists.pem
-    expect_success "$INTEROP_PYTHON" ../judge.py alice.pem mallory.pem
+    for verdict in "good alice" "revoked mallory"; do
+        expect_success "$INTEROP_PYTHON" ../judge.py list - "${verdict#* }"
+        assert_eq "${verdict% *}" "$STDOUT" "OpenSSL's reading of the list, ${verdict#* }"
+    done
+    start_server "$COUNTERSIGN" ca serve --listen 127.0.0.1:0 --status-listen 127.0.0.1:0
+    wait_for_line "$SERVER_LOG" 'lists and OCSP without TLS on http://[^ ]+:[0-9]+'
+    status=$(grep -o -E 'http://127[^ ]+' <<<"$LINE")
+    for verdict in "good alice" "revoked mallory"; do
+        expect_success "$INTEROP_PYTHON" ../judge.py ocsp "$status" "${verdict#* }"
+        assert_contains "$STDOUT" "${verdict% *} " "OpenSSL's reading of the answer, ${verdict#* }"
+        assert_contains "$STDOUT" "MLDSA${size}PublicKey" "the responder's key"
+    done
+    stop_server
     expect_success "$COUNTERSIGN" verify alice.pem --cacert rootCA.pem --crl lists.pem
     expect_failure 1 "$COUNTERSIGN" verify mallory.pem --cacert rootCA.pem --crl lists.pem
     assert_contains "$STDOUT$STDERR" "revoked" "what verify says of mallory"
@@ -127,7 +157,7 @@ for size in 44 65 87; do
     cd ..
 done
 
-# The forms of RFC 9881, written by OpenSSL: seed, expanded key, both.
+# What OpenSSL writes when nothing is said: the seed and the expanded key.
 cd 65
 cat >forms.js <<'END'
 const { generateKeyPairSync } = require('crypto'), fs = require('fs');

@@ -31,6 +31,19 @@ pub enum KeyAlgorithm {
     MlDsa87,
 }
 
+impl KeyAlgorithm {
+    /// Whether its signatures are believed to withstand a quantum computer: the ML-DSA ones (FIPS 204).
+    ///
+    /// ```
+    /// use pki::key::KeyAlgorithm;
+    /// assert!(KeyAlgorithm::MlDsa65.is_post_quantum() && !KeyAlgorithm::P256.is_post_quantum());
+    /// ```
+    #[must_use]
+    pub fn is_post_quantum(self) -> bool {
+        matches!(self, KeyAlgorithm::MlDsa44 | KeyAlgorithm::MlDsa65 | KeyAlgorithm::MlDsa87)
+    }
+}
+
 impl fmt::Display for KeyAlgorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -48,7 +61,9 @@ impl fmt::Display for KeyAlgorithm {
 
 /// The text names no kind of key that can be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no key type; use p256, p384, ed25519, rsa2048, rsa3072, rsa4096, mldsa44, mldsa65 or mldsa87")]
+#[error(
+    "'{0}' is no key type; use p256, p384, ed25519, rsa2048, rsa3072, rsa4096, mldsa44, mldsa65 or mldsa87"
+)]
 pub struct UnknownKeyAlgorithm(pub String);
 
 impl FromStr for KeyAlgorithm {

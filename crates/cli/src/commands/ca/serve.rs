@@ -324,7 +324,10 @@ impl Front {
 impl Front {
     /// Makes a new OCSP responder: a key that stays in this process, and the issuing CA's word for it.
     fn renew_responder(&self, now: Timestamp) -> Result<(), Failure> {
-        let key = PrivateKey::generate(KeyAlgorithm::P256).or_usage()?;
+        // An answer is worth what its weakest signature is: under a post-quantum CA the responder is post-quantum too.
+        let of_issuer = self.state.authority().issuer().certificate().public_key().or_refuse()?.algorithm();
+        let kind = if of_issuer.is_post_quantum() { of_issuer } else { KeyAlgorithm::P256 };
+        let key = PrivateKey::generate(kind).or_usage()?;
         let own = self.state.authority().issuer().certificate().not_after().duration_since(now);
         let name = "OCSP responder".to_owned();
         let issued = self.state.authority().issue(
