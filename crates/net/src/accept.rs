@@ -1,6 +1,7 @@
 //! One connection from its first octet to the end of its handshake: snapshot, ClientHello, verification; and where
 //! that fails, the alert delivered before the close.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use explain::{Fault, Finding, FindingCode};
 use jiff::Timestamp;
 use pki::Certificate;
 use rustls::HandshakeKind;
+use rustls::sign::CertifiedKey;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -42,7 +44,22 @@ pub(crate) struct Accepted {
     /// Who the client is; `None` without a certificate.
     pub(crate) client: Option<Arc<Client>>,
     pub(crate) negotiated: Arc<Negotiated>,
+    /// What it was shown of the server; nothing where a ticket spared it.
+    pub(crate) shown: Option<Arc<CertifiedKey>>,
     pub(crate) resumed: bool,
+}
+
+/// A client that was refused, whose handshake is done so that it can be told why. It is nobody: this type leads to the
+/// page of refusal and to nothing else.
+pub(crate) struct RefusedPeer {
+    pub(crate) socket: TlsSocket,
+    pub(crate) negotiated: Arc<Negotiated>,
+}
+
+impl fmt::Debug for RefusedPeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RefusedPeer")
+    }
 }
 
 /// A connection that was refused.
@@ -53,11 +70,19 @@ pub(crate) struct RefusedHandshake {
     pub(crate) alert_received: Option<u8>,
     /// The client's certificate, where one was sent and could be read.
     pub(crate) certificate: Option<Certificate>,
+    /// The client, where it waits to be told why.
+    pub(crate) listening: Option<Box<RefusedPeer>>,
 }
 
 impl RefusedHandshake {
     pub(crate) fn new(finding: Finding) -> Self {
-        RefusedHandshake { finding, alert_sent: None, alert_received: None, certificate: None }
+        RefusedHandshake {
+            finding,
+            alert_sent: None,
+            alert_received: None,
+            certificate: None,
+            listening: None,
+        }
     }
 }
 
@@ -146,20 +171,26 @@ async fn attempt(
 
     let negotiated = Negotiated::shared(socket.tls());
     let resumed = socket.tls().handshake_kind() == Some(HandshakeKind::Resumed);
-    let verdict = slot.and_then(|slot| slot.verdict);
+    let (verdict, shown) = slot.map_or((None, None), |slot| (slot.verdict, slot.shown));
     let client = match (socket.tls().peer_certificates(), verdict) {
         (None | Some([]), _) => None,
         (Some(_), Some(Ok(client))) if !resumed => Some(client),
-        // A resumed client presents nothing: what it once presented is judged again, by the snapshot of today.
+        // A resumed client presents nothing: what it once presented is judged again, by the snapshot of today. So is
+        // what was refused and went on to be told: nobody is let in who is not found valid here or above.
         (Some([end_entity, intermediates @ ..]), _) => {
             match current.judge().judge(end_entity, intermediates, now) {
                 Ok(client) => Some(client),
                 Err(no_client) => {
-                    let refused = RefusedHandshake {
+                    let mut refused = RefusedHandshake {
                         certificate: certificate_of(&no_client),
                         ..RefusedHandshake::new(refusal::of_client(&no_client))
                     };
-                    linger(socket.into_tcp()).await;
+                    if current.tells_refused() {
+                        socket.set_recorder(None);
+                        refused.listening = Some(Box::new(RefusedPeer { socket, negotiated }));
+                    } else {
+                        linger(socket.into_tcp()).await;
+                    }
                     return Err(refused);
                 }
             }
@@ -167,7 +198,7 @@ async fn attempt(
     };
     watch.disarm();
     socket.set_recorder(None);
-    Ok(Accepted { socket, current, client, negotiated, resumed })
+    Ok(Accepted { socket, current, client, negotiated, shown, resumed })
 }
 
 fn certificate_of(no_client: &NoClient) -> Option<Certificate> {
@@ -215,7 +246,13 @@ async fn refuse(
     // Whether the client hears it is its own affair.
     let _ = timeout(LINGER, poll_fn(|cx| socket.poll_flush(cx))).await;
     linger(socket.into_tcp()).await;
-    RefusedHandshake { finding, alert_sent, alert_received: refusal::received_alert(&tls), certificate }
+    RefusedHandshake {
+        finding,
+        alert_sent,
+        alert_received: refusal::received_alert(&tls),
+        certificate,
+        listening: None,
+    }
 }
 
 /// Ends our side and reads what the client still sends, bounded, so that it gets to read the alert.

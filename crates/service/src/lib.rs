@@ -14,6 +14,7 @@ mod console;
 pub mod enrol;
 mod est;
 mod problem;
+pub mod refusals;
 mod router;
 pub mod server;
 pub mod state;

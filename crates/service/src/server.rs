@@ -15,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use net::serve::{Answering, Handler, IncomingBody, Log, Options, Service, ServiceBody, Visitor};
-use net::snapshot::{ClientAuth, Handle, Snapshot};
+use net::snapshot::{ClientAuth, Handle, RefusedClients, Snapshot};
 use net::tls::Credentials;
 use pki::crl::CertificateRevocationList;
 use pki::policy::{Policy, Rule};
@@ -25,6 +25,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 
+use crate::refusals::Refusals;
 use crate::router::LARGEST_BODY;
 use crate::{Problem, State};
 
@@ -88,15 +89,23 @@ fn unread(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Problem {
     }
 }
 
-/// Serves a router over TLS until `shutdown` ends; clients' certificates are judged by the snapshot of `handle`.
+/// Serves a router over TLS until `shutdown` ends; clients' certificates are judged by the snapshot of `handle`, and
+/// `refusals` remembers whom it refuses.
 pub async fn serve(
     listener: TcpListener,
     handle: Handle,
     router: Router,
+    refusals: &Arc<Refusals>,
     log: Log,
     shutdown: impl Future<Output = ()>,
 ) -> u32 {
     let mut options = Options::new();
+    let (recorded, heard) = (Arc::clone(refusals), Arc::clone(refusals));
+    options.recordings = Some(Arc::new(move |transcript| recorded.recorded(&transcript)));
+    let log: Log = Arc::new(move |record| {
+        heard.record(record);
+        log(record);
+    });
     options.fallback = Some(Arc::new(Handler::Service(Arc::new(Web { router }))));
     options.log = log;
     net::serve::serve(listener, handle, options, shutdown).await
@@ -166,6 +175,8 @@ pub fn snapshot(state: &State, credentials: Credentials) -> Result<Snapshot, Pro
     let list = CertificateRevocationList::from_der(&list).map_err(|error| Problem::internal(&error))?;
     snapshot.crls = vec![list];
     snapshot.client_auth = ClientAuth::Optional { allow_anonymous: true };
+    // People come here: who is refused reads why, where a browser would otherwise show that a connection failed.
+    snapshot.refused_clients = RefusedClients::Page;
     snapshot.policy = Policy::new(vec![Rule::All]);
     snapshot.grace = state.settings().grace;
     Ok(snapshot)

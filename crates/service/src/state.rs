@@ -10,6 +10,7 @@ use pki::Certificate;
 use pki::key::SigningKey;
 use tokio::sync::watch;
 
+use crate::refusals::Refusals;
 use crate::status::lists::Lists;
 use crate::status::ocsp::Answers;
 use crate::{Problem, acme};
@@ -67,6 +68,7 @@ struct Inner {
     lists: Lists,
     answers: Answers,
     responder: RwLock<Option<Arc<Responder>>>,
+    refusals: Arc<Refusals>,
     /// The number of the last audit event and of the last revocation that this process knows of.
     seen: watch::Sender<Seen>,
 }
@@ -101,6 +103,7 @@ impl State {
             lists: Lists::default(),
             answers: Answers::default(),
             responder: RwLock::new(None),
+            refusals: Arc::default(),
             seen: watch::channel(Seen::default()).0,
         }))
     }
@@ -139,6 +142,12 @@ impl State {
     pub fn set_responder(&self, responder: Responder) {
         *self.0.responder.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(responder));
         self.0.answers.forget();
+    }
+
+    /// The handshakes that were refused lately.
+    #[must_use]
+    pub fn refusals(&self) -> &Arc<Refusals> {
+        &self.0.refusals
     }
 
     pub(crate) fn responder(&self) -> Option<Arc<Responder>> {

@@ -35,6 +35,8 @@ Examples:
   countersign serve --to http://127.0.0.1:3000 --allow-cn alice
       # your service, and who asks in its headers
   countersign serve --dir public --allow-ou Payments --log json
+  countersign serve --to http://127.0.0.1:3000 --allow-all --try /try
+      # beside it a page for people to try their certificate on
   countersign serve --listen 0.0.0.0:443 --cert api.pem --key api-key.pem \\
       --client-ca partners.pem \\
       --crl http://ca.acme.test/issuing.crl \\
@@ -306,5 +308,6 @@ fn describe(answer: &Answer) -> String {
         }
         Answer::Directory(dir) => format!("the files of {}", dir.display()),
         Answer::Identity => "a page that shows visitors who they are".to_owned(),
+        Answer::TryIt => "the page that shows the lock opened, or why it stays closed".to_owned(),
     }
 }

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use net::serve::{Dialect, HealthCheck, HostPattern, Limits, WithoutCertificate};
-use net::snapshot::ClientAuth;
+use net::snapshot::{ClientAuth, RefusedClients};
 use net::tls::{TlsVersion, TlsVersions};
 use net::url::{Scheme, Url};
 use pki::name::ServerName;
@@ -385,6 +385,17 @@ impl Check<'_> {
                 "without_certificate says something where client_certificate = \"optional\" alone",
             );
         }
+        let refused = match raw.refused.as_ref().map(|text| (text.get_ref().as_str(), text.span())) {
+            None | Some(("abort", _)) => RefusedClients::Abort,
+            Some(("page", _)) if client_auth != ClientAuth::Off => RefusedClients::Page,
+            Some(("page", span)) => {
+                return self
+                    .problem(span, "no client is asked for a certificate here, so none is refused for one");
+            }
+            Some((_, span)) => {
+                return self.problem(span, "a client whose certificate is refused gets an abort or a page");
+            }
+        };
         let versions = match raw.tls.as_ref().map(|text| (text.get_ref().as_str(), text.span())) {
             None => TlsVersions::Both,
             Some(("1.3", _)) => TlsVersions::Only(TlsVersion::Tls13),
@@ -413,7 +424,7 @@ impl Check<'_> {
         if routes.is_empty() {
             return self.problem(
                 span,
-                "nothing answers on this listener; write [[listeners.routes]] with to, dir or identity",
+                "nothing answers on this listener; write [[listeners.routes]] with to, dir, identity or try_it",
             );
         }
         let is_tcp = |route: &Route| match &route.answer {
@@ -431,6 +442,7 @@ impl Check<'_> {
             certificates,
             client_ca: raw.client_ca.iter().map(|path| self.path(path)).collect(),
             client_auth,
+            refused,
             policy,
             versions,
             proxy_protocol_from,
@@ -494,11 +506,17 @@ impl Check<'_> {
                 );
             }
         };
-        let answers = [raw.upstream.is_some(), raw.to.is_some(), raw.dir.is_some(), raw.identity.is_some()];
+        let answers = [
+            raw.upstream.is_some(),
+            raw.to.is_some(),
+            raw.dir.is_some(),
+            raw.identity.is_some(),
+            raw.try_it.is_some(),
+        ];
         if answers.iter().filter(|given| **given).count() != 1 {
             return self.problem(
                 span,
-                "a route has one answer: upstream = NAME, to = URL, dir = DIR, or identity = true",
+                "a route has one answer: upstream = NAME, to = URL, dir = DIR, identity = true, or try_it = true",
             );
         }
         let answer = if let Some(name) = &raw.upstream {
@@ -528,6 +546,8 @@ impl Check<'_> {
             }
         } else if let Some(dir) = &raw.dir {
             Answer::Directory(self.path(dir.get_ref()))
+        } else if raw.try_it.is_some() {
+            Answer::TryIt
         } else {
             Answer::Identity
         };

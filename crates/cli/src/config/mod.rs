@@ -79,6 +79,7 @@ pub(crate) struct Listener {
     /// The files of the anchors; those of the local authority where there is none.
     pub(crate) client_ca: Vec<PathBuf>,
     pub(crate) client_auth: net::snapshot::ClientAuth,
+    pub(crate) refused: net::snapshot::RefusedClients,
     pub(crate) policy: Policy,
     pub(crate) versions: TlsVersions,
     pub(crate) proxy_protocol_from: Vec<IpRange>,
@@ -112,6 +113,7 @@ pub(crate) enum Answer {
     Upstream(Box<Upstream>),
     Directory(PathBuf),
     Identity,
+    TryIt,
 }
 
 /// A service behind the gateway.

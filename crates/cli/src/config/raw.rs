@@ -83,6 +83,7 @@ pub(super) struct RawListener {
     pub(super) client_ca: Vec<String>,
     pub(super) client_certificate: Option<Text>,
     pub(super) without_certificate: Option<Text>,
+    pub(super) refused: Option<Text>,
     pub(super) tls: Option<Text>,
     pub(super) allow: Vec<Text>,
     pub(super) deny: Vec<Text>,
@@ -122,6 +123,7 @@ pub(super) struct RawRoute {
     pub(super) to: Option<Text>,
     pub(super) dir: Option<Text>,
     pub(super) identity: Option<Spanned<bool>>,
+    pub(super) try_it: Option<Spanned<bool>>,
     pub(super) rate: Option<Text>,
     pub(super) concurrency: Option<Spanned<u32>>,
 }

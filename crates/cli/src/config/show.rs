@@ -1,6 +1,6 @@
 //! The configuration as it is meant, as JSON: with every default filled in, and with no secret, since it holds none.
 
-use net::snapshot::ClientAuth;
+use net::snapshot::{ClientAuth, RefusedClients};
 use net::tls::TlsVersions;
 use pki::verify::RevocationMode;
 use serde_json::{Value, json};
@@ -60,6 +60,10 @@ fn listener(listener: &Listener) -> Value {
             ClientAuth::Optional { .. } => "optional",
             ClientAuth::Off => "off",
         },
+        "refused": match listener.refused {
+            RefusedClients::Abort => "abort",
+            RefusedClients::Page => "page",
+        },
         "tls": match listener.versions {
             TlsVersions::Both => "1.2 and 1.3",
             TlsVersions::Only(net::tls::TlsVersion::Tls12) => "1.2",
@@ -74,6 +78,7 @@ fn listener(listener: &Listener) -> Value {
 fn route(route: &Route) -> Value {
     let answer = match &route.answer {
         Answer::Identity => json!({ "identity": true }),
+        Answer::TryIt => json!({ "try_it": true }),
         Answer::Directory(dir) => json!({ "dir": dir }),
         Answer::Upstream(upstream) => json!({
             "to": upstream.to,

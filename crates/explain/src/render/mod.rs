@@ -14,7 +14,9 @@ pub use full::full_text;
 pub use json::json;
 pub(crate) use lines::extension_lines;
 pub use summary::summary_text;
-pub use walk::{Shown, conversation_json, conversations_json, html, ladder, message_text, table};
+pub use walk::{
+    Shown, conversation_json, conversations_json, html, html_with_policy, ladder, message_text, table,
+};
 
 /// Every item as PEM, in order: a file with the armour right. Of private keys it gives the public half; containers
 /// give what is in them; what is not recognised is left out.

@@ -17,6 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use jiff::Timestamp;
 use pki::identity::VerifiedPeer;
+use rustls::sign::CertifiedKey;
 use tokio::net::TcpStream;
 
 use super::access::{AccessRecord, RefusalRecord, RequestRecord};
@@ -25,7 +26,7 @@ use super::counters::{Counters, Pass, TurnedAway};
 use super::route::{Route, host_of};
 use super::standing::{RefusedRequest, Seat, Standing};
 use super::watch::{Place, Watch, until_cut};
-use super::{Handler, Server, Slot, Visitor, front, http1, pages, tcp, upstream, visitor};
+use super::{Handler, Server, Slot, Visitor, front, http1, pages, tcp, told, try_it, upstream, visitor};
 use crate::accept::{self, Accepted, RefusedHandshake};
 use crate::proxy_protocol::{TlsFacts, encode};
 use crate::snapshot::{Admission, Client};
@@ -37,6 +38,8 @@ pub(crate) struct Visit {
     pub(crate) address: SocketAddr,
     pub(crate) peer: Option<Arc<VerifiedPeer>>,
     pub(crate) negotiated: Arc<Negotiated>,
+    /// What the visitor was shown of the server; nothing where a ticket spared it.
+    pub(crate) shown: Option<Arc<CertifiedKey>>,
     pub(crate) now: Timestamp,
 }
 
@@ -46,6 +49,7 @@ pub(crate) struct Connection {
     pub(crate) standing: Arc<Standing>,
     pub(crate) address: SocketAddr,
     pub(crate) negotiated: Arc<Negotiated>,
+    shown: Option<Arc<CertifiedKey>>,
     place: Place,
     /// Counts against the limits until the connection is closed.
     _slot: Slot,
@@ -104,11 +108,18 @@ async fn accept(
         server.recordings.as_ref(),
     )
     .await;
-    let Accepted { socket, current, client, negotiated, resumed } = match accepted {
+    let Accepted { socket, current, client, negotiated, shown, resumed } = match accepted {
         Ok(accepted) => accepted,
-        Err(refused) => {
+        Err(mut refused) => {
             Counters::add(&server.counters.handshakes_refused);
+            // Logged before it is told: it can take its time to listen.
+            let listening = refused.listening.take();
+            let (finding, certificate) = (refused.finding.clone(), refused.certificate.clone());
             record_refusal(&server, address, refused);
+            if let Some(peer) = listening {
+                let now = (server.clock)();
+                told::tell(*peer, &finding, certificate.as_ref(), now, &server.limits, &place.watch).await;
+            }
             return None;
         }
     };
@@ -116,7 +127,7 @@ async fn accept(
     Counters::add(if resumed { &counters.handshakes_resumed } else { &counters.handshakes_full });
     let standing = Arc::new(Standing::new(server.handle.clone(), server.fallback.clone(), current, client));
     place.watch.judge(Arc::clone(&standing));
-    let connection = Connection { server, standing, address, negotiated, place, _slot: slot };
+    let connection = Connection { server, standing, address, negotiated, shown, place, _slot: slot };
     Some((Arc::new(connection), socket))
 }
 
@@ -134,6 +145,7 @@ impl Connection {
             address: self.address,
             peer: client.map(|client| Arc::clone(&client.peer)),
             negotiated: Arc::clone(&self.negotiated),
+            shown: self.shown.clone(),
             now,
         }
     }
@@ -341,6 +353,7 @@ pub(crate) async fn respond(
         Handler::Upstream(upstream) => upstream.forward(admission, parts, body, visit).await,
         Handler::Directory(directory) => directory.answer(admission, &parts).await,
         Handler::Identity => visitor::answer(admission, &parts, visit),
+        Handler::TryIt => try_it::answer(admission, &parts, visit),
         Handler::Service(service) => {
             let visitor = Visitor { address: visit.address, peer: visit.peer.clone() };
             let request = Request::from_parts(parts, IncomingBody(body));
@@ -397,7 +410,7 @@ fn drop_body(response: &mut Response<AnswerBody>) {
 }
 
 fn record_refusal(server: &Server, peer: SocketAddr, refused: RefusedHandshake) {
-    let RefusedHandshake { finding, alert_sent, alert_received, certificate } = refused;
+    let RefusedHandshake { finding, alert_sent, alert_received, certificate, listening: _ } = refused;
     (server.log)(&AccessRecord::Refusal(RefusalRecord {
         time: (server.clock)(),
         peer,

@@ -17,6 +17,8 @@ mod service;
 mod standing;
 mod tcp;
 mod threads;
+mod told;
+mod try_it;
 mod upstream;
 mod visitor;
 pub(crate) mod watch;
@@ -42,6 +44,7 @@ pub use counters::{Counters, Gate, Pass, TurnedAway};
 pub use directory::{Directory, DirectoryError};
 pub(crate) use headers::percent_encode;
 pub use identity_headers::{Dialect, UnknownDialect};
+pub use pages::STYLE_SHEET;
 pub use route::{HostPattern, HostPatternError, Route, WithoutCertificate};
 pub use service::{Answering, Service, ServiceBody, Visitor};
 pub use threads::{Shutdown, bind, serve_on_threads};
@@ -68,6 +71,9 @@ pub enum Handler {
     Directory(Directory),
     /// A page that shows visitors who they are.
     Identity,
+    /// A page that shows visitors the whole of their connection: their chain, the server's, what was agreed, and what
+    /// comes next.
+    TryIt,
     /// Something of another crate.
     Service(Arc<dyn Service>),
 }

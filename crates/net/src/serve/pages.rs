@@ -49,22 +49,15 @@ impl Wanted {
     }
 }
 
-const STYLE: &str = "\
-:root{color-scheme:light dark}\
-body{font:1rem/1.5 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem;\
-color:light-dark(#1b1f24,#e6e8eb);background:light-dark(#fff,#14171a)}\
-h1{font-size:1.75rem;line-height:1.2;overflow-wrap:anywhere}\
-dl{display:grid;grid-template-columns:max-content 1fr;gap:.35rem 1.25rem}\
-dt{color:light-dark(#57606a,#9aa4ae)}dd{margin:0;overflow-wrap:anywhere}\
-code{font-family:ui-monospace,monospace;font-size:.95em}\
-.good{color:light-dark(#0a6b2d,#63c983)}.bad{color:light-dark(#a40e26,#ff8182)}\
-@media(max-width:32rem){dl{grid-template-columns:1fr}dt{margin-top:.5rem}}";
+/// The look of every page of ours: inline here, since a page of the gateway stands among another service's paths, and
+/// a file of its own in the console.
+pub const STYLE_SHEET: &str = include_str!("style.css");
 
 /// The policy of every page: this style and nothing else, from nowhere, in no frame.
 static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let hash = STANDARD.encode(pki::sha256(STYLE.as_bytes()));
+    let hash = STANDARD.encode(pki::sha256(STYLE_SHEET.as_bytes()));
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; \
+        "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; base-uri 'none'; form-action 'none'; \
          frame-ancestors 'none'"
     );
     HeaderValue::from_str(&policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
@@ -72,15 +65,23 @@ static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 
 /// A page: `body` is HTML.
 pub(crate) fn html(status: StatusCode, title: &str, body: &str) -> Response<AnswerBody> {
-    let text = format!(
+    let mut response = answer(status, HTML, document(title, body));
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY.clone());
+    response.headers_mut().insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    response
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+
+fn document(title: &str, body: &str) -> String {
+    format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n\
-         <style>{STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n",
+         <link rel=\"icon\" href=\"data:,\">\n<style>{STYLE_SHEET}</style>\n</head>\n<body>\n\
+         <main id=\"main\" class=\"narrow\">\n{body}</main>\n\
+         <footer class=\"site\">answered by the gateway itself · countersign</footer>\n</body>\n</html>\n",
         escape(title)
-    );
-    let mut response = answer(status, "text/html; charset=utf-8", text);
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY.clone());
-    response
+    )
 }
 
 /// JSON, indented for people who look at it with curl.
@@ -112,7 +113,7 @@ pub(crate) fn problem(
     code: &str,
     sentence: &str,
 ) -> Response<AnswerBody> {
-    with_names(wanted, status, code, sentence, &[])
+    with_names(wanted, status, code, sentence, &[], None)
 }
 
 /// A request that is refused because of who asks.
@@ -136,7 +137,36 @@ pub(crate) fn refusal(
         .filter(|_| finding.code == FindingCode::NotAllowedByPolicy)
         .map(|peer| peer.identities().iter().map(ToString::to_string).collect())
         .unwrap_or_default();
-    with_names(wanted, StatusCode::FORBIDDEN, finding.code.name(), sentence, &names)
+    with_names(wanted, StatusCode::FORBIDDEN, finding.code.name(), sentence, &names, advice(finding.code))
+}
+
+/// What somebody who is refused can do about it.
+pub(crate) fn advice(code: FindingCode) -> Option<&'static str> {
+    Some(match code {
+        FindingCode::NotAllowedByPolicy => {
+            "If you have another certificate, close every window of the browser and choose that one. Otherwise tell \
+             whoever runs this service the names above."
+        }
+        FindingCode::NoClientCertificate => {
+            "Import the certificate that you were given, then close every window of the browser and come back: it asks \
+             once, and remembers a no. With curl: --cert client.pem --key client-key.pem."
+        }
+        FindingCode::CertificateExpired => {
+            "Renew it with whoever issued it, import the new one, and close every window of the browser."
+        }
+        FindingCode::CertificateRevoked => {
+            "It cannot be used again. Ask whoever issued it for a new one, with a new key."
+        }
+        FindingCode::CertificateNotYetValid => "Compare the clock of this device with the time above.",
+        FindingCode::UnknownIssuer => {
+            "It was issued by somebody whom this service does not know. If you have another certificate, close every \
+             window of the browser and choose that one."
+        }
+        FindingCode::CrlExpired | FindingCode::CrlMissing | FindingCode::CrlUnusable => {
+            "This is not yours to mend: tell whoever runs this service, with the code above."
+        }
+        _ => return None,
+    })
 }
 
 fn with_names(
@@ -145,12 +175,16 @@ fn with_names(
     code: &str,
     sentence: &str,
     names: &[String],
+    advice: Option<&str>,
 ) -> Response<AnswerBody> {
     match wanted {
         Wanted::Json => {
             let mut value = json!({ "code": code, "message": sentence });
             if !names.is_empty() {
                 value["names"] = json!(names);
+            }
+            if let Some(advice) = advice {
+                value["advice"] = json!(advice);
             }
             json_answer(status, &value)
         }
@@ -162,19 +196,28 @@ fn with_names(
             text_answer(status, text)
         }
         Wanted::Html => {
-            let mut body = format!(
-                "<h1 class=\"bad\">{}</h1>\n<p>{}</p>\n<dl>\n<dt>Code</dt><dd><code>{}</code></dd>\n",
-                escape(status.canonical_reason().unwrap_or("Refused")),
-                escape(sentence),
-                escape(code)
-            );
-            for name in names {
-                let _ = writeln!(body, "<dt>Your name</dt><dd><code>{}</code></dd>", escape(name));
+            let mut facts = vec![("Code", code.to_owned())];
+            facts.extend(names.iter().map(|name| ("Your name", name.clone())));
+            let title = status.canonical_reason().unwrap_or("Refused");
+            let mut body = format!("<h1 class=\"bad\">{}</h1>\n<p>{}</p>\n", escape(title), escape(sentence));
+            body.push_str(&facts_html(&facts));
+            if let Some(advice) = advice {
+                let _ = writeln!(body, "<h2>What to do</h2>\n<p>{}</p>", escape(advice));
             }
-            body.push_str("</dl>\n");
-            html(status, status.canonical_reason().unwrap_or("Refused"), &body)
+            html(status, title, &body)
         }
     }
+}
+
+/// Labels and what they stand for, as a list.
+pub(crate) fn facts_html(facts: &[(&str, String)]) -> String {
+    let mut html = "<dl class=\"facts\">\n".to_owned();
+    for (label, fact) in facts {
+        // What a client chose does not arrange the text around it (UAX #9).
+        let _ = writeln!(html, "<dt>{label}</dt><dd><bdi class=\"code\">{}</bdi></dd>", escape(fact));
+    }
+    html.push_str("</dl>\n");
+    html
 }
 
 /// Text inside HTML, in elements and in quoted attributes.

@@ -63,11 +63,11 @@ fn facts(visit: &Visit) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn days_left(certificate: &Certificate, now: Timestamp) -> i64 {
+pub(super) fn days_left(certificate: &Certificate, now: Timestamp) -> i64 {
     (certificate.not_after().as_second() - now.as_second()).max(0) / 86_400
 }
 
-fn until(certificate: &Certificate, now: Timestamp) -> String {
+pub(super) fn until(certificate: &Certificate, now: Timestamp) -> String {
     let when = certificate.not_after().strftime("%Y-%m-%d %H:%M:%S UTC");
     match days_left(certificate, now) {
         0 => format!("{when} (less than a day left)"),
@@ -85,18 +85,14 @@ fn as_text(visit: &Visit) -> String {
 }
 
 fn as_html(visit: &Visit) -> String {
-    let mut body = format!("<h1 class=\"good\">{}</h1>\n<dl>\n", escape(&title(visit)));
-    for (label, fact) in facts(visit) {
-        let _ = writeln!(body, "<dt>{label}</dt><dd><code>{}</code></dd>", escape(&fact));
-    }
-    body.push_str(
-        "</dl>\n<p>This is what the server knows about you. countersign serve --to http://host:port ",
-    );
+    let mut body = format!("<h1 class=\"good\">{}</h1>\n", escape(&title(visit)));
+    body.push_str(&pages::facts_html(&facts(visit)));
+    body.push_str("<p>This is what the server knows about you. countersign serve --to http://host:port ");
     body.push_str("forwards it to a service of yours.</p>\n");
     body
 }
 
-fn as_json(admission: &Admission, visit: &Visit) -> Value {
+pub(super) fn as_json(admission: &Admission, visit: &Visit) -> Value {
     let certificate = visit.peer.as_ref().map(|peer| {
         let certificate = peer.certificate();
         json!({

@@ -43,6 +43,18 @@ pub enum ClientAuth {
     Off,
 }
 
+/// How a client hears that its certificate is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RefusedClients {
+    /// By an alert, which ends the handshake. Programs show it; browsers show an error page that says nothing.
+    #[default]
+    Abort,
+    /// By one page, for people: the handshake is finished, without making anybody of the client, every request on the
+    /// connection gets the page that says why (403), and the connection is closed. No ticket is given, and nothing
+    /// else is reached. A listener that passes octets on has no page, and aborts all the same.
+    Page,
+}
+
 /// What a server believes and allows.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -58,6 +70,8 @@ pub struct Snapshot {
     pub revocation: RevocationMode,
     /// Whether clients need a certificate.
     pub client_auth: ClientAuth,
+    /// How a client hears that its certificate is refused.
+    pub refused_clients: RefusedClients,
     /// Which of the verified clients may pass, on routes that do not say so themselves.
     pub policy: Policy,
     /// What answers. Of two routes that take a request the one that says more answers it: a host over any host, then
@@ -92,6 +106,7 @@ impl Snapshot {
             crls: Vec::new(),
             revocation: RevocationMode::default(),
             client_auth: ClientAuth::default(),
+            refused_clients: RefusedClients::default(),
             policy: Policy::default(),
             routes: Vec::new(),
             versions: TlsVersions::default(),
@@ -135,6 +150,7 @@ pub(crate) struct Current {
     routes: Vec<Arc<Route>>,
     looks_at_paths: bool,
     is_tcp: bool,
+    tells_refused: bool,
     config: Result<Arc<ServerConfig>, rustls::Error>,
 }
 
@@ -150,13 +166,15 @@ impl Current {
             crls,
             revocation,
             client_auth,
+            refused_clients,
             policy,
             mut routes,
             versions,
             grace,
         } = snapshot;
         let judge = Arc::new(Judge::new(trust, crls, revocation, grace));
-        let verifier = Arc::new(ClientVerifier::new(Arc::clone(&judge), client_auth, hints));
+        let tells_refused = refused_clients == RefusedClients::Page && !is_tcp;
+        let verifier = Arc::new(ClientVerifier::new(Arc::clone(&judge), client_auth, tells_refused, hints));
         let alpn = if is_tcp { &[] } else { ALPN };
         let config = server_config(verifier, &credentials, &more_credentials, versions, alpn);
         routes.sort_by_key(|route| std::cmp::Reverse(route.rank()));
@@ -168,6 +186,7 @@ impl Current {
             looks_at_paths: routes.iter().any(Route::looks_at_paths),
             routes: routes.into_iter().map(Arc::new).collect(),
             is_tcp,
+            tells_refused,
             config: config.map(Arc::new),
         }
     }
@@ -187,6 +206,11 @@ impl Current {
 
     pub(crate) fn is_tcp(&self) -> bool {
         self.is_tcp
+    }
+
+    /// Whether a client that is refused is told why with a page.
+    pub(crate) fn tells_refused(&self) -> bool {
+        self.tells_refused
     }
 
     /// Whether some route takes some paths only.

@@ -8,7 +8,7 @@ use pki::name::GeneralName;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::Credentials;
+use super::{Credentials, slot};
 
 /// The certificates of one snapshot by their names.
 #[derive(Debug)]
@@ -50,7 +50,9 @@ impl ResolvesServerCert for Chooser {
         let schemes = hello.signature_schemes();
         let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(schemes).is_some();
         let chosen = candidates.iter().find(fits).or(candidates.first());
-        Some(Arc::clone(chosen.unwrap_or(&self.default)))
+        let chosen = Arc::clone(chosen.unwrap_or(&self.default));
+        slot::look(|slot| slot.shown = Some(Arc::clone(&chosen)));
+        Some(chosen)
     }
 }
 

@@ -1,6 +1,9 @@
 //! A server's view of a client's certificate: the snapshot's judge gives the verdict, rustls the signature over the
 //! handshake. One verifier serves all connections of a snapshot; the verdict goes into the connection's slot, since
 //! rustls itself keeps only an alert.
+//!
+//! Where the snapshot tells refused clients why with a page, the handshake of one whose path is not valid goes on: what
+//! makes a client is the `Ok` in the slot, never the end of the handshake. It proves that it has the key all the same.
 
 use std::sync::Arc;
 
@@ -18,13 +21,19 @@ use crate::snapshot::{ClientAuth, Judge, NoClient};
 pub(crate) struct ClientVerifier {
     judge: Arc<Judge>,
     client_auth: ClientAuth,
+    tells_refused: bool,
     /// The subjects of the anchors: what CertificateRequest names as acceptable.
     hints: Vec<DistinguishedName>,
 }
 
 impl ClientVerifier {
-    pub(crate) fn new(judge: Arc<Judge>, client_auth: ClientAuth, hints: Vec<DistinguishedName>) -> Self {
-        ClientVerifier { judge, client_auth, hints }
+    pub(crate) fn new(
+        judge: Arc<Judge>,
+        client_auth: ClientAuth,
+        tells_refused: bool,
+        hints: Vec<DistinguishedName>,
+    ) -> Self {
+        ClientVerifier { judge, client_auth, tells_refused, hints }
     }
 }
 
@@ -51,6 +60,8 @@ impl ClientCertVerifier for ClientVerifier {
             let verdict = self.judge.judge(end_entity, intermediates, slot.now);
             let error = match &verdict {
                 Ok(_) => None,
+                // Who it is stays refused; `accept` reads the verdict, and makes no client of it.
+                Err(NoClient::Refused { .. }) if self.tells_refused => None,
                 Err(NoClient::Unreadable(_)) => Some(rustls::CertificateError::BadEncoding),
                 Err(NoClient::Refused { refusal, .. }) => {
                     Some(refusal::certificate_error(refusal.first().code))

@@ -7,6 +7,7 @@ use std::mem;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rustls::sign::CertifiedKey;
 
 use crate::snapshot::{Client, NoClient};
 
@@ -15,13 +16,15 @@ use crate::snapshot::{Client, NoClient};
 pub(crate) struct Slot {
     pub(crate) now: Timestamp,
     pub(crate) verdict: Option<Result<Arc<Client>, NoClient>>,
+    /// The certificate of the server's that was chosen; none where a ticket spared it.
+    pub(crate) shown: Option<Arc<CertifiedKey>>,
     /// Until when a ticket that was accepted is good, in seconds of Unix time.
     pub(crate) resumed_until: Option<i64>,
 }
 
 impl Slot {
     pub(crate) fn new(now: Timestamp) -> Self {
-        Slot { now, verdict: None, resumed_until: None }
+        Slot { now, verdict: None, shown: None, resumed_until: None }
     }
 }
 

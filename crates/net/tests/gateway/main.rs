@@ -4,7 +4,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod refused;
 mod resumption;
 mod routes;
 mod smuggling;
+mod try_it;
 mod upstreams;

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use crate::common::*;
 
 /// A client that keeps tickets and sessions, as rustls does by default.
-fn keeper(
+pub(crate) fn keeper(
     identity: Option<&TestIdentity>,
     version: &'static rustls::SupportedProtocolVersion,
 ) -> Arc<ClientConfig> {
@@ -33,7 +33,7 @@ fn keeper(
 }
 
 /// One connection to `name` with one request: how the handshake went, and the answer; nothing where there was none.
-async fn visit(
+pub(crate) async fn visit(
     server: &TestServer,
     config: &Arc<ClientConfig>,
     name: &'static str,
@@ -51,7 +51,8 @@ async fn visit(
     (stream.get_ref().1.handshake_kind(), answer)
 }
 
-const VERSIONS: [&rustls::SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
+pub(crate) const VERSIONS: [&rustls::SupportedProtocolVersion; 2] =
+    [&rustls::version::TLS13, &rustls::version::TLS12];
 
 #[tokio::test]
 async fn a_client_resumes_and_is_still_who_it_was() {
@@ -178,7 +179,7 @@ async fn a_ticket_of_one_host_opens_no_other_and_one_without_a_certificate_stays
 }
 
 #[derive(Debug)]
-struct AnyServer;
+pub(crate) struct AnyServer;
 
 impl rustls::client::danger::ServerCertVerifier for AnyServer {
     fn verify_server_cert(

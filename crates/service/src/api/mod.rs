@@ -6,11 +6,13 @@
 mod audit;
 mod caller;
 mod certificates;
+mod evaluate;
 mod feed;
 mod identities;
 mod invites;
 mod local;
 mod openapi;
+mod refusals;
 mod statistics;
 
 use axum::Router;
@@ -24,6 +26,7 @@ use serde_json::{Value, json};
 
 pub use caller::Caller;
 pub use certificates::certificate_json;
+pub(crate) use evaluate::PERMISSIONS;
 pub use local::Local;
 
 use crate::{Problem, State};
@@ -82,6 +85,15 @@ pub(crate) const OPERATIONS: &[Operation] = &[
                 request: None, answer: "Identities", handler: || get(identities::identities) },
     Operation { method: "put", path: "/api/v1/identities/{label}", permission: Some(Permission::Operate), summary: "Change an identity; its role only by an admin", query: &[],
                 request: Some("NewIdentity"), answer: "Identity", handler: || put(identities::put_identity) },
+    Operation { method: "post", path: "/api/v1/evaluations", permission: Some(Permission::Read), summary: "What a certificate would be allowed under these rules, and here", query: &[],
+                request: Some("Question"), answer: "Evaluation", handler: || post(evaluate::evaluate) },
+    Operation { method: "get", path: "/api/v1/refusals", permission: Some(Permission::Read), summary: "Handshakes that were refused lately, newest first",
+                query: &[("after", "only those with a higher number"), LIMIT],
+                request: None, answer: "Refusals", handler: || get(refusals::list) },
+    Operation { method: "post", path: "/api/v1/refusals", permission: Some(Permission::Follow), summary: "Report a handshake that a gateway refused", query: &[],
+                request: Some("RefusalReport"), answer: "Reported", handler: || post(refusals::report) },
+    Operation { method: "get", path: "/api/v1/refusals/{number}", permission: Some(Permission::Read), summary: "A refused handshake: the doctor's report and the conversation", query: &[],
+                request: None, answer: "Refusal", handler: || get(refusals::show) },
     Operation { method: "get", path: "/api/v1/statistics", permission: Some(Permission::Read), summary: "Counts by state, of the last 30 days, and of the next 13 weeks", query: &[],
                 request: None, answer: "Statistics", handler: || get(statistics::serve) },
     Operation { method: "get", path: "/api/v1/feed", permission: Some(Permission::Follow), summary: "Server-sent events: whom to believe, and whom no longer", query: &[],

@@ -27,7 +27,7 @@ pub(crate) fn document() -> Value {
         },
         "paths": paths,
         "components": {
-            "schemas": schemas(),
+            "schemas": all_schemas(),
             "securitySchemes": { "clientCertificate": { "type": "mutualTLS" } },
         },
     })
@@ -82,6 +82,15 @@ fn operation_id(operation: &Operation) -> String {
 
 fn roles(permission: Permission) -> Vec<&'static str> {
     Role::ALL.into_iter().filter(|role| role.allows(permission)).map(Role::name).collect()
+}
+
+/// The schemas of all parts. One literal of them would be too long for the compiler's patience with macros.
+fn all_schemas() -> Value {
+    let mut all = schemas();
+    if let (Some(all), Value::Object(more)) = (all.as_object_mut(), refusal_schemas()) {
+        all.extend(more);
+    }
+    all
 }
 
 fn schemas() -> Value {
@@ -152,6 +161,63 @@ fn schemas() -> Value {
             json!({ "sequence": number(), "at": text(), "who": text(), "from": text(), "what": text(),
                     "serial_number": optional(), "why": text(), "hash": text() })),
         "Events": paged("events", "Event"),
+    })
+}
+
+fn refusal_schemas() -> Value {
+    let (text, number) = (json!({ "type": "string" }), json!({ "type": "integer" }));
+    let optional = json!({ "type": ["string", "null"] });
+    let list =
+        |of: &str| json!({ "type": "array", "items": { "$ref": format!("#/components/schemas/{of}") } });
+    json!({
+        "Refusal": {
+            "type": "object",
+            "required": ["number", "at", "gateway", "from", "code", "fault", "message"],
+            "properties": {
+                "number": number, "at": text, "gateway": optional, "from": text, "code": text, "fault": text,
+                "message": text, "subject": optional, "serial_number": optional,
+                "report": { "type": "object" }, "conversation": { "type": ["object", "null"] },
+            },
+        },
+        "Refusals": {
+            "type": "object",
+            "required": ["refusals", "total", "by_hour"],
+            "properties": { "refusals": list("Refusal"), "total": number, "by_hour": list("Hour") },
+        },
+        "Hour": {
+            "type": "object",
+            "required": ["hour", "codes"],
+            "properties": { "hour": text, "codes": { "type": "object", "additionalProperties": number } },
+        },
+        "RefusalReport": {
+            "type": "object",
+            "required": ["at", "from", "code", "message"],
+            "properties": {
+                "at": text, "from": text, "code": text, "fault": text, "message": text,
+                "evidence": { "type": "array", "items": text }, "remedy": optional, "subject": optional,
+                "serial_number": optional,
+                "transcript": { "type": "string", "description": "a recording of explain's, in base64" },
+            },
+        },
+        "Question": {
+            "type": "object",
+            "required": ["which"],
+            "properties": {
+                "which": text,
+                "rules": { "type": "string", "description": "one a line: cn alice, deny ou Interns, cn bob for GET" },
+            },
+        },
+        "Evaluation": {
+            "type": "object",
+            "required": ["name", "serial_number", "valid", "identities", "rules", "methods", "role", "permissions"],
+            "properties": {
+                "name": text, "serial_number": text, "valid": { "type": "boolean" }, "why_not": optional,
+                "identities": { "type": "array", "items": text }, "rules": { "type": "array", "items": text },
+                "methods": { "type": "array", "items": { "type": "object" } }, "role": optional,
+                "permissions": { "type": "array", "items": text },
+            },
+        },
+        "Reported": { "type": "object", "required": ["number"], "properties": { "number": number } },
     })
 }
 

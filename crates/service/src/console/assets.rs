@@ -20,9 +20,10 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("icon.svg", "image/svg+xml", include_bytes!("assets/icon.svg")),
     ("import_steps.mjs", SCRIPT, include_bytes!("assets/import_steps.mjs")),
     ("join.mjs", SCRIPT, include_bytes!("assets/join.mjs")),
+    ("live.mjs", SCRIPT, include_bytes!("assets/live.mjs")),
     ("pkcs12.mjs", SCRIPT, include_bytes!("assets/pkcs12.mjs")),
     ("request.mjs", SCRIPT, include_bytes!("assets/request.mjs")),
-    ("style.css", STYLE, include_bytes!("assets/style.css")),
+    ("style.css", STYLE, net::serve::STYLE_SHEET.as_bytes()),
     ("triple_des.mjs", SCRIPT, include_bytes!("assets/triple_des.mjs")),
 ];
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// A row of bars of one colour.
 pub(super) struct Series {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     /// The class in the style sheet.
     pub(super) class: &'static str,
     pub(super) values: Vec<u64>,

@@ -26,6 +26,8 @@ const PLACES: &[(&str, &str)] = &[
     ("/console/certificates", "Certificates"),
     ("/console/invites", "Invites"),
     ("/console/partners", "Partners"),
+    ("/console/policy", "Policy"),
+    ("/console/refusals", "Refusals"),
     ("/console/audit", "Audit"),
 ];
 

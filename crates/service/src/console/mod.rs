@@ -15,7 +15,9 @@ mod invites;
 pub(crate) mod join;
 mod overview;
 mod partners;
+mod policy;
 mod qr;
+mod refusals;
 mod trouble;
 
 use axum::{Extension, Router};
@@ -31,6 +33,8 @@ pub(crate) fn routes(state: &State) -> Router<State> {
         .merge(certificates::routes())
         .merge(invites::routes())
         .merge(partners::routes())
+        .merge(policy::routes())
+        .merge(refusals::routes())
         .merge(audit::routes())
         .layer(Extension(operations))
 }

@@ -63,9 +63,13 @@ async fn show(FromState(state): FromState<State>, api: Api) -> Result<Response, 
             title: "Certificates issued and revoked on each of the last 30 days",
             labels: counted(&statistics, "by_day", "day").0,
             series: vec![
-                Series { name: "issued", class: "bar", values: numbers(&statistics, "by_day", "issued") },
                 Series {
-                    name: "revoked",
+                    name: "issued".to_owned(),
+                    class: "bar",
+                    values: numbers(&statistics, "by_day", "issued"),
+                },
+                Series {
+                    name: "revoked".to_owned(),
                     class: "bar bad",
                     values: numbers(&statistics, "by_day", "revoked"),
                 },
@@ -77,7 +81,7 @@ async fn show(FromState(state): FromState<State>, api: Api) -> Result<Response, 
             Bars {
                 title: "Good certificates that end in each of the next 13 weeks",
                 labels,
-                series: vec![Series { name: "end", class: "bar warn", values }],
+                series: vec![Series { name: "end".to_owned(), class: "bar warn", values }],
             }
             .draw()
         },

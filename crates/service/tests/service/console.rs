@@ -7,12 +7,14 @@ use serde_json::json;
 
 use crate::world::{Client, World};
 
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 8] = [
     "/console",
     "/console/certificates",
     "/console/invites",
     "/console/invites/new",
     "/console/partners",
+    "/console/policy",
+    "/console/refusals",
     "/console/audit",
 ];
 
@@ -75,4 +77,149 @@ async fn roles_bound_what_the_forms_do() {
     assert_eq!(submit(&admin, &path, &form).await, 303);
     let after = admin.get(&format!("/api/v1/certificates/{serial}")).await.json();
     assert_eq!(after["certificates"][0]["state"], "revoked");
+}
+
+/// alice's certificate is taken back, and she comes again.
+async fn refused_alice(world: &World) -> Client {
+    let alice = world.caller("alice", None);
+    assert_eq!(alice.get("/api/v1/whoami").await.json()["name"], "alice");
+    let admin = world.caller("boss", Some(Role::Admin));
+    let wish = json!({ "which": "alice", "reason": "keyCompromise" });
+    assert_eq!(admin.post("/api/v1/revocations", &wish).await.status, 200);
+    world.refresh();
+    alice
+}
+
+#[tokio::test]
+async fn a_revoked_person_reads_the_reason_and_reaches_nothing_of_the_service() {
+    let world = World::new().await;
+    let alice = refused_alice(&world).await;
+    // The list is open to anyone, with a certificate or without: the refusal is of this connection, not of the path.
+    for path in ["/console", "/api/v1/whoami", "/root.pem", "/api/v1/certificates"] {
+        let answer = alice.send(Method::GET, path, None).await;
+        assert_eq!(answer.status, 403, "{path}");
+        assert!(answer.text().contains("certificate_revoked"), "{path}: {}", answer.text());
+    }
+    assert_eq!(alice.post("/api/v1/revocations", &json!({ "which": "boss" })).await.status, 403);
+    assert_eq!(world.stranger().get("/root.pem").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_refused_handshake_opens_as_the_doctors_verdict_and_as_the_ladder() {
+    let world = World::new().await;
+    let alice = refused_alice(&world).await;
+    assert_eq!(alice.send(Method::GET, "/console", None).await.status, 403);
+    let watcher = world.caller("watcher", Some(Role::Auditor));
+    let list = watcher.get("/api/v1/refusals").await.json();
+    let refusal = &list["refusals"][0];
+    assert_eq!((&refusal["code"], &refusal["subject"]), (&json!("certificate_revoked"), &json!("CN=alice")));
+    let number = refusal["number"].as_u64().unwrap();
+    let one = watcher.get(&format!("/api/v1/refusals/{number}")).await.json();
+    assert_eq!(one["report"]["verdict"], "refused", "{one}");
+    assert_eq!(one["report"]["findings"][0]["code"], "certificate_revoked");
+    assert_eq!(one["report"]["findings"][0]["weight"], "blocks");
+    assert!(one["conversation"]["messages"].as_array().is_some_and(|all| all.len() > 5), "{one}");
+    let page = watcher.get(&format!("/console/refusals/{number}")).await.text();
+    for part in ["certificate_revoked", "Why it was refused", "ClientHello", "CertificateVerify"] {
+        assert!(page.to_lowercase().contains(&part.to_lowercase()), "{part}: {page}");
+    }
+    let conversation = watcher.get(&format!("/console/refusals/{number}/conversation")).await;
+    let policy = conversation.headers[CONTENT_SECURITY_POLICY].to_str().unwrap();
+    assert!(policy.contains("script-src 'sha256-") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert!(!conversation.text().contains("CLIENT_HANDSHAKE_TRAFFIC_SECRET"), "no secret is shown");
+    let nobody = world.caller("nobody", None);
+    for path in ["/api/v1/refusals".to_owned(), format!("/console/refusals/{number}/conversation")] {
+        assert_eq!(nobody.send(Method::GET, &path, None).await.status, 403, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_reports_what_it_refused_and_nothing_else_is_believed() {
+    let world = World::new().await;
+    let gateway = world.caller("edge-1", Some(Role::Gateway));
+    let now = crate::world::clock().to_string();
+    let report = json!({
+        "at": now, "from": "192.0.2.7:4711", "code": "unknown_issuer", "fault": "client",
+        "message": "<img src=x onerror=alert(1)>\u{202e} is unknown", "subject": "CN=<script>alert(1)</script>",
+    });
+    assert_eq!(gateway.post("/api/v1/refusals", &report).await.status, 200);
+    let watcher = world.caller("watcher", Some(Role::Auditor));
+    let list = watcher.get("/api/v1/refusals").await.json();
+    assert_eq!(list["refusals"][0]["gateway"], "edge-1");
+    for path in ["/console/refusals", "/console/refusals/1"] {
+        let page = watcher.get(path).await.text();
+        assert!(page.contains("edge-1") && !page.contains("<script>a") && !page.contains("<img"), "{page}");
+    }
+    let wrong = [
+        ("code", json!("no_such_code")),
+        ("at", json!("2001-01-01T00:00:00Z")),
+        ("transcript", json!("AAAA")),
+        ("more", json!(1)),
+    ];
+    for (member, value) in wrong {
+        let mut report = report.clone();
+        report[member] = value;
+        assert_eq!(gateway.post("/api/v1/refusals", &report).await.status, 400, "{member}");
+    }
+    let enroller = world.caller("desk", Some(Role::Enroller));
+    assert_eq!(enroller.post("/api/v1/refusals", &report).await.status, 403);
+}
+
+#[tokio::test]
+async fn what_alice_would_be_allowed_is_answered_by_the_engine_that_gateways_ask() {
+    let world = World::new().await;
+    world.caller("alice", None);
+    let watcher = world.caller("watcher", Some(Role::Auditor));
+    let ask = |rules: &str| json!({ "which": "alice", "rules": rules });
+    let allowed = watcher.post("/api/v1/evaluations", &ask("cn alice for GET\ndeny ou Interns")).await.json();
+    let verdicts: Vec<(&str, bool)> = allowed["methods"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["method"].as_str().unwrap(), one["allowed"].as_bool().unwrap()))
+        .collect();
+    assert_eq!(verdicts[..3], [("GET", true), ("HEAD", false), ("POST", false)]);
+    assert_eq!((&allowed["valid"], &allowed["role"]), (&json!(true), &json!(null)));
+    assert_eq!(watcher.post("/api/v1/evaluations", &ask("nonsense")).await.status, 400);
+    let form = "which=alice&rules=cn+alice";
+    assert_eq!(submit(&watcher, "/console/policy", form).await, 200);
+    let admin = world.caller("boss", Some(Role::Admin));
+    assert_eq!(admin.post("/api/v1/revocations", &json!({ "which": "alice" })).await.status, 200);
+    let after = watcher.post("/api/v1/evaluations", &ask("all")).await.json();
+    assert_eq!((&after["valid"], &after["methods"]), (&json!(false), &json!([])), "{after}");
+}
+
+#[tokio::test]
+async fn names_of_64_kilobytes_and_marks_that_turn_text_break_no_page() {
+    let world = World::new().await;
+    let admin = world.caller("boss", Some(Role::Admin));
+    let endless = "x".repeat(63 * 1024);
+    let turned = "\u{202e}evil\u{2066}\u{200f}";
+    for name in [endless.as_str(), turned] {
+        // Refused with a reason, or kept: in no case a page that fails.
+        let kind = [("content-type", "application/x-www-form-urlencoded")];
+        let body = format!("name={}", name.replace('\u{202e}', "%E2%80%AE"));
+        for path in ["/console/invites/new", "/console/partners", "/console/policy"] {
+            let form = format!("{body}&which={name}&contact=&most=5");
+            let answer = admin.try_send(Method::POST, path, Some(form.into_bytes()), &kind).await.unwrap();
+            assert!(answer.status < 500, "{path}: {} {}", answer.status, answer.text());
+        }
+    }
+    for path in PAGES {
+        let page = admin.send(Method::GET, path, None).await;
+        assert_eq!(page.status, 200, "{path}");
+        assert!(page.body.len() < 100_000, "{path} has {} octets", page.body.len());
+        let text = page.text();
+        // Whatever turns text around stands inside <bdi>, in an attribute, or nowhere.
+        for (place, _) in text.match_indices('\u{202e}') {
+            let before = &text[..place];
+            let inside =
+                before.rfind("<bdi").is_some_and(|open| before.rfind("</bdi>").is_none_or(|end| end < open));
+            let quoted = before.rfind('<') > before.rfind('>');
+            let titled = before
+                .rfind("<title>")
+                .is_some_and(|open| before.rfind("</title>").is_none_or(|end| end < open));
+            assert!(inside || quoted || titled, "{path}: {}", &text[place.saturating_sub(80)..place]);
+        }
+    }
 }

@@ -230,7 +230,9 @@ async fn nobody_renews_without_a_certificate_or_with_a_revoked_one() {
     assert_eq!((answer.status, answer.json()["type"].as_str()), (403, Some("urn:countersign:revoked")));
     // By now it has.
     world.refresh();
-    assert!(holder.try_send(Method::POST, "/api/v1/renew", body(), &[]).await.is_err());
+    let answer = holder.try_send(Method::POST, "/api/v1/renew", body(), &[]).await.unwrap();
+    assert_eq!(answer.status, 403);
+    assert!(answer.text().contains("certificate_revoked"), "{}", answer.text());
 }
 
 #[tokio::test]
@@ -254,7 +256,9 @@ async fn an_expired_certificate_renews_itself_within_the_grace_time_and_does_not
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     let holder = strict.holder(&[short.certificate, short.chain[0].clone()], &short_key);
-    assert!(holder.try_send(Method::POST, "/api/v1/renew", None, &[]).await.is_err());
+    let answer = holder.try_send(Method::POST, "/api/v1/renew", None, &[]).await.unwrap();
+    assert_eq!(answer.status, 403);
+    assert!(answer.text().contains("certificate_expired"), "{}", answer.text());
 }
 
 #[tokio::test]

@@ -114,5 +114,7 @@ async fn a_gateway_that_is_revoked_hears_no_more() {
     take_back(&world, "gw");
     world.refresh();
     while feed.next().await.is_some() {}
-    assert!(gateway.try_send(http::Method::GET, "/api/v1/whoami", None, &[]).await.is_err());
+    let answer = gateway.get("/api/v1/whoami").await;
+    assert_eq!(answer.status, 403);
+    assert!(answer.text().contains("certificate_revoked"), "{}", answer.text());
 }

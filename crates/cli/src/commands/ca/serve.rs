@@ -157,8 +157,14 @@ impl Serve {
         if let Some(listener) = admin {
             surface.admin = false;
             let only = Surface { enrolment: false, status: false, admin: true };
-            let serving =
-                server::serve(listener, handle.clone(), router(&state, only), Arc::clone(&log), stopped());
+            let serving = server::serve(
+                listener,
+                handle.clone(),
+                router(&state, only),
+                state.refusals(),
+                Arc::clone(&log),
+                stopped(),
+            );
             others.spawn(async move {
                 let _ = serving.await;
             });
@@ -167,7 +173,14 @@ impl Serve {
             crate::commands::ends::end_of_life().await;
             stop.send_replace(true);
         };
-        let cut_off = runtime.block_on(server::serve(listener, handle, router(&state, surface), log, ending));
+        let cut_off = runtime.block_on(server::serve(
+            listener,
+            handle,
+            router(&state, surface),
+            state.refusals(),
+            log,
+            ending,
+        ));
         runtime.block_on(async { while others.join_next().await.is_some() {} });
         keeper.stop();
         if cut_off > 0 {

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use net::serve::WithoutCertificate;
 use net::serve::{Dialect, Limits, Target};
-use net::snapshot::ClientAuth;
+use net::snapshot::{ClientAuth, RefusedClients};
 use net::tls::TlsVersions;
 use net::url::{Scheme, Url};
 use pki::name::IpRange;
@@ -80,6 +81,16 @@ pub(super) struct Flags {
     /// With --client-auth optional: let those through who have no certificate
     #[arg(long, conflicts_with = "config")]
     allow_anonymous: bool,
+
+    /// How a client hears that its certificate is refused: by an alert, or by a page that a browser can show. The page is
+    /// all that it reaches
+    #[arg(long, value_enum, default_value_t = RefusedFlag::Abort, conflicts_with = "config")]
+    refused: RefusedFlag,
+
+    /// Show at this path what the lock sees of a visitor, and why it stays closed where it does. With it a certificate is
+    /// asked for and no longer required to connect: requests without one, and with a bad one, get a page (403)
+    #[arg(long = "try", value_name = "PATH", conflicts_with = "config")]
+    try_it: Option<String>,
 
     /// Forward requests to this service: http://, https://, h2c:// or unix:/path; with tcp://host:port the octets are
     /// passed on as they come. Several share the requests out
@@ -184,6 +195,14 @@ enum ClientAuthFlag {
     Off,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RefusedFlag {
+    /// An alert, which ends the handshake
+    Abort,
+    /// A page that says why (403), and the end of the connection
+    Page,
+}
+
 impl AllowArguments {
     /// The policy that the flags make.
     fn policy(&self) -> Result<Policy, Failure> {
@@ -219,6 +238,7 @@ impl Flags {
             ClientAuthFlag::Optional => ClientAuth::Optional { allow_anonymous: self.allow_anonymous },
             ClientAuthFlag::Off => ClientAuth::Off,
         };
+        let (client_auth, refused) = self.refusals(client_auth)?;
         let needs_policy =
             !matches!(client_auth, ClientAuth::Off | ClientAuth::Optional { allow_anonymous: true });
         if policy.is_empty() && needs_policy {
@@ -241,6 +261,13 @@ impl Flags {
             answer: self.answer()?,
             limits: IdentityLimits::default(),
         };
+        let try_it = self.try_it.as_ref().map(|path| Route {
+            name: "try".to_owned(),
+            path: path.clone(),
+            without_certificate: Some(WithoutCertificate::Page),
+            answer: Answer::TryIt,
+            ..route.clone()
+        });
         Ok(Config {
             file: None,
             feed: self.feed(),
@@ -256,12 +283,43 @@ impl Flags {
                 certificates,
                 client_ca: self.client_ca.clone(),
                 client_auth,
+                refused,
                 policy,
                 versions: TlsVersions::Both,
                 proxy_protocol_from: self.proxy_protocol_from.clone(),
-                routes: vec![route],
+                routes: std::iter::once(route).chain(try_it).collect(),
             }],
         })
+    }
+
+    /// What --try and --refused make of how clients are asked and turned away.
+    fn refusals(&self, asked: ClientAuth) -> Result<(ClientAuth, RefusedClients), Failure> {
+        let Some(path) = &self.try_it else {
+            let refused = match self.refused {
+                RefusedFlag::Abort => RefusedClients::Abort,
+                RefusedFlag::Page => RefusedClients::Page,
+            };
+            return Ok((asked, refused));
+        };
+        if !path.starts_with('/') || path.contains(['?', '#', '*']) {
+            return Err(Failure::usage(format!(
+                "--try {path}: a path starts with / and is for everything below it"
+            )));
+        }
+        if self.to.iter().any(|to| to.starts_with("tcp:")) {
+            return Err(Failure::usage(
+                "--try is a page, and a stream for tcp:// has no host and path to find it by",
+            ));
+        }
+        match asked {
+            ClientAuth::Require => {
+                Ok((ClientAuth::Optional { allow_anonymous: false }, RefusedClients::Page))
+            }
+            ClientAuth::Optional { .. } => Ok((asked, RefusedClients::Page)),
+            ClientAuth::Off => Err(Failure::usage(
+                "--try shows a visitor's certificate, and --client-auth off asks for none",
+            )),
+        }
     }
 
     fn feed(&self) -> Option<FeedSource> {

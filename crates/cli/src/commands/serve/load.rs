@@ -147,6 +147,7 @@ impl Loader {
         }
         snapshot.revocation = config.revocation.mode;
         snapshot.client_auth = listener.client_auth;
+        snapshot.refused_clients = listener.refused;
         snapshot.policy = listener.policy.clone();
         snapshot.versions = listener.versions;
         for route in &listener.routes {
@@ -239,6 +240,7 @@ impl Loader {
         }
         let handler = Arc::new(match answer {
             Answer::Identity => Handler::Identity,
+            Answer::TryIt => Handler::TryIt,
             Answer::Directory(path) => Handler::Directory(Directory::open(path).or_usage()?),
             Answer::Upstream(upstream) => make_upstream(context, config, upstream)?,
         });

@@ -19,6 +19,22 @@ const SCRIPT: &str = include_str!("script.js");
 /// Fields of a message beyond this are shown as bytes alone: a page has to stay light.
 const MOST_FIELDS: usize = 4000;
 
+/// The page's policy: its own style and script, by their hashes, and nothing from anywhere.
+fn policy() -> String {
+    let hash = |text: &str| STANDARD.encode(digest::digest(&digest::SHA256, text.as_bytes()));
+    format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:",
+        hash(STYLE),
+        hash(SCRIPT)
+    )
+}
+
+/// One page with these conversations, and its Content-Security-Policy, for a server that sends one with every page.
+#[must_use]
+pub fn html_with_policy(conversations: &[Conversation], shown: Shown<'_>) -> (String, String) {
+    (html(conversations, shown), policy())
+}
+
 /// One page with these conversations.
 #[must_use]
 pub fn html(conversations: &[Conversation], shown: Shown<'_>) -> String {
@@ -61,7 +77,6 @@ impl Page<'_> {
     }
 
     fn document(&mut self, conversations: &[Conversation]) {
-        let hash = |text: &str| STANDARD.encode(digest::digest(&digest::SHA256, text.as_bytes()));
         let title = match conversations {
             [one] => format!("{} to {}", one.client, one.server_name.as_deref().unwrap_or(&one.server)),
             many => format!("{} connections", many.len()),
@@ -69,11 +84,9 @@ impl Page<'_> {
         self.put(&format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-{}'; \
-             script-src 'sha256-{}'; img-src data:\">\n<meta name=\"referrer\" content=\"no-referrer\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n<meta name=\"referrer\" content=\"no-referrer\">\n\
              <link rel=\"icon\" href=\"data:,\">\n<title>TLS, byte by byte: {}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n",
-            hash(STYLE),
-            hash(SCRIPT),
+            policy(),
             escaped(&title)
         ));
         if let [one] = conversations {

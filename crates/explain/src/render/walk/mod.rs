@@ -8,7 +8,7 @@ mod html;
 mod json;
 mod ladder;
 
-pub use html::html;
+pub use html::{html, html_with_policy};
 pub use json::{conversation_json, conversations_json};
 pub use ladder::{ladder, message_text, table};
 
