@@ -247,9 +247,12 @@ fn sentence(code: FindingCode) -> &'static str {
 mod tests {
     use super::*;
 
+    /// What was sent, and the form of the page it asks for, with whether the head alone.
+    type Case = (&'static [u8], Option<(Wanted, bool)>);
+
     #[test]
     fn whatever_is_sent_leads_to_a_form_of_the_page_or_to_waiting() {
-        let cases: &[(&[u8], Option<(Wanted, bool)>)] = &[
+        let cases: &[Case] = &[
             (b"", None),
             (b"GET / HTTP/1.1\r\nHost: x\r\n", None),
             (b"GET / HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n", Some((Wanted::Html, false))),
