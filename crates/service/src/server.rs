@@ -95,12 +95,12 @@ pub async fn serve(
     listener: TcpListener,
     handle: Handle,
     router: Router,
-    refusals: &Arc<Refusals>,
+    refusals: Arc<Refusals>,
     log: Log,
     shutdown: impl Future<Output = ()>,
 ) -> u32 {
     let mut options = Options::new();
-    let (recorded, heard) = (Arc::clone(refusals), Arc::clone(refusals));
+    let (recorded, heard) = (Arc::clone(&refusals), refusals);
     options.recordings = Some(Arc::new(move |transcript| recorded.recorded(&transcript)));
     let log: Log = Arc::new(move |record| {
         heard.record(record);

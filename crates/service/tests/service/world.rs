@@ -148,7 +148,8 @@ impl World {
         let (served, judged, web) = (state.clone(), handle.clone(), router(&state, Surface::ALL));
         let serving = async move {
             let log: net::serve::Log = Arc::new(|_| {});
-            server::serve(listener, judged, web, served.refusals(), log, std::future::pending()).await
+            server::serve(listener, judged, web, Arc::clone(served.refusals()), log, std::future::pending())
+                .await
         };
         tokio::spawn(serving);
         World { state, address, handle, own }

@@ -161,7 +161,7 @@ impl Serve {
                 listener,
                 handle.clone(),
                 router(&state, only),
-                state.refusals(),
+                Arc::clone(state.refusals()),
                 Arc::clone(&log),
                 stopped(),
             );
@@ -177,7 +177,7 @@ impl Serve {
             listener,
             handle,
             router(&state, surface),
-            state.refusals(),
+            Arc::clone(state.refusals()),
             log,
             ending,
         ));
