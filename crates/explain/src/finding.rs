@@ -514,6 +514,23 @@ impl Finding {
         self
     }
 
+    /// Puts the server's name and port where the commands have `HOST` and `PORT`.
+    ///
+    /// ```
+    /// use explain::{Fault, Finding, FindingCode};
+    /// let finding = Finding::new(FindingCode::NotTls, Fault::Client, "no TLS")
+    ///     .fix(Fault::Client, "curl -v https://HOST:PORT/")
+    ///     .at("localhost", 8443);
+    /// assert!(finding.fix.is_some_and(|fix| fix.command == "curl -v https://localhost:8443/"));
+    /// ```
+    #[must_use]
+    pub fn at(mut self, host: &str, port: u16) -> Self {
+        for fix in self.fix.iter_mut().chain(self.alternative.iter_mut()) {
+            fix.command = fix.command.replace("PORT", &port.to_string()).replace("HOST", host);
+        }
+        self
+    }
+
     /// The finding with the field names of `--json`.
     #[must_use]
     pub fn json(&self) -> serde_json::Value {

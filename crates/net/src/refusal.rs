@@ -3,8 +3,10 @@
 
 use std::io;
 
+use explain::doctor::{Direction, advised};
 use explain::finding::{Sender, from_alert};
 use explain::{Fault, Finding, FindingCode};
+use pki::identity::Identity;
 use pki::policy::Denial;
 use pki::verify::{ReasonCode, Refusal};
 use rustls::{AlertDescription, CertificateError, OtherError, PeerIncompatible};
@@ -57,63 +59,60 @@ pub(crate) fn of_path(refused: &Refusal, whose: Fault) -> Finding {
     let who = if whose == Fault::Server { "server" } else { "client" };
     let first = refused.first();
     let mut finding =
-        Finding::new(first.code.into(), whose, format!("the {who}'s certificate was refused: {first}"));
+        Finding::new(first.code.into(), whose, format!("the {who}'s certificate was refused: {first}"))
+            .certain();
     for reason in &refused.reasons()[1..] {
         finding = finding.evidence(reason.to_string());
     }
-    match remedy(first.code, who) {
-        Some(remedy) => finding.remedy(remedy),
-        None => finding,
-    }
+    advised(finding, direction_of(whose))
+}
+
+/// Who refused whom, where this certificate was refused.
+fn direction_of(whose: Fault) -> Direction {
+    if whose == Fault::Server { Direction::ClientRefusedServer } else { Direction::ServerRefusedClient }
 }
 
 /// The finding of a client's certificate that was refused or could not be read.
 pub(crate) fn of_client(refused: &NoClient) -> Finding {
     match refused {
         NoClient::Refused { refusal, .. } => of_path(refusal, Fault::Client),
-        NoClient::Unreadable(error) => Finding::new(
-            FindingCode::MalformedCertificate,
-            Fault::Client,
-            format!("the client's certificate cannot be read: {error}"),
-        )
-        .remedy("send the certificate as it was issued"),
+        NoClient::Unreadable(error) => advised(
+            Finding::new(
+                FindingCode::MalformedCertificate,
+                Fault::Client,
+                format!("the client's certificate cannot be read: {error}"),
+            ),
+            Direction::ServerRefusedClient,
+        ),
     }
 }
 
-fn remedy(code: ReasonCode, who: &str) -> Option<String> {
-    Some(match code {
-        ReasonCode::UnknownIssuer => format!(
-            "trust the CA that issued it (--cacert, or --client-ca on the server), or give the {who} a certificate of \
-             a CA that is trusted, with its intermediates"
-        ),
-        ReasonCode::CertificateExpired => format!("renew the {who}'s certificate"),
-        ReasonCode::CertificateNotYetValid => "compare the clocks of both machines".to_owned(),
-        ReasonCode::CertificateRevoked => format!("issue the {who} a new certificate with a new key"),
-        ReasonCode::WrongPurpose => format!("give the {who} a certificate that was issued for a {who}"),
-        ReasonCode::NameMismatch => {
-            "use a name that the certificate has, or issue one with this name".to_owned()
-        }
-        ReasonCode::CrlExpired | ReasonCode::CrlMissing | ReasonCode::CrlUnusable => {
-            "publish a fresh revocation list and give it here".to_owned()
-        }
-        _ => return None,
-    })
+/// The finding of a policy's denial, with the flag that would admit the first name that the client presented.
+pub(crate) fn of_policy(denial: &Denial) -> Finding {
+    let finding = Finding::new(FindingCode::NotAllowedByPolicy, Fault::Client, denial.to_string()).certain();
+    let flag = denial.presented().iter().find_map(flag_for).filter(|_| denial.forbidden_by().is_none());
+    let finding = match flag {
+        Some(flag) => finding.fix(Fault::Server, format!("countersign serve … {flag}")),
+        None => finding,
+    };
+    advised(finding, Direction::ServerRefusedClient)
 }
 
-/// The finding of a policy's denial.
-pub(crate) fn of_policy(denial: &Denial) -> Finding {
-    Finding::new(FindingCode::NotAllowedByPolicy, Fault::Client, denial.to_string())
-        .remedy("add a rule that admits one of these names, such as --allow-cn NAME")
+/// The flag that admits this name, where there is one for its kind.
+fn flag_for(identity: &Identity) -> Option<String> {
+    let kind = identity.kind();
+    let has_flag = matches!(kind, "cn" | "ou" | "dns" | "ip" | "email" | "uri");
+    has_flag.then(|| format!("--allow-{kind} {}", explain::doctor::shell(&identity.value())))
 }
 
 /// The finding of a client without a certificate where one is needed.
 pub(crate) fn no_client_certificate() -> Finding {
-    Finding::new(
+    let finding = Finding::new(
         FindingCode::NoClientCertificate,
         Fault::Client,
         "a client certificate is required and the client sent none",
-    )
-    .remedy("give the client its certificate and key (curl: --cert client.pem --key client-key.pem)")
+    );
+    advised(finding.certain(), Direction::ServerRefusedClient)
 }
 
 /// The TLS error inside an error of a stream, where it is one.
@@ -160,11 +159,20 @@ pub(crate) fn of_tls(error: &rustls::Error, local: Sender) -> Finding {
         Sender::Server => ("client", Fault::Client),
         Sender::Client => ("server", Fault::Server),
     };
-    let named = |code, text: String| Finding::new(code, peer, text);
+    // Who ends a handshake for what the other side sent refuses that side.
+    let direction = match local {
+        Sender::Server => Direction::ServerRefusedClient,
+        Sender::Client => Direction::ClientRefusedServer,
+    };
+    let named = |code, text: String| advised(Finding::new(code, peer, text), direction);
     match error {
         rustls::Error::AlertReceived(description) => {
             let sender = if local == Sender::Server { Sender::Client } else { Sender::Server };
-            from_alert(u8::from(*description), sender, false, false)
+            let refused_us = match local {
+                Sender::Server => Direction::ClientRefusedServer,
+                Sender::Client => Direction::ServerRefusedClient,
+            };
+            advised(from_alert(u8::from(*description), sender, false, false), refused_us)
         }
         rustls::Error::NoCertificatesPresented => no_client_certificate(),
         rustls::Error::PeerIncompatible(_) if sent_alert(error) == Some(70) => named(
@@ -198,7 +206,7 @@ pub(crate) fn of_tls(error: &rustls::Error, local: Sender) -> Finding {
 /// What a connection died of below TLS.
 pub(crate) fn of_io(error: &io::Error, peer: Fault, during: &str) -> Finding {
     let who = peer.name();
-    match error.kind() {
+    let finding = match error.kind() {
         io::ErrorKind::UnexpectedEof => Finding::new(
             FindingCode::ClosedWithoutAlert,
             peer,
@@ -219,5 +227,8 @@ pub(crate) fn of_io(error: &io::Error, peer: Fault, during: &str) -> Finding {
             Fault::Network,
             format!("the connection failed {during}: {error}"),
         ),
-    }
+    };
+    let direction =
+        if peer == Fault::Client { Direction::ServerRefusedClient } else { Direction::ClientRefusedServer };
+    advised(finding, direction)
 }

@@ -139,7 +139,7 @@ impl Fetch {
     }
 
     fn prepare(&self, context: &Context) -> Result<(Request, Options), Failure> {
-        let url = Url::parse(&self.url).map_err(|error| fail(&FetchError::from(error)))?;
+        let url = Url::parse(&self.url).map_err(|error| fail(&FetchError::from(error), &self.url))?;
         let mut expectation = Expectation::new(self.tls.anchors(context)?);
         for file in &self.crl {
             expectation.crls.extend(input::revocation_lists(file)?);
@@ -150,7 +150,7 @@ impl Fetch {
         let mut tls = TlsOptions::new(expectation);
         if let Some(own) = self.tls.credentials(context).map_err(|failure| failure.with_curl_code(58))? {
             let credentials = Credentials::new(own.chain, own.key.to_pkcs8_der());
-            tls.credentials = Some(credentials.map_err(|error| fail(&FetchError::from(error)))?);
+            tls.credentials = Some(credentials.map_err(|error| fail(&FetchError::from(error), &self.url))?);
         }
         let least = if self.tls_v1_3 { TlsVersion::Tls13 } else { TlsVersion::Tls12 };
         let most = if self.tls_max.as_deref() == Some("1.2") { TlsVersion::Tls12 } else { TlsVersion::Tls13 };
@@ -229,7 +229,7 @@ impl Fetch {
             }
             Err(error) => {
                 self.write_out(context, &facts, 0, error.curl_exit_code());
-                Err(fail(&error))
+                Err(fail(&error, &self.url))
             }
         }
     }
@@ -256,7 +256,7 @@ impl Fetch {
     fn failed(&self, context: &Context, error: &FetchError) -> Outcome {
         let facts = Facts { status: 0, version: String::new(), verified: error.curl_exit_code() != 60 };
         self.write_out(context, &facts, 0, error.curl_exit_code());
-        Err(fail(error))
+        Err(fail(error, &self.url))
     }
 
     fn write_out(&self, context: &Context, facts: &Facts, size: u64, exit: u8) {
@@ -293,8 +293,11 @@ async fn copy(mut response: Response, output: &mut impl std::io::Write) -> Resul
 }
 
 /// The failure of a fetch: the finding's sentence, the facts it rests on, and what to do.
-fn fail(error: &FetchError) -> Failure {
-    let finding = error.finding();
+fn fail(error: &FetchError, url: &str) -> Failure {
+    let mut finding = error.finding();
+    if let Ok(url) = Url::parse(url) {
+        finding = finding.at(&url.host_text(), url.port);
+    }
     let told = matches!(
         error,
         FetchError::Handshake(_) | FetchError::RefusedLater { .. } | FetchError::EmptyReply { .. }
@@ -306,10 +309,10 @@ fn fail(error: &FetchError) -> Failure {
     for fact in &finding.evidence {
         failure = failure.fact(fact);
     }
-    match &finding.remedy {
-        Some(remedy) => failure.hint(remedy),
-        None => failure,
+    for hint in finding.remedy.iter().chain(finding.fix.as_deref().map(|fix| &fix.command)) {
+        failure = failure.hint(hint);
     }
+    failure
 }
 
 fn narrate(context: &Context, response: &Response) {

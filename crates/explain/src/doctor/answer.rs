@@ -190,17 +190,21 @@ fn forbidden(facts: &Facts, main: &Attempt, answer: &Answer, told: &str) -> Find
             facts.program.certificate_command("client.pem", "client-key.pem", &facts.target.url()),
         );
     };
+    // Our own gateway names its refusal: there the policy is meant, and who is not in it has to change.
+    let by_gateway = body.contains("not_allowed_by_policy");
+    let fault = if by_gateway { Fault::Client } else { Fault::Server };
     let identities: Vec<String> =
         pki::identity::Identity::all_of(leaf).iter().take(6).map(ToString::to_string).collect();
     Finding::new(
         FindingCode::NotAllowedByPolicy,
-        Fault::Server,
+        fault,
         format!(
-            "the handshake is complete and the client's certificate {} is accepted; the application does not allow that \
-             identity",
-            name(leaf)
+            "the handshake is complete and the client's certificate {} is accepted; {} does not allow that identity",
+            name(leaf),
+            if by_gateway { "the gateway's policy" } else { "the application" }
         ),
     )
+    .confidence(if by_gateway { crate::Confidence::Certain } else { crate::Confidence::Likely })
     .evidence(told.to_owned())
     .evidence(format!("presented: {}", identities.join(", ")))
     .evidence(format!("the subject as OpenSSL writes it (RFC 2253): {}", leaf.subject()))

@@ -3,7 +3,7 @@
 //! words (an alert, a close, a status) are held against that.
 
 use pki::Certificate;
-use pki::verify::{Purpose, Reason, ReasonCode, Rules, TrustBundle, verify};
+use pki::verify::{Purpose, Reason, ReasonCode, Rules, TrustBundle, examine};
 
 use super::profile::{authority_key, authority_key_mismatch, strict, version_1};
 use super::{Asked, Attempt, Direction, End, Facts, Notes, Weight, end_text, name, place, shell};
@@ -283,13 +283,15 @@ impl Case<'_> {
         let trust = TrustBundle::new(anchors);
         let rules = Rules { crls: &facts.own.crls, ..Rules::new(&trust, Purpose::Client, facts.at) };
         let issuer_is_named = self.asked.names_an_issuer_of(chain) && !names.is_empty();
-        let Err(refusal) = verify(&chain[0], &chain[1..], &rules) else {
+        let examination = examine(&chain[0], &chain[1..], &rules);
+        if examination.valid().is_some() {
             if !names.is_empty() && !self.asked.names_an_issuer_of(chain) {
                 self.not_named(notes);
             }
             return;
-        };
-        let mut reasons: Vec<&Reason> = refusal.reasons().iter().collect();
+        }
+        let best = examination.best();
+        let mut reasons: Vec<&Reason> = best.reasons.iter().collect();
         // What the alert points to comes first.
         reasons.sort_by_key(|reason| !self.alert().is_some_and(|alert| points_to(alert, reason.code)));
         for reason in reasons {
@@ -302,11 +304,15 @@ impl Case<'_> {
                 self.not_named(notes);
                 continue;
             }
+            if reason.code == ReasonCode::SecondOpinion && chain[0].extensions().is_empty() {
+                // Version 1, which is told as such.
+                continue;
+            }
             if reason.code == ReasonCode::SignatureInvalid && self.refused.is_none() {
                 // The server has another certificate of that CA than is known here.
                 continue;
             }
-            let finding = self.of_reason(reason, refusal.path());
+            let finding = self.of_reason(reason, &best.certificates);
             notes.push(self.weight(), Direction::ServerRefusedClient, self.with_words(finding));
         }
     }

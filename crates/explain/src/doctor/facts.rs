@@ -160,6 +160,8 @@ pub enum Variation {
     Defaults,
     /// Without a post-quantum group, so that the ClientHello fits one packet.
     SmallHello,
+    /// With P-256 and P-384 alone, so that the first key share is another one.
+    OtherGroup,
     /// Without server_name.
     WithoutServerName,
     /// Offering HTTP/2 alone by ALPN.
@@ -181,6 +183,7 @@ impl Variation {
             Variation::OnlyTls13 => "with TLS 1.3 alone",
             Variation::Defaults => "without your restrictions",
             Variation::SmallHello => "with a ClientHello that fits one packet",
+            Variation::OtherGroup => "with a key share of P-256",
             Variation::WithoutServerName => "without a server name",
             Variation::OnlyHttp2 => "offering HTTP/2 by ALPN",
             Variation::PlainHttp => "with plain HTTP",
@@ -204,8 +207,8 @@ pub struct Attempt {
     pub request: Option<Asked>,
     /// Whether a certificate was sent.
     pub sent_certificate: bool,
-    /// The OCSP response the server stapled, if any.
-    pub stapled: bool,
+    /// The OCSP response that the server stapled to its leaf, in DER, where it did.
+    pub stapled: Option<Vec<u8>>,
     /// Why the server's signature over the handshake could not be verified, where it could not.
     pub doubt: Option<String>,
     /// How it ended.
@@ -231,7 +234,7 @@ impl Attempt {
             negotiated: None,
             request: None,
             sent_certificate: false,
-            stapled: false,
+            stapled: None,
             doubt: None,
             end,
             answer: None,

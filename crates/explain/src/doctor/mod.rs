@@ -5,6 +5,7 @@
 //!
 //! Nothing here opens a file or a socket: `net::doctor` makes the connections, `cli` reads the files.
 
+mod advice;
 mod answer;
 mod client_certificate;
 mod command;
@@ -18,10 +19,12 @@ mod reach;
 mod recorded;
 mod report;
 mod server_certificate;
+mod stapled;
 mod text;
 mod warnings;
 mod words;
 
+pub use advice::{Advice, advice, advised};
 pub use command::{CommandError, Secret, Settings, Surroundings, environment_of_node, read_command};
 pub use facts::{
     Agreed, Answer, Asked, Attempt, End, Facts, GivenUp, LocalFinding, Neighbour, NeighbourContent, OwnSide,
@@ -229,7 +232,12 @@ pub(crate) fn place(depth: usize, certificate: &Certificate) -> String {
 }
 
 /// A word for a shell: quoted where it must be.
-pub(crate) fn shell(word: &str) -> String {
+///
+/// ```
+/// assert_eq!(explain::doctor::shell("my key.pem"), "'my key.pem'");
+/// ```
+#[must_use]
+pub fn shell(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

@@ -122,6 +122,7 @@ fn parameters(facts: &Facts, text: Option<&str>) -> Finding {
         .fix(Fault::Client, format!("curl {}", shell(&facts.target.url())))
         .remedy(format!("take {restriction} away"))
         .alternative(Fault::Server, "use the default suites, groups and signature algorithms"),
+        _ if first_group_decides(facts) => first_group(),
         _ => match [Variation::OnlyTls12, Variation::OnlyTls13]
             .into_iter()
             .find(|v| facts.with(*v).is_some_and(|other| !other.served.is_empty()))
@@ -149,6 +150,27 @@ fn parameters(facts: &Facts, text: Option<&str>) -> Finding {
         Some(text) => finding.evidence(text.to_owned()),
         None => finding,
     }
+}
+
+/// Whether the server answers a first key share of P-256 with TLS 1.3, and no other one.
+fn first_group_decides(facts: &Facts) -> bool {
+    let other = facts.with(Variation::OtherGroup).and_then(|other| other.negotiated.as_ref());
+    let fails_alike = facts.with(Variation::OnlyTls13).is_none_or(|other| other.served.is_empty());
+    other.is_some_and(super::Agreed::is_tls13) && fails_alike
+}
+
+fn first_group() -> Finding {
+    Finding::new(
+        FindingCode::NoSharedGroup,
+        Fault::Server,
+        "the server refuses a client whose first key share is of another group than P-256, although the client offers \
+         P-256 too: it does not ask again with a HelloRetryRequest, as RFC 8446 section 4.1.4 has it",
+    )
+    .certain()
+    .evidence("with X25519MLKEM768 and X25519 first it refuses, with P-256 first it agrees on TLS 1.3")
+    .fix(Fault::Server, "ssl_ecdh_curve X25519:prime256v1:secp384r1;")
+    .alternative(Fault::Client, "curl --curves P-256 …")
+    .remedy("let the server take X25519, which nearly every client sends first, and update its TLS library")
 }
 
 fn application_protocol(facts: &Facts) -> Finding {
@@ -189,6 +211,9 @@ fn silence(facts: &Facts, main: &Attempt) -> Finding {
         .fix(Fault::Client, format!("curl --curves X25519 {}", shell(&facts.target.url())))
         .alternative(Fault::Network, "update the firewall or load balancer that reads only the first packet")
         .remedy("update the device in between; meanwhile offer no post-quantum group");
+    }
+    if first_group_decides(facts) {
+        return first_group().evidence(end_text(&main.end));
     }
     if facts.with(Variation::WithoutServerName).is_some_and(|other| !other.served.is_empty()) {
         return Finding::new(

@@ -3,9 +3,9 @@
 
 use pki::Certificate;
 use pki::name::{GeneralName, ServerName};
-use pki::verify::{Purpose, Reason, ReasonCode, Rules, TrustBundle, verify};
+use pki::verify::{Purpose, Reason, ReasonCode, Rules, TrustBundle, examine};
 
-use super::{Direction, Facts, Notes, PartialChain, Program, Weight, name, place, profile, shell};
+use super::{Direction, Facts, Notes, PartialChain, Program, Weight, name, place, profile, shell, stapled};
 use crate::finding::{Fault, Finding, FindingCode};
 use crate::humane;
 
@@ -72,21 +72,27 @@ pub(super) fn judge(facts: &Facts, notes: &mut Notes) {
         crls: &facts.own.crls,
         ..Rules::new(&anchors, Purpose::Server, facts.at)
     };
-    match verify(leaf, &served[1..], &rules) {
-        Ok(_) if facts.own.trust_unknown => {}
-        Ok(path) => accepted(facts, path.certificates(), notes),
-        Err(refusal) => {
+    // All checks on all paths: three faults in one chain are three findings.
+    let examination = examine(leaf, &served[1..], &rules);
+    match examination.valid() {
+        Some(_) if facts.own.trust_unknown => {}
+        Some(path) => accepted(facts, &path.certificates, notes),
+        None => {
             let unknown = |reason: &&Reason| {
                 facts.own.trust_unknown
                     && matches!(reason.code, ReasonCode::UnknownIssuer | ReasonCode::SignatureInvalid)
             };
-            for reason in refusal.reasons().iter().filter(|reason| !unknown(reason)) {
-                let judged = Judged { facts, served: &served, path: refusal.path(), reason };
+            let best = examination.best();
+            for reason in best.reasons.iter().filter(|reason| !unknown(reason)) {
+                let judged = Judged { facts, served: &served, path: &best.certificates, reason };
                 if let Some((weight, finding)) = judged.finding() {
                     notes.push(weight, Direction::ClientRefusedServer, finding);
                 }
             }
         }
+    }
+    if let Some(der) = &shown.stapled {
+        stapled::judge(facts, der, &served, notes);
     }
     profile::judge(facts, &served, notes);
     if let Some(doubt) = &shown.doubt

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use explain::doctor::{
-    Asked, Attempt, Direction, End, Facts, OwnSide, Program, Target, Variation, Weight, diagnose,
+    Asked, Attempt, Direction, End, Facts, OwnSide, Program, Target, Variation, Weight, advised, diagnose,
 };
 use explain::finding::{Sender, from_alert};
 use explain::{Fault, Finding, FindingCode};
@@ -190,7 +190,7 @@ impl Memory {
         });
         let found = told.next().map(|ranked| ranked.finding).unwrap_or(finding);
         // Its commands are for curl and a port that is not known here.
-        Finding { fix: None, alternative: None, ..found }
+        advised(Finding { fix: None, alternative: None, ..found }, Direction::ServerRefusedClient)
     }
 }
 

@@ -269,7 +269,7 @@ struct Watcher {
     credentials: Option<Credentials>,
     withhold_by_issuer: bool,
     served: OnceLock<Vec<Vec<u8>>>,
-    stapled: AtomicBool,
+    stapled: OnceLock<Vec<u8>>,
     asked: OnceLock<Asked>,
     sent: AtomicBool,
     doubt: Mutex<Option<String>>,
@@ -284,7 +284,7 @@ impl Watcher {
             credentials: plan.credentials.clone().filter(|_| variation != Variation::WithoutCertificate),
             withhold_by_issuer: plan.withhold_by_issuer,
             served: OnceLock::new(),
-            stapled: AtomicBool::new(false),
+            stapled: OnceLock::new(),
             asked: OnceLock::new(),
             sent: AtomicBool::new(false),
             doubt: Mutex::new(None),
@@ -312,7 +312,7 @@ impl Watcher {
 
     fn tell(&self, attempt: &mut Attempt) {
         attempt.served = self.served.get().cloned().unwrap_or_default();
-        attempt.stapled = self.stapled.load(Ordering::Relaxed);
+        attempt.stapled = self.stapled.get().cloned();
         attempt.request = self.asked.get().cloned();
         attempt.sent_certificate = self.sent.load(Ordering::Relaxed);
         attempt.doubt = self.doubt.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -346,7 +346,9 @@ impl ServerCertVerifier for Watcher {
         self.served.get_or_init(|| {
             std::iter::once(end_entity).chain(intermediates).map(|der| der.to_vec()).collect()
         });
-        self.stapled.store(!ocsp_response.is_empty(), Ordering::Relaxed);
+        if !ocsp_response.is_empty() {
+            self.stapled.get_or_init(|| ocsp_response.to_vec());
+        }
         Ok(ServerCertVerified::assertion())
     }
 

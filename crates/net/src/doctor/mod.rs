@@ -190,11 +190,14 @@ fn further(plan: &Plan, main: &Attempt, had_small: bool) -> Vec<Variation> {
         }
         End::Alert { description: 112, .. } => variations.push(Variation::WithoutServerName),
         End::Alert { .. } | End::GivenUp(_) if !plan.offer.is_restricted() => {
-            variations.extend([Variation::OnlyTls12, Variation::OnlyTls13]);
+            variations.extend([Variation::OnlyTls12, Variation::OnlyTls13, Variation::OtherGroup]);
         }
         End::Reset { .. } | End::Closed { .. } | End::HandshakeTimeout => {
             if !had_small {
                 variations.push(Variation::SmallHello);
+            }
+            if !plan.offer.is_restricted() && main.end != End::HandshakeTimeout {
+                variations.push(Variation::OtherGroup);
             }
             if has_name {
                 variations.push(Variation::WithoutServerName);

@@ -133,6 +133,10 @@ impl Offer {
                 groups: Some(vec![rustls::NamedGroup::X25519, rustls::NamedGroup::secp256r1]),
                 ..self.clone()
             },
+            Variation::OtherGroup => Offer {
+                groups: Some(vec![rustls::NamedGroup::secp256r1, rustls::NamedGroup::secp384r1]),
+                ..self.clone()
+            },
             _ => self.clone(),
         }
     }

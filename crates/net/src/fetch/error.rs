@@ -92,6 +92,10 @@ fn told(finding: &Finding) -> String {
         text.push_str("; ");
         text.push_str(remedy);
     }
+    if let Some(fix) = &finding.fix {
+        text.push_str("; ");
+        text.push_str(&fix.command);
+    }
     text
 }
 

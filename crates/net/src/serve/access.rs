@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use explain::Finding;
+use explain::finding::Fix;
+use explain::{Fault, Finding};
 use http::Method;
 use jiff::Timestamp;
 use pki::identity::VerifiedPeer;
@@ -134,6 +135,7 @@ impl RequestRecord {
         }
         if let Some(finding) = &self.finding {
             let _ = write!(line, " refused={}: {}", finding.code, clean(&finding.summary));
+            push_fix(&mut line, finding);
         }
         line
     }
@@ -149,6 +151,9 @@ impl RequestRecord {
             "rule": self.rule.as_deref(),
             "code": self.finding.as_ref().map(|finding| finding.code.name()),
             "message": self.finding.as_ref().map(|finding| &finding.summary),
+            "fault": self.finding.as_ref().map(|finding| finding.fault.name()),
+            "remedy": self.finding.as_ref().map(|finding| &finding.remedy),
+            "fix": self.finding.as_ref().and_then(|finding| finding.fix.as_deref()).map(Fix::json),
             "route": self.route.as_deref(),
             "method": self.method.as_str(),
             "path": self.path,
@@ -182,6 +187,7 @@ impl RefusalRecord {
                 let _ = write!(line, ", {word} alert {}", explain::alert::cite(alert));
             }
         }
+        push_fix(&mut line, &self.finding);
         line
     }
 
@@ -196,13 +202,28 @@ impl RefusalRecord {
             "verdict": format!("FAILED:{}", self.finding.code),
             "code": self.finding.code.name(),
             "message": self.finding.summary,
+            "fault": self.finding.fault.name(),
+            "confidence": self.finding.confidence.name(),
             "evidence": self.finding.evidence,
+            "remedy": self.finding.remedy,
+            "fix": self.finding.fix.as_deref().map(Fix::json),
             "subject": self.subject,
             "serial": self.serial,
             "alert_sent": alert(self.alert_sent),
             "alert_received": alert(self.alert_received),
         })
     }
+}
+
+/// The command that mends it, at the end of a line and so without quotation marks of its own.
+fn push_fix(line: &mut String, finding: &Finding) {
+    if let Some(fix) = &finding.fix {
+        let _ = write!(line, "; fix at the {}: {}", place(fix.place), clean(&fix.command));
+    }
+}
+
+fn place(place: Fault) -> &'static str {
+    if place == Fault::Issuer { "CA" } else { place.name() }
 }
 
 fn seconds(time: Timestamp) -> String {
@@ -252,13 +273,16 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
-    use explain::{Fault, FindingCode};
+    use explain::FindingCode;
 
     fn refusal(subject: &str) -> AccessRecord {
         AccessRecord::Refusal(RefusalRecord {
             time: "2026-06-15T12:00:00Z".parse().unwrap(),
             peer: "127.0.0.1:4444".parse().unwrap(),
-            finding: Finding::new(FindingCode::CertificateExpired, Fault::Client, "it expired"),
+            finding: explain::doctor::advised(
+                Finding::new(FindingCode::CertificateExpired, Fault::Client, "it expired"),
+                explain::doctor::Direction::ServerRefusedClient,
+            ),
             subject: Some(subject.to_owned()),
             serial: Some("4c01".to_owned()),
             alert_sent: Some(45),
@@ -271,8 +295,9 @@ mod tests {
         assert_eq!(
             refusal("CN=alice").text(),
             "2026-06-15T12:00:00Z 127.0.0.1:4444 CN=alice FAILED:certificate_expired it expired serial=4c01, sent \
-             alert certificate_expired (45)"
+             alert certificate_expired (45); fix at the CA: countersign renew NAME"
         );
+        assert_eq!(refusal("CN=alice").json()["fix"]["command"], "countersign renew NAME");
         assert_eq!(refusal("CN=alice").json()["alert_sent"]["number"], 45);
     }
 

@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use explain::{Finding, FindingCode};
+use explain::finding::Fix;
+use explain::{Fault, Finding, FindingCode};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use pki::identity::VerifiedPeer;
@@ -137,7 +138,14 @@ pub(crate) fn refusal(
         .filter(|_| finding.code == FindingCode::NotAllowedByPolicy)
         .map(|peer| peer.identities().iter().map(ToString::to_string).collect())
         .unwrap_or_default();
-    with_names(wanted, StatusCode::FORBIDDEN, finding.code.name(), sentence, &names, advice(finding.code))
+    with_names(wanted, StatusCode::FORBIDDEN, finding.code.name(), sentence, &names, Some(finding))
+}
+
+/// The command that a visitor can type, or have typed by who issued the certificate. What the operator would have to
+/// change is the log's to say.
+fn command_of_visitor(finding: &Finding) -> Option<&Fix> {
+    let is_theirs = |fix: &&Fix| matches!(fix.place, Fault::Client | Fault::Issuer | Fault::Clock);
+    finding.fix.iter().chain(&finding.alternative).map(|fix| &**fix).find(is_theirs)
 }
 
 /// What somebody who is refused can do about it.
@@ -175,8 +183,12 @@ fn with_names(
     code: &str,
     sentence: &str,
     names: &[String],
-    advice: Option<&str>,
+    finding: Option<&Finding>,
 ) -> Response<AnswerBody> {
+    // People at a browser are told in their own words, programs in those of the engine.
+    let remedy = finding.and_then(|finding| finding.remedy.as_deref());
+    let advice = finding.and_then(|finding| advice(finding.code)).or(remedy);
+    let fix = finding.and_then(command_of_visitor);
     match wanted {
         Wanted::Json => {
             let mut value = json!({ "code": code, "message": sentence });
@@ -186,12 +198,24 @@ fn with_names(
             if let Some(advice) = advice {
                 value["advice"] = json!(advice);
             }
+            if let Some(remedy) = remedy {
+                value["remedy"] = json!(remedy);
+            }
+            if let Some(fix) = fix {
+                value["fix"] = fix.json();
+            }
             json_answer(status, &value)
         }
         Wanted::Text => {
             let mut text = format!("{code}: {sentence}\n");
             if !names.is_empty() {
                 let _ = writeln!(text, "names in your certificate: {}", names.join(", "));
+            }
+            if let Some(remedy) = remedy {
+                let _ = writeln!(text, "what to do: {remedy}");
+            }
+            if let Some(fix) = fix {
+                let _ = writeln!(text, "  {}", fix.command);
             }
             text_answer(status, text)
         }
@@ -203,6 +227,9 @@ fn with_names(
             body.push_str(&facts_html(&facts));
             if let Some(advice) = advice {
                 let _ = writeln!(body, "<h2>What to do</h2>\n<p>{}</p>", escape(advice));
+            }
+            if let Some(fix) = fix {
+                let _ = writeln!(body, "<p><code>{}</code></p>", escape(&fix.command));
             }
             html(status, title, &body)
         }

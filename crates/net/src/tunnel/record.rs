@@ -84,6 +84,9 @@ impl TunnelRecord {
                 if let Some(remedy) = &finding.remedy {
                     let _ = write!(line, "; try: {}", clean(remedy));
                 }
+                if let Some(fix) = &finding.fix {
+                    let _ = write!(line, "; {}", clean(&fix.command));
+                }
             }
         }
         line

@@ -104,7 +104,7 @@ async fn open<'a>(tunnel: &Tunnel, settings: &'a Settings) -> Result<Opened<'a>,
     let finding = failures.iter().fold(failed.finding, |finding, (other, failed)| {
         finding.evidence(format!("{other} failed too: {}", failed.finding))
     });
-    Err((target.to_string(), finding))
+    Err((target.to_string(), finding.at(&target.host.to_string(), target.port)))
 }
 
 /// How an attempt at one target failed.

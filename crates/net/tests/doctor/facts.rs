@@ -33,8 +33,11 @@ pub(crate) async fn report(fault: &Fault, version: &str) -> Option<Report> {
         Scene::Command(words, there) => {
             let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
             let exists = |path: &str| there.contains(&path);
-            let settings =
-                read_command(&words, &Surroundings { variable: &|_| None, exists: &exists }).unwrap();
+            let settings = read_command(
+                &words,
+                &Surroundings { variable: &|_| None, exists: &exists, script: &|_| None },
+            )
+            .unwrap();
             let own = OwnSide { findings: settings.findings, ..OwnSide::default() };
             diagnose(&Facts { own, ..nothing("curl") })
         }
@@ -95,7 +98,8 @@ pub(crate) async fn of_pair(pair: &Pair, port: u16) -> Facts {
         None => Offer::default(),
     };
     let attempts = look(&plan, &|_| {}).await;
-    assert!(attempts.len() <= net::doctor::MOST_CONNECTIONS);
+    let taken = server::taken(port);
+    assert!((1..=net::doctor::MOST_CONNECTIONS).contains(&taken), "{taken} connections: {attempts:?}");
     let neighbours = pair
         .neighbours
         .iter()
@@ -147,6 +151,7 @@ async fn of_wire(wire: &Wire, version: &str) -> Facts {
             Some(Proxy { authority: "127.0.0.1:3128".to_owned(), source: "HTTPS_PROXY".to_owned() });
     }
     facts.attempts = look(&plan, &|_| {}).await;
+    assert!(server::taken(facts.target.port) <= net::doctor::MOST_CONNECTIONS);
     facts
 }
 

@@ -1,6 +1,7 @@
 //! Servers of the zoo: right ones that judge clients as OpenSSL does, and such that speak no TLS at all.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use pki::Certificate;
 use pki::verify::{Purpose, ReasonCode, Rules, TrustBundle, verify};
@@ -19,11 +20,26 @@ use tokio_rustls::TlsAcceptor;
 pub(crate) async fn of_pair(pair: &Pair, version: &str) -> u16 {
     let acceptor = TlsAcceptor::from(Arc::new(config(pair, version)));
     let answer = pair.answer;
-    listen(move |stream| {
+    let wants_p256_first = pair.wants_p256_first;
+    listen(move |mut stream| {
         let acceptor = acceptor.clone();
-        async move { serve(acceptor, stream, answer).await }
+        async move {
+            if wants_p256_first && !offers_p256_and_p384_alone(&stream).await {
+                // handshake_failure (40).
+                let _ = stream.write_all(&[21, 3, 3, 0, 2, 2, 40]).await;
+                return;
+            }
+            serve(acceptor, stream, answer).await;
+        }
     })
     .await
+}
+
+/// Whether supported_groups (RFC 8446 section 4.2.7) of the ClientHello to come are secp256r1 and secp384r1.
+async fn offers_p256_and_p384_alone(stream: &TcpStream) -> bool {
+    let mut first = vec![0; 4096];
+    let seen = stream.peek(&mut first).await.unwrap_or(0);
+    first[..seen].windows(10).any(|octets| octets == [0, 10, 0, 6, 0, 4, 0, 23, 0, 24])
 }
 
 /// The same behind a device that drops a first flight of more octets than these.
@@ -65,6 +81,14 @@ pub(crate) async fn of_wire(wire: &Wire) -> u16 {
     .await
 }
 
+/// How many connections each port has taken.
+static TAKEN: Mutex<BTreeMap<u16, usize>> = Mutex::new(BTreeMap::new());
+
+/// How many connections this port has taken.
+pub(crate) fn taken(port: u16) -> usize {
+    TAKEN.lock().unwrap().get(&port).copied().unwrap_or(0)
+}
+
 async fn listen<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> u16
 where
     F: Future<Output = ()> + Send + 'static,
@@ -73,6 +97,7 @@ where
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
+            *TAKEN.lock().unwrap().entry(port).or_default() += 1;
             tokio::spawn(serve(stream));
         }
     });
@@ -115,7 +140,8 @@ fn config(pair: &Pair, version: &str) -> ServerConfig {
     let ders = pair.served.clone().unwrap_or_else(|| pair.server.chain_der());
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pair.server.key.pkcs8_der().to_vec()));
     let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
-    let certified = CertifiedKey::new(ders.into_iter().map(CertificateDer::from).collect(), key);
+    let mut certified = CertifiedKey::new(ders.into_iter().map(CertificateDer::from).collect(), key);
+    certified.ocsp = pair.stapled.clone();
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
         .unwrap()

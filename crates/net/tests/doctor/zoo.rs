@@ -19,7 +19,6 @@ const WITHOUT: &[(&str, &str)] = &[
         "crl_unusable",
         "a list of another scope refuses only where one is required, which a client of the doctor is not",
     ),
-    ("ocsp_invalid", "no program refuses a stapled response that cannot be read, so neither does the doctor"),
 ];
 
 #[tokio::test]

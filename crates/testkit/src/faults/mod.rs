@@ -4,9 +4,11 @@
 mod files;
 pub(crate) mod pairs;
 mod texts;
+mod variants;
 mod wire;
 
 pub use pairs::healthy;
+pub use variants::variant;
 
 use jiff::Timestamp;
 use pki::Certificate;
@@ -77,6 +79,10 @@ pub struct Pair {
     pub restriction: Option<(&'static str, &'static str)>,
     /// The server takes only this TLS version: `1.2` or `1.3`.
     pub only_version: Option<&'static str>,
+    /// The OCSP response that the server staples to its certificate.
+    pub stapled: Option<Vec<u8>>,
+    /// The server answers no ClientHello but one that offers P-256 and P-384 alone: it never sends a HelloRetryRequest.
+    pub wants_p256_first: bool,
     /// The server takes only this group.
     pub only_group: Option<&'static str>,
     /// The application protocol the server insists on.

@@ -16,20 +16,20 @@ pub fn healthy() -> Pair {
     World::new().pair()
 }
 
-struct World {
-    ca: TestCa,
+pub(super) struct World {
+    pub(super) ca: TestCa,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         World { ca: TestCa::new() }
     }
 
-    fn root(&self) -> Certificate {
+    pub(super) fn root(&self) -> Certificate {
         self.ca.root().certificate.clone()
     }
 
-    fn pair(&self) -> Pair {
+    pub(super) fn pair(&self) -> Pair {
         Pair {
             server: self.ca.issue_server(&["localhost", "127.0.0.1"]),
             served: None,
@@ -47,6 +47,8 @@ impl World {
             insecure: false,
             restriction: None,
             only_version: None,
+            stapled: None,
+            wants_p256_first: false,
             only_group: None,
             only_protocol: None,
             client_clock: now(),
@@ -54,7 +56,7 @@ impl World {
         }
     }
 
-    fn asks(&self) -> Asks {
+    pub(super) fn asks(&self) -> Asks {
         Asks {
             names: vec![self.root().subject().der().to_vec()],
             anchors: vec![self.root()],
@@ -66,7 +68,7 @@ impl World {
     }
 
     /// The pair with another server's certificate; it asks nothing.
-    fn server(&self, server: TestIdentity) -> Pair {
+    pub(super) fn server(&self, server: TestIdentity) -> Pair {
         Pair { server, asks: None, client: None, ..self.pair() }
     }
 
@@ -76,7 +78,7 @@ impl World {
     }
 
     /// The pair whose server refuses every client's certificate with this alert.
-    fn alert(&self, alert: u8) -> Pair {
+    pub(super) fn refusing(&self, alert: u8) -> Pair {
         Pair { asks: Some(Asks { alert: Some(alert), ..self.asks() }), ..self.pair() }
     }
 
@@ -228,6 +230,10 @@ pub(super) fn build(code: &str) -> Option<Fault> {
             ("server", world.server(ca.issue(order)))
         }
         "verification_disabled" => ("client", Pair { insecure: true, ..world.pair() }),
+        "ocsp_invalid" => {
+            let pair = world.server(ca.issue_server(&["localhost"]));
+            ("server", Pair { program: "firefox", stapled: Some(vec![0x30, 0x03, 0x0a, 0x01, 0x03]), ..pair })
+        }
         "cryptographic_failure" => {
             let (server, thief) = (ca.issue_server(&["localhost"]), ca.issue_server(&["localhost"]));
             let served = server.chain_der();
@@ -243,14 +249,14 @@ pub(super) fn build(code: &str) -> Option<Fault> {
             let names = vec![other.root().certificate.subject().der().to_vec()];
             ("server", Pair { asks: Some(Asks { names, ..world.asks() }), ..world.pair() })
         }
-        "certificate_refused" => ("client", world.alert(46)),
-        "crl_missing" => ("server", world.alert(48)),
-        "chain_too_large" => ("client", world.alert(47)),
+        "certificate_refused" => ("client", world.refusing(46)),
+        "crl_missing" => ("server", world.refusing(48)),
+        "chain_too_large" => ("client", world.refusing(47)),
         "verify_depth_exceeded" => {
             let above = RawCertificate::ca("CA above").issued_by(ca.root());
             let below = RawCertificate::ca("CA below").issued_by(&above);
             let client = RawCertificate::client("alice").issued_by(&below);
-            ("server", Pair { client: Some(client), ..world.alert(48) })
+            ("server", Pair { client: Some(client), ..world.refusing(48) })
         }
         "client_key_not_accepted" => {
             let schemes: &[&str] = &["rsa_pss_rsae_sha256", "rsa_pkcs1_sha256"];

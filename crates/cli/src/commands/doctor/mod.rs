@@ -53,11 +53,11 @@ pub(crate) struct Doctor {
     #[arg(long, value_name = "FILE", requires = "target")]
     keylog: Option<PathBuf>,
 
-    /// Say what an error text or log lines can mean, from this file; - or nothing for standard input
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-", conflicts_with_all = ["target", "command"])]
+    /// Say what an error text or log lines can mean: the text itself, or a file; - or nothing for standard input
+    #[arg(long, value_name = "TEXT|FILE", num_args = 0..=1, default_missing_value = "-", conflicts_with_all = ["target", "command"])]
     text: Option<PathBuf>,
 
-    /// A command line to examine: curl, openssl s_client, wget or node
+    /// A command line to examine: curl, openssl s_client, wget, gnutls-cli, HTTPie, grpcurl, node, python or java
     #[arg(last = true, value_name = "COMMAND", conflicts_with = "target")]
     command: Vec<String>,
 
@@ -178,8 +178,7 @@ impl Doctor {
             None => {}
         }
         if let Some(file) = &self.text {
-            let bytes = input::bytes(file)?;
-            let report = explain::doctor::read_text(&String::from_utf8_lossy(&bytes));
+            let report = explain::doctor::read_text(&pasted(file)?);
             return Ok(self.told(context, &report, "the text"));
         }
         let recording = self.from.as_deref().or_else(|| self.target.as_deref().map(Path::new));
@@ -212,7 +211,10 @@ impl Doctor {
     fn settings(&self) -> Result<Settings, Failure> {
         let variable = |name: &str| std::env::var(name).ok();
         let exists = |path: &str| Path::new(path).exists();
-        let around = Surroundings { variable: &variable, exists: &exists };
+        // A script of more than a MiB is none.
+        let is_small = |path: &str| std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() <= 1 << 20);
+        let script = |path: &str| std::fs::read_to_string(path).ok().filter(|_| is_small(path));
+        let around = Surroundings { variable: &variable, exists: &exists, script: &script };
         if !self.command.is_empty() {
             let mut settings = read_command(&self.command, &around).or_usage()?;
             settings.program = self.program.unwrap_or(settings.program);
@@ -260,6 +262,21 @@ impl Doctor {
     }
 }
 
+/// The text that was given: a file's, or what stands on the command line itself.
+fn pasted(given: &Path) -> Result<String, Failure> {
+    let text = given.to_string_lossy();
+    let is_sentence = text.contains(char::is_whitespace);
+    if !given.exists() && given != Path::new("-") {
+        let looks_like_file = !is_sentence && (text.contains('/') || given.extension().is_some());
+        if looks_like_file {
+            return Err(Failure::usage(format!("there is no file {text}"))
+                .hint("countersign doctor --text 'curl: (56) …'  # the text itself, in quotation marks"));
+        }
+        return Ok(text.into_owned());
+    }
+    Ok(String::from_utf8_lossy(&input::bytes(given)?).into_owned())
+}
+
 /// Examines the pair that the settings describe. The first part is the target for people.
 fn examine(
     context: &Context,
@@ -280,7 +297,9 @@ fn examine(
         attempts,
         neighbours: own.neighbours,
     };
-    Ok((shown, explain::doctor::diagnose(&facts)))
+    let mut report = explain::doctor::diagnose(&facts);
+    report.unchecked.extend(settings.unseen.iter().cloned());
+    Ok((shown, report))
 }
 
 /// Writes a report as it was asked for.

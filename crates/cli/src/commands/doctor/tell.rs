@@ -11,22 +11,23 @@ pub(super) fn tell(context: &Context, report: &Report, target: &str) {
     let mut text = String::new();
     let (style, word) = match report.verdict {
         Verdict::Healthy => (GOOD, "healthy"),
-        Verdict::Refused => (BAD, "refused"),
-        Verdict::Degraded => (WARN, "degraded"),
-        Verdict::Unreachable => (BAD, "unreachable"),
+        // The sentence behind it says who refused whom.
+        Verdict::Refused => (BAD, "fails:"),
+        Verdict::Degraded => (WARN, "works, but:"),
+        Verdict::Unreachable => (BAD, "unreachable:"),
     };
     let mut findings = report.findings.iter();
     match findings.next() {
         None => text.push_str(&format!("{style}{word}{style:#}  {target}\n")),
         Some(first) => {
-            let sentence = paragraph(&format!("{word}  {}", first.finding.summary), 0);
+            let sentence = paragraph(&format!("{word} {}", first.finding.summary), 0);
             text.push_str(&sentence.replacen(word, &format!("{style}{word}{style:#}"), 1));
             text.push_str(&details(first, true));
         }
     }
     for further in findings {
-        let word = if further.weight == Weight::Warns { "warning" } else { "also" };
-        let sentence = paragraph(&format!("{word}  {}", further.finding.summary), 0);
+        let word = if further.weight == Weight::Warns { "warning:" } else { "also:" };
+        let sentence = paragraph(&format!("{word} {}", further.finding.summary), 0);
         text.push('\n');
         text.push_str(&sentence.replacen(word, &format!("{WARN}{word}{WARN:#}"), 1));
         text.push_str(&details(further, false));

@@ -127,6 +127,11 @@ impl Explain {
         if Path::new(target).is_file() || target == "-" {
             return self.capture(context, Path::new(target));
         }
+        if !target.contains("://") && looks_like_file(target) {
+            return Err(Failure::usage(format!("there is no file {target}")).hint(format!(
+                "a capture or a transcript was expected; a server is given as https://{target} or {target}:443"
+            )));
+        }
         let url = match target.contains("://") {
             true => target.to_owned(),
             false => format!("https://{target}"),
@@ -227,6 +232,15 @@ impl Explain {
         }
         Ok(Some(log))
     }
+}
+
+/// Whether what names no file was meant to: a path, or the ending of a capture. No such ending is a top-level domain.
+fn looks_like_file(target: &str) -> bool {
+    let endings = ["pcap", "pcapng", "cap", "transcript", "dump", "gz", "log"];
+    let ending = target.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    target.starts_with(['/', '.', '~'])
+        || ending.is_some_and(|ending| endings.contains(&ending.as_str()))
+        || (target.contains('/') && !target.split('/').next().is_some_and(|host| host.contains(['.', ':'])))
 }
 
 /// A capture or transcript; larger ones than certificates are.

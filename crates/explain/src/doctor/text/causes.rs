@@ -503,9 +503,9 @@ pub(super) const ALPN_MISSING: Cause = cause(
     Server,
     ByClient,
     "the server, or a load balancer in front, selects no ALPN, which grpc-go requires from 1.67 on",
-    "does the server select h2?",
-    "openssl s_client -connect HOST:PORT -alpn h2 </dev/null | grep ALPN",
-    Client,
+    "does the server select h2 (openssl s_client -connect HOST:PORT -alpn h2 </dev/null | grep ALPN)?",
+    "http2 on;  # or the like at the load balancer, so that it selects h2 by ALPN",
+    Server,
 );
 pub(super) const NO_CRL_POINT: Cause = cause(
     Code::RevocationUnreachable,
@@ -521,9 +521,9 @@ pub(super) const OLD_SERVER: Cause = cause(
     Server,
     ByClient,
     "the server does not know secure renegotiation (RFC 5746), which OpenSSL 3 requires",
-    "is the server's TLS library of before 2010?",
-    "openssl s_client -legacy_server_connect -connect HOST:PORT </dev/null",
-    Client,
+    "does openssl s_client -legacy_server_connect -connect HOST:PORT come through, and is its TLS library of before 2010?",
+    "openssl version  # 0.9.8m and newer know RFC 5746: update it",
+    Server,
 );
 pub(super) const ALT_LOCATION: Cause = cause(
     Code::PostHandshakeAuthentication,
@@ -567,8 +567,8 @@ pub(super) const LIST_LONG: Cause = cause(
     ByClient,
     "the server's list of acceptable CAs is too long for the client",
     "is the server's client-CA file the system's whole bundle?",
-    SERVED,
-    Client,
+    "ssl_client_certificate client-ca.pem;  # the CA that issues clients, not the system's bundle",
+    Server,
 );
 pub(super) const STRICT: Cause = cause(
     Code::StrictProfile,

@@ -27,10 +27,12 @@ pub fn read_text(text: &str) -> Report {
     let lower = text[start..].to_lowercase();
     // Several spaces and line ends are one, since terminals break lines.
     let flat = lower.split_whitespace().collect::<Vec<_>>().join(" ");
+    // BoringSSL and Node.js write the same reasons with other marks between the words.
+    let spaced = flat.replace('_', " ");
     let mut hits: Vec<(&Sign, usize)> = SIGNS
         .iter()
         .filter_map(|sign| {
-            let all = sign.needles.iter().all(|needle| flat.contains(needle));
+            let all = sign.needles.iter().all(|needle| flat.contains(needle) || spaced.contains(needle));
             all.then(|| (sign, sign.needles.iter().map(|needle| needle.len()).sum()))
         })
         .collect();
@@ -82,7 +84,11 @@ pub fn read_text(text: &str) -> Report {
 /// The line of the text that holds the sign's longest part, cut to what can be shown.
 fn quoted(text: &str, sign: &Sign) -> String {
     let longest = sign.needles.iter().max_by_key(|needle| needle.len()).copied().unwrap_or_default();
-    let line = text.lines().find(|line| line.to_lowercase().contains(longest)).unwrap_or(longest);
+    let holds = |line: &&str| {
+        let lower = line.to_lowercase();
+        lower.contains(longest) || lower.replace('_', " ").contains(longest)
+    };
+    let line = text.lines().find(holds).unwrap_or(longest);
     let cut: String = line.trim().chars().take(160).collect();
     crate::escape::text(&cut)
 }

@@ -1,8 +1,10 @@
 //! The table of texts: what a program prints, and what it can mean, the likeliest cause first.
 
 use super::causes::*;
-use crate::doctor::Direction::{self, Between, ClientRefusedServer as ByClient};
-use crate::finding::Fault::{self, Client};
+use crate::doctor::Direction::{
+    self, Between, ClientRefusedServer as ByClient, ClientStopped as Stopped, ServerRefusedClient as ByServer,
+};
+use crate::finding::Fault::{self, Client, Issuer, Proxy, Server};
 use crate::finding::FindingCode::{self as Code};
 
 /// One explanation of a text.
@@ -192,6 +194,7 @@ pub(crate) const SIGNS: &[Sign] = &[
     sign("Firefox", &["sec_error_reused_issuer_and_serial"], &[SERIALS]),
     sign("Firefox", &["ca_cert_used_as_end_entity"], &[CA_LEAF]),
     sign("Firefox", &["sec_error_expired_certificate"], &[SERVER_EXPIRED, CLOCK]),
+    sign("OpenSSL", &["dst root ca x3", "certificate has expired"], &[ROOT_EXPIRED]),
     sign("OpenSSL", &["dst root ca x3"], &[ROOT_EXPIRED]),
     sign("OpenSSL", &["addtrust external"], &[ROOT_EXPIRED]),
     sign("OpenSSL", &["certificate has expired"], &[SERVER_EXPIRED, ROOT_EXPIRED, CLOCK]),
@@ -228,7 +231,24 @@ pub(crate) const SIGNS: &[Sign] = &[
     sign("Go", &["first record does not look like a tls handshake"], &[TLS_ON_HTTP]),
     sign("OpenSSL server", &["http request"], &[HTTP_ON_TLS]),
     sign("curl", &["received http/0.9 when not allowed"], &[HTTP_ON_TLS]),
-    sign("Envoy", &["upstream connect error or disconnect/reset before headers"], &[cause(Code::PlainHttp, Client, Between,
+    sign("Envoy", &["upstream connect error", "certificate_verify_failed"], &[
+        cause(Code::UnknownIssuer, Proxy, ByClient, "the proxy does not believe the certificate of the service behind it: its \
+            trusted_ca is not the CA of that certificate",
+        "does trusted_ca of the cluster's validation_context hold the CA that issued it?", "istioctl proxy-config secret POD", Proxy),
+        cause(Code::NameMismatch, Proxy, ByClient, "the certificate of the service behind the proxy does not have the name that \
+            the proxy expects",
+        "does match_typed_subject_alt_names fit the names in it?", "istioctl proxy-config secret POD -o json", Proxy)]),
+    sign("BoringSSL", &["openssl_internal:certificate_verify_failed"], &[SERVER_CA_UNKNOWN, WRONG_NAME, SERVER_EXPIRED]),
+    sign("etcd", &["rejected connection from", "127.0.0.1", "incompatible key usage"], &[cause(Code::WrongPurpose, Server, ByServer,
+        "the server uses its own certificate as a client's, to speak with itself, and it is not for clients",
+        "has it TLS Web Client Authentication among its usages? etcd's gateway needs both",
+        "extendedKeyUsage = serverAuth, clientAuth  # in the extensions of the certificate", Issuer)]),
+    sign("keytool", &["trustedcertentry"], &[cause(Code::PrivateKeyMissing, Client, Stopped,
+        "the key store holds the certificate without its private key (trustedCertEntry), so Java sends none",
+        "does keytool -list say PrivateKeyEntry?",
+        "keytool -importkeystore -srckeystore client.p12 -srcstoretype PKCS12 -destkeystore keystore.p12", Client)]),
+    sign("Go", &["x509: certificate signed by unknown authority", "possibly because of"], &[STALE_BUNDLE, REKEYED]),
+    general("Envoy", &["upstream connect error or disconnect/reset before headers"], &[cause(Code::PlainHttp, Client, Between,
         "a call without TLS reached a sidecar that requires it (STRICT), or the sidecar was not up yet",
         "does the caller have a sidecar, and was it up?", "istioctl x describe pod POD", Client), UPSTREAM]),
     sign("OpenSSL", &["unsafe legacy renegotiation disabled"], &[OLD_SERVER]),

@@ -1,7 +1,14 @@
 //! A command line read as the program that it starts reads it: curl's colon in `--cert`, combined short options, the
-//! environment's proxies and trust files. Nothing is started.
+//! environment's proxies and trust files. Nothing is started. What a script says is read for the names of files, and
+//! that is said.
+
+mod clients;
+mod curl;
+mod runtimes;
 
 use std::fmt;
+
+pub use runtimes::environment_of_node;
 
 use super::facts::LocalFinding;
 use super::local::Encoding;
@@ -88,8 +95,8 @@ pub struct Settings {
     pub no_proxy: Option<String>,
     /// What was misread by the program, or is remarkable.
     pub findings: Vec<LocalFinding>,
-    /// Words that were not understood here.
-    pub ignored: Vec<String>,
+    /// What of the command was not understood or cannot be seen, in sentences for the report.
+    pub unseen: Vec<String>,
 }
 
 /// Why a command line was not read.
@@ -109,7 +116,8 @@ impl fmt::Display for CommandError {
             CommandError::Empty => f.write_str("no command stands behind --"),
             CommandError::UnknownProgram(program) => write!(
                 f,
-                "the command line of '{program}' is not read here; curl, openssl s_client, wget and node are"
+                "the command line of '{program}' is not read here; those of curl, openssl s_client, wget, gnutls-cli, \
+                 http (HTTPie), grpcurl, node, python and java are, and `countersign doctor URL --as PROGRAM` needs none"
             ),
             CommandError::NoServer(form) => write!(f, "the command names no server; {form}"),
         }
@@ -124,6 +132,8 @@ pub struct Surroundings<'a> {
     pub variable: &'a dyn Fn(&str) -> Option<String>,
     /// Whether a file is there.
     pub exists: &'a dyn Fn(&str) -> bool,
+    /// The text of a script, where it is there and can be read.
+    pub script: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl fmt::Debug for Surroundings<'_> {
@@ -139,7 +149,7 @@ impl fmt::Debug for Surroundings<'_> {
 ///
 /// ```
 /// use explain::doctor::{Surroundings, read_command};
-/// let nothing = Surroundings { variable: &|_| None, exists: &|_| true };
+/// let nothing = Surroundings { variable: &|_| None, exists: &|_| true, script: &|_| None };
 /// let words: Vec<String> = ["curl", "-sE", "alice.pem", "https://localhost:8443"].map(String::from).to_vec();
 /// let settings = read_command(&words, &nothing)?;
 /// assert_eq!(settings.certificate.map(|(_, path)| path).as_deref(), Some("alice.pem"));
@@ -153,15 +163,20 @@ pub fn read_command(words: &[String], around: &Surroundings<'_>) -> Result<Setti
         let assigned = assignments.iter().rev().find(|(known, _)| *known == name);
         assigned.map(|(_, value)| (*value).to_owned()).or_else(|| (around.variable)(name))
     };
-    let around = Surroundings { variable: &variable, exists: around.exists };
+    let around = Surroundings { variable: &variable, exists: around.exists, script: around.script };
     let rest = &words[assignments.len()..];
     let (program, arguments) = rest.split_first().ok_or(CommandError::Empty)?;
     let base = program.rsplit(['/', '\\']).next().unwrap_or(program);
     let mut settings = match base {
-        "curl" | "curl.exe" => curl(arguments, &around, base == "curl.exe"),
-        "openssl" => openssl(arguments, &around)?,
-        "wget" => wget(arguments, &around),
-        "node" | "npm" | "nodejs" => node(arguments, &around),
+        "curl" | "curl.exe" => curl::curl(arguments, &around, base == "curl.exe"),
+        "openssl" => clients::openssl(arguments, &around)?,
+        "wget" => clients::wget(arguments, &around),
+        "gnutls-cli" => clients::gnutls(arguments),
+        "http" | "https" | "httpie" => clients::httpie(arguments, &around, base == "https"),
+        "grpcurl" => clients::grpcurl(arguments, &around),
+        "node" | "nodejs" | "npm" | "npx" => runtimes::node(arguments, &around),
+        "java" => runtimes::java(arguments),
+        other if other.starts_with("python") => runtimes::python(arguments, &around),
         other => return Err(CommandError::UnknownProgram(other.to_owned())),
     };
     settings.is_command = true;
@@ -174,121 +189,6 @@ fn is_variable(name: &str) -> bool {
             .chars()
             .all(|c| c.is_ascii_uppercase() || c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit())
         && !name.starts_with('-')
-}
-
-/// curl's long options that take a value, without those that are handled by name.
-const CURL_VALUES: &[&str] = &[
-    "request",
-    "data",
-    "data-raw",
-    "data-binary",
-    "data-urlencode",
-    "form",
-    "output",
-    "user",
-    "user-agent",
-    "referer",
-    "cookie",
-    "cookie-jar",
-    "max-time",
-    "connect-timeout",
-    "write-out",
-    "upload-file",
-    "range",
-    "config",
-    "dump-header",
-    "interface",
-    "retry",
-    "retry-delay",
-    "retry-max-time",
-    "limit-rate",
-    "proxy-user",
-    "proxy-header",
-    "oauth2-bearer",
-    "json",
-    "url-query",
-    "max-redirs",
-    "keepalive-time",
-    "local-port",
-    "trace",
-    "trace-ascii",
-    "stderr",
-    "engine",
-    "pinnedpubkey",
-    "proxy-cacert",
-    "proxy-cert",
-    "proxy-key",
-    "happy-eyeballs-timeout-ms",
-    "dns-servers",
-    "doh-url",
-    "aws-sigv4",
-    "output-dir",
-    "variable",
-    "unix-socket",
-    "key-type",
-    "tls13-ciphers",
-    "proto",
-    "netrc-file",
-];
-
-fn curl(arguments: &[String], around: &Surroundings<'_>, is_windows: bool) -> Settings {
-    let mut settings = Settings {
-        program: if is_windows { Program::CurlSchannel } else { Program::Curl },
-        ..Settings::default()
-    };
-    let mut words = arguments.iter();
-    while let Some(word) = words.next() {
-        if let Some(long) = word.strip_prefix("--") {
-            let value = |words: &mut std::slice::Iter<'_, String>| words.next().cloned().unwrap_or_default();
-            match long {
-                "cert" => settings.curl_certificate(&value(&mut words), around),
-                "url" => settings.url = Some(value(&mut words)),
-                "insecure" => settings.insecure = true,
-                "header" => settings.header(&value(&mut words)),
-                "proxy" | "preproxy" => settings.proxy = Some((format!("--{long}"), value(&mut words))),
-                "noproxy" => settings.no_proxy = Some(value(&mut words)),
-                "tlsv1.2" => settings.least_version = Some("1.2".to_owned()),
-                "tlsv1.3" => settings.least_version = Some("1.3".to_owned()),
-                _ if settings.curl_long(long, &mut words) => {}
-                _ if CURL_VALUES.contains(&long) => drop(words.next()),
-                "" => settings.url = words.next().cloned().or(settings.url),
-                _ => {}
-            }
-        } else if let Some(short) = word.strip_prefix('-').filter(|short| !short.is_empty()) {
-            for (index, letter) in short.char_indices() {
-                if !"AbcCdDeEFhHKmoPQrtTuUwxXyYz".contains(letter) {
-                    settings.insecure |= letter == 'k';
-                    continue;
-                }
-                let attached = &short[index + letter.len_utf8()..];
-                let value = if attached.is_empty() {
-                    words.next().cloned().unwrap_or_default()
-                } else {
-                    attached.to_owned()
-                };
-                match letter {
-                    'E' => settings.curl_certificate(&value, around),
-                    'H' => settings.header(&value),
-                    'x' => settings.proxy = Some(("-x".to_owned(), value)),
-                    _ => {}
-                }
-                break;
-            }
-        } else {
-            settings.url = Some(word.clone());
-        }
-    }
-    if settings.trust.is_empty() {
-        // curl(1): CURL_CA_BUNDLE, SSL_CERT_DIR, SSL_CERT_FILE, where no option says otherwise.
-        for name in ["CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
-            if let Some(path) = (around.variable)(name).filter(|path| !path.is_empty()) {
-                settings.trust.push((name.to_owned(), path));
-                break;
-            }
-        }
-    }
-    settings.environment_proxy(around);
-    settings
 }
 
 impl Settings {
@@ -440,6 +340,17 @@ impl Settings {
     }
 }
 
+/// SSL_CERT_FILE and SSL_CERT_DIR, as OpenSSL reads them where no option says otherwise.
+fn default_trust(settings: &mut Settings, around: &Surroundings<'_>) {
+    if settings.trust.is_empty() {
+        for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+            if let Some(path) = (around.variable)(name).filter(|path| !path.is_empty()) {
+                settings.trust.push((name.to_owned(), path));
+            }
+        }
+    }
+}
+
 /// The host in a URL or `host:port`.
 fn host_of(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
@@ -461,136 +372,6 @@ fn is_exempt(list: &str, host: &str) -> bool {
     })
 }
 
-fn openssl(arguments: &[String], around: &Surroundings<'_>) -> Result<Settings, CommandError> {
-    let mut settings = Settings { program: Program::OpenSsl, ..Settings::default() };
-    if arguments.first().map(String::as_str) != Some("s_client") {
-        return Err(CommandError::UnknownProgram(format!(
-            "openssl {}",
-            arguments.first().map_or("", String::as_str)
-        )));
-    }
-    let mut words = arguments[1..].iter();
-    let (mut host, mut port) = (None, "4433".to_owned());
-    while let Some(word) = words.next() {
-        let option = word.trim_start_matches('-').to_owned();
-        let named = format!("-{option}");
-        let mut value = || words.next().cloned().unwrap_or_default();
-        match option.as_str() {
-            "connect" => host = Some(value()),
-            "host" => host = Some(value()),
-            "port" => port = value(),
-            "cert" => settings.certificate = Some((named, value())),
-            "key" => settings.key = Some((named, value())),
-            "cert_chain" | "CAstore" | "chainCAfile" | "verify" | "status_file" | "alpn" | "nextprotoneg"
-            | "starttls" | "sess_out" | "sess_in" | "keylogfile" | "purpose" | "verify_depth"
-            | "groups_tls13" => drop(value()),
-            "certform" | "CAform" => {
-                if value().eq_ignore_ascii_case("der") {
-                    settings.encoding = Encoding::Der;
-                }
-            }
-            "pass" => {
-                let text = value();
-                settings.passphrase = text.strip_prefix("pass:").map(Secret::new);
-            }
-            "CAfile" | "CApath" => settings.trust.push((named, value())),
-            "CRL" => settings.crls.push((named, value())),
-            "servername" | "verify_hostname" | "verify_ip" => settings.server_name = Some(value()),
-            "tls1_2" => (settings.least_version, settings.most_version) = (None, Some("1.2".to_owned())),
-            "no_tls1_3" => settings.most_version = Some("1.2".to_owned()),
-            "tls1_3" | "no_tls1_2" => settings.least_version = Some("1.3".to_owned()),
-            "cipher" => settings.ciphers = Some(value()),
-            "ciphersuites" => drop(value()),
-            "groups" | "curves" => settings.curves = Some(value()),
-            "sigalgs" => settings.sigalgs = Some(value()),
-            "proxy" => settings.proxy = Some((named, value())),
-            other if host.is_none() && !word.starts_with('-') => host = Some(other.to_owned()),
-            _ => settings.ignored.push(word.clone()),
-        }
-    }
-    let host = host.ok_or(CommandError::NoServer("openssl s_client -connect HOST:PORT"))?;
-    settings.url = Some(if host_has_port(&host) { host } else { format!("{host}:{port}") });
-    if !arguments.iter().any(|word| word.trim_start_matches('-') == "verify_return_error") {
-        settings
-            .ignored
-            .push("(s_client goes on after a server's certificate it does not believe)".to_owned());
-    }
-    default_trust(&mut settings, around);
-    Ok(settings)
-}
-
-fn host_has_port(host: &str) -> bool {
-    host.rsplit_once(':').is_some_and(|(before, port)| {
-        port.parse::<u16>().is_ok() && (!before.contains(':') || before.ends_with(']'))
-    })
-}
-
-/// SSL_CERT_FILE and SSL_CERT_DIR, as OpenSSL reads them.
-fn default_trust(settings: &mut Settings, around: &Surroundings<'_>) {
-    if settings.trust.is_empty() {
-        for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
-            if let Some(path) = (around.variable)(name).filter(|path| !path.is_empty()) {
-                settings.trust.push((name.to_owned(), path));
-            }
-        }
-    }
-}
-
-fn wget(arguments: &[String], around: &Surroundings<'_>) -> Settings {
-    let mut settings = Settings { program: Program::Wget, ..Settings::default() };
-    let mut words = arguments.iter();
-    while let Some(word) = words.next() {
-        let (option, attached) = match word.split_once('=') {
-            Some((option, value)) if option.starts_with("--") => (option, Some(value.to_owned())),
-            _ => (word.as_str(), None),
-        };
-        let named = option.to_owned();
-        let mut value = || attached.clone().or_else(|| words.next().cloned()).unwrap_or_default();
-        match option {
-            "--certificate" => settings.certificate = Some((named, value())),
-            "--private-key" => settings.key = Some((named, value())),
-            "--ca-certificate" | "--ca-directory" => settings.trust.push((named, value())),
-            "--crl-file" => settings.crls.push((named, value())),
-            "--certificate-type" => {
-                if value().eq_ignore_ascii_case("der") {
-                    settings.encoding = Encoding::Der;
-                }
-            }
-            "--no-check-certificate" => settings.insecure = true,
-            "--header" => {
-                let text = value();
-                settings.header(&text);
-            }
-            "--no-proxy" => settings.no_proxy = Some("*".to_owned()),
-            "-O" | "-o" | "-t" | "-T" | "-U" | "-P" | "-i" => drop(value()),
-            _ if word.starts_with('-') => {}
-            _ => settings.url = Some(word.clone()),
-        }
-    }
-    default_trust(&mut settings, around);
-    settings.environment_proxy(around);
-    settings
-}
-
-/// Of a program for Node.js only its environment can be read; a URL among the words is taken for the server.
-fn node(arguments: &[String], around: &Surroundings<'_>) -> Settings {
-    let mut settings = Settings { program: Program::Node, ..Settings::default() };
-    settings.url =
-        arguments.iter().find(|word| word.starts_with("https://") || word.starts_with("http://")).cloned();
-    environment_of_node(&mut settings, around);
-    settings
-}
-
-/// NODE_EXTRA_CA_CERTS and NODE_TLS_REJECT_UNAUTHORIZED.
-pub fn environment_of_node(settings: &mut Settings, around: &Surroundings<'_>) {
-    if let Some(path) = (around.variable)("NODE_EXTRA_CA_CERTS").filter(|path| !path.is_empty()) {
-        settings.extra_trust.push(("NODE_EXTRA_CA_CERTS".to_owned(), path));
-    }
-    if (around.variable)("NODE_TLS_REJECT_UNAUTHORIZED").as_deref() == Some("0") {
-        settings.insecure = true;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -602,7 +383,11 @@ mod tests {
             environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };
         let exists = |path: &str| files.contains(&path);
-        read_command(&words, &Surroundings { variable: &variable, exists: &exists }).unwrap()
+        let script = |path: &str| {
+            let scripts: &[(&str, &str)] = SCRIPTS;
+            scripts.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned())
+        };
+        read_command(&words, &Surroundings { variable: &variable, exists: &exists, script: &script }).unwrap()
     }
 
     #[test]
@@ -661,5 +446,81 @@ mod tests {
         assert_eq!((wget.certificate.unwrap().1.as_str(), wget.key.unwrap().1.as_str()), ("c.pem", "c.key"));
         let node = read("node app.js https://a.test", &[("NODE_EXTRA_CA_CERTS", "ca.pem")], &[]);
         assert_eq!(node.extra_trust[0].1, "ca.pem");
+        let gnutls = read("gnutls-cli --x509certfile=c.pem --x509keyfile c.key -p 8443 a.test", &[], &[]);
+        assert_eq!(gnutls.url.as_deref(), Some("a.test:8443"));
+        assert_eq!(
+            (gnutls.certificate.unwrap().1.as_str(), gnutls.key.unwrap().1.as_str()),
+            ("c.pem", "c.key")
+        );
+        let httpie = read("https --cert c.pem --cert-key=c.key --verify ca.pem a.test/x", &[], &[]);
+        assert_eq!(httpie.url.as_deref(), Some("https://a.test/x"));
+        assert_eq!((httpie.key.unwrap().1.as_str(), httpie.trust[0].1.as_str()), ("c.key", "ca.pem"));
+        let grpcurl =
+            read("grpcurl -cacert ca.pem -cert c.pem -key c.key -d {} a.test:443 pkg.S/M", &[], &[]);
+        assert_eq!((grpcurl.url.as_deref(), grpcurl.key.unwrap().1.as_str()), (Some("a.test:443"), "c.key"));
+    }
+
+    /// Clients as people write them.
+    const SCRIPTS: &[(&str, &str)] = &[
+        (
+            "client.js",
+            "const https = require('https'), fs = require('fs');\n\
+             const options = { host: 'a.test', port: 8443, cert: fs.readFileSync('c.pem'),\n\
+               key: fs.readFileSync(\"c.key\"), ca: [fs.readFileSync('ca.pem')], passphrase: 'sesame' };\n\
+             https.get(options, response => response.pipe(process.stdout));\n",
+        ),
+        (
+            "client.py",
+            "import requests\n\
+             r = requests.get('https://a.test:8443/', cert=('c.pem', 'c.key'), verify='ca.pem')\n",
+        ),
+        (
+            "context.py",
+            "context = ssl.create_default_context(cafile='ca.pem')\n\
+             context.load_cert_chain(certfile='c.pem', keyfile='c.key')\n\
+             urllib.request.urlopen('https://a.test:8443/', context=context)\n",
+        ),
+    ];
+
+    #[test]
+    fn a_script_is_read_for_its_files_and_what_it_computes_is_said_to_be_unseen() {
+        for command in ["node client.js", "python3 client.py", "python context.py"] {
+            let settings = read(command, &[], &[]);
+            assert_eq!(
+                settings.certificate.as_ref().map(|(_, path)| path.as_str()),
+                Some("c.pem"),
+                "{command}"
+            );
+            assert_eq!(settings.key.as_ref().map(|(_, path)| path.as_str()), Some("c.key"), "{command}");
+            assert_eq!(settings.trust.first().map(|(_, path)| path.as_str()), Some("ca.pem"), "{command}");
+            assert!(settings.url.as_deref().is_some_and(|url| url.contains("a.test:8443")), "{command}");
+            assert!(settings.unseen.iter().any(|line| line.contains("computes")), "{command}");
+            assert!(!format!("{settings:?}").contains("sesame"));
+        }
+    }
+
+    #[test]
+    fn options_of_runtimes_are_read() {
+        let node =
+            read("node --tls-max-v1.2 --use-openssl-ca x.js https://a", &[("SSL_CERT_FILE", "s.pem")], &[]);
+        assert_eq!((node.most_version.as_deref(), node.trust[0].1.as_str()), (Some("1.2"), "s.pem"));
+        let options = read("node x.js https://a", &[("NODE_OPTIONS", "--tls-min-v1.3")], &[]);
+        assert_eq!(options.least_version.as_deref(), Some("1.3"));
+        let java = read(
+            "java -Djavax.net.ssl.keyStore=c.p12 -Djavax.net.ssl.keyStorePassword=sesame \
+             -Djdk.tls.client.protocols=TLSv1.2 -jar app.jar https://a.test",
+            &[],
+            &[],
+        );
+        assert_eq!((java.program, java.encoding), (Program::Java, Encoding::Pkcs12));
+        assert_eq!(java.certificate.as_ref().unwrap().1, "c.p12");
+        assert_eq!(java.passphrase.as_ref().unwrap().expose(), "sesame");
+        assert_eq!(java.most_version.as_deref(), Some("1.2"));
+        let one_line = read_command(
+            &["python3", "-c", "import requests; requests.get('https://a', cert=('c.pem', 'c.key'))"]
+                .map(str::to_owned),
+            &Surroundings { variable: &|_| None, exists: &|_| true, script: &|_| None },
+        );
+        assert_eq!(one_line.unwrap().key.unwrap().1, "c.key");
     }
 }
