@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use pki::extension::NameConstraints;
-use pki::issuer::{Order, PrepareError, SignPreparedError};
+use pki::issuer::{Order, PrepareError, Prepared, SignPreparedError};
 use pki::key::PublicKey;
 use pki::name::{GeneralName, SubjectNames};
 use pki::verify::{Purpose, Rules};
@@ -169,36 +169,59 @@ impl<S: Store> Authority<S> {
         })?;
         self.tell(Step::IntentRecorded);
 
+        let event = NewEvent {
+            at: now,
+            actor: request.requested_by,
+            origin: request.origin,
+            action: "issue",
+            serial: Some(serial.clone()),
+            details: format!("{} for {}", request.profile, request.label),
+        };
+        match self.sign_and_store(prepared, request.profile, &request.label, event.clone(), now) {
+            Ok(certificate) => {
+                let (chain, anchor) = (self.issuer.intermediates(), self.issuer.anchor().clone());
+                Ok(Issued { certificate, chain, anchor })
+            }
+            Err(error) => {
+                let details = format!("{}: {error}", event.details);
+                let failed = NewEvent { action: "fail", details, ..event };
+                // A memory that fails here too leaves the intent without a reason, as a crash would; and one that had
+                // recorded the certificate before its answer was lost says so by refusing this.
+                let _ = self.store.abandon(serial, error.to_string(), failed);
+                Err(error)
+            }
+        }
+    }
+
+    /// Steps 5 to 7, behind which an intent stands.
+    fn sign_and_store(
+        &self,
+        prepared: Prepared,
+        profile: Profile,
+        label: &str,
+        event: NewEvent,
+        now: Timestamp,
+    ) -> Result<Certificate, IssueError> {
         // 5. The signature. `prepared` is moved: it is signed once.
         let certificate = prepared.sign(&*self.key)?;
         self.tell(Step::Signed);
 
         // 6. `sign` compared the bytes; here the path, as a peer would verify it.
-        self.check(&certificate, request.profile, now)?;
+        self.check(&certificate, profile, now)?;
         self.tell(Step::Checked);
 
-        // 7. Certificate and audit event, in one transaction.
-        let details = format!("{} for {}", request.profile, request.label);
+        // 7. Certificate, log and audit event, in one transaction.
         self.store.complete(
             Completion {
-                serial: serial.clone(),
+                serial: certificate.serial().to_vec(),
                 der: certificate.der().to_vec(),
-                names: searchable(&certificate, &request.label),
+                names: searchable(&certificate, label),
                 issued_at: now,
             },
-            NewEvent {
-                at: now,
-                actor: request.requested_by,
-                origin: request.origin,
-                action: "issue",
-                serial: Some(serial),
-                details,
-            },
+            event,
         )?;
         self.tell(Step::Stored);
-
-        let (chain, anchor) = (self.issuer.intermediates(), self.issuer.anchor().clone());
-        Ok(Issued { certificate, chain, anchor })
+        Ok(certificate)
     }
 
     fn validity(

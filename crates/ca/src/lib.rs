@@ -10,6 +10,7 @@ mod create;
 pub mod identity;
 pub mod invite;
 mod issue;
+pub mod log;
 mod names;
 pub mod publication;
 mod record;
@@ -37,6 +38,7 @@ pub use selector::Selector;
 pub use statistics::Statistics;
 pub use store::{
     AuthorityRecord, Completion, Entry, Intent, Page, Query, RevocationRecord, StateFilter, Store, StoreError,
+    Unfinished,
 };
 
 /// Where random octets come from: fills the slice, or says why it cannot.

@@ -150,8 +150,10 @@ impl<S: Store> Authority<S> {
     pub fn crl(&self, now: Timestamp, lifetime: SignedDuration) -> Result<Vec<u8>, CrlFailure> {
         let next_update = now.checked_add(lifetime).map_err(CrlFailure::Lifetime)?;
         let (number, entries) = self.store.begin_crl(now)?;
-        let prepared = self.issuer.prepare_crl(number, now, next_update, &entries)?;
-        Ok(prepared.sign(&*self.key)?)
+        let list = self.issuer.prepare_crl(number, now, next_update, &entries)?.sign(&*self.key)?;
+        // Not before: a list that was never signed must not be the one after which an entry may be left out.
+        self.store.finish_crl(number)?;
+        Ok(list)
     }
 
     /// Signs all partitions of the issuing CA's list as of `now`, and gives their DER in order. `place` gives the
@@ -176,6 +178,8 @@ impl<S: Store> Authority<S> {
             let prepared = self.issuer.prepare_crl_part(number, now, next_update, &entries, &place(index))?;
             Ok(prepared.sign(&*self.key)?)
         };
-        divided.into_iter().zip(0..).map(sign).collect()
+        let parts = divided.into_iter().zip(0..).map(sign).collect::<Result<_, CrlFailure>>()?;
+        self.store.finish_crl(number)?;
+        Ok(parts)
     }
 }

@@ -1,12 +1,14 @@
 //! What an authority needs of its memory. Each operation is one transaction: it has happened wholly or not at all.
 
 use std::error::Error;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use pki::Profile;
 use pki::crl::{RevocationReason, RevokedEntry};
 
 use crate::audit::{AuditEvent, NewEvent};
+use crate::log::Hash;
 use crate::record::{Commit, Record};
 use crate::selector::Selector;
 use crate::statistics::Statistics;
@@ -37,6 +39,14 @@ pub enum StoreError {
     /// The database's server cannot be reached.
     #[error("the database at {0} cannot be reached; what was asked may be tried again")]
     Unreachable(String),
+    /// The database's server is not who it should be, or does not let us in.
+    #[error("the database at {place} is not trusted: {why}")]
+    Untrusted {
+        /// Where.
+        place: String,
+        /// What speaks against it.
+        why: String,
+    },
     /// No room on the disk.
     #[error("the disk is full; nothing was changed. Make room and try again")]
     Full,
@@ -105,6 +115,15 @@ pub struct Intent {
     pub replaces: Option<Vec<u8>>,
     /// Where its files were written, if this machine writes them.
     pub location: Option<String>,
+}
+
+/// A certificate that was about to be signed and is not on record as signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// What was about to be signed.
+    pub intent: Intent,
+    /// Why it came to nothing; `None` where nobody said: a crash, or another process at work.
+    pub reason: Option<String>,
 }
 
 /// A certificate that was signed.
@@ -233,17 +252,54 @@ pub trait Store: Send + Sync {
     /// [`StoreError::DuplicateSerial`], or another.
     fn record_intent(&self, intent: Intent) -> Result<(), StoreError>;
 
-    /// Records what was signed, and that it was. Durable when it returns.
+    /// Records what was signed, and that it was, and puts it at the end of the log ([`crate::log`]), all in one
+    /// transaction. Durable when it returns.
     ///
     /// # Errors
     /// [`StoreError::NoIntent`], or another.
     fn complete(&self, completion: Completion, event: NewEvent) -> Result<(), StoreError>;
 
-    /// What was about to be signed and was not recorded as signed: a crash, or another process at work.
+    /// Records why what was about to be signed came to nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::NoIntent`] where it was signed after all or is not there, or another.
+    fn abandon(&self, serial: Vec<u8>, reason: String, event: NewEvent) -> Result<(), StoreError>;
+
+    /// What was about to be signed and was not recorded as signed, and why where that is known.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn unfinished(&self) -> Result<Vec<Intent>, StoreError>;
+    fn unfinished(&self) -> Result<Vec<Unfinished>, StoreError>;
+
+    /// How many certificates are in the log.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn log_size(&self) -> Result<u64, StoreError>;
+
+    /// `count` hashes of a level of the log's tiles from `start` on: at level 0 those of its entries, at level *n* those
+    /// of the full tiles of level *n* - 1. Fewer where the log ends.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn log_hashes(&self, level: u8, start: u64, count: u64) -> Result<Vec<Hash>, StoreError>;
+
+    /// The certificates in DER at `count` places of the log from `start` on. Fewer where the log ends.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn log_entries(&self, start: u64, count: u64) -> Result<Vec<Vec<u8>>, StoreError>;
+
+    /// The place in the log of the certificate with this serial number.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn log_index(&self, serial: &[u8]) -> Result<Option<u64>, StoreError>;
+
+    /// Waits until something may have been written since this returned `seen`, by this process or another one, and at
+    /// most `longest`; gives what to wait with the next time. The first wait is one with 0. Returning promises nothing:
+    /// whoever waits looks.
+    fn wait_for_news(&self, seen: u64, longest: Duration) -> u64;
 
     /// The certificates a selector means, newest first.
     ///
@@ -270,11 +326,20 @@ pub trait Store: Send + Sync {
 
     /// Takes the next list number, and with it, in the same transaction, what belongs on the list: every revoked
     /// certificate that no earlier list was made after the end of (RFC 5280 section 3.3). So a list with a higher
-    /// number never says less.
+    /// number never says less. The list counts as made once [`Store::finish_crl`] says so.
+    ///
+    /// The number is the moment in milliseconds since 1970, or one more than the last where that is higher: so an older
+    /// copy of the memory, put back in whatever way, goes on behind every number that was used.
     ///
     /// # Errors
     /// [`StoreError`].
     fn begin_crl(&self, at: Timestamp) -> Result<(u64, Vec<RevokedEntry>), StoreError>;
+
+    /// Records that the list of this number was signed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn finish_crl(&self, number: u64) -> Result<(), StoreError>;
 
     /// The number of the last list; 0 before the first.
     ///
@@ -386,8 +451,32 @@ impl<T: Store + ?Sized> Store for std::sync::Arc<T> {
         (**self).complete(completion, event)
     }
 
-    fn unfinished(&self) -> Result<Vec<Intent>, StoreError> {
+    fn abandon(&self, serial: Vec<u8>, reason: String, event: NewEvent) -> Result<(), StoreError> {
+        (**self).abandon(serial, reason, event)
+    }
+
+    fn unfinished(&self) -> Result<Vec<Unfinished>, StoreError> {
         (**self).unfinished()
+    }
+
+    fn log_size(&self) -> Result<u64, StoreError> {
+        (**self).log_size()
+    }
+
+    fn log_hashes(&self, level: u8, start: u64, count: u64) -> Result<Vec<Hash>, StoreError> {
+        (**self).log_hashes(level, start, count)
+    }
+
+    fn log_entries(&self, start: u64, count: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+        (**self).log_entries(start, count)
+    }
+
+    fn log_index(&self, serial: &[u8]) -> Result<Option<u64>, StoreError> {
+        (**self).log_index(serial)
+    }
+
+    fn wait_for_news(&self, seen: u64, longest: Duration) -> u64 {
+        (**self).wait_for_news(seen, longest)
     }
 
     fn find(&self, selector: &Selector) -> Result<Vec<Entry>, StoreError> {
@@ -409,6 +498,10 @@ impl<T: Store + ?Sized> Store for std::sync::Arc<T> {
 
     fn begin_crl(&self, at: Timestamp) -> Result<(u64, Vec<RevokedEntry>), StoreError> {
         (**self).begin_crl(at)
+    }
+
+    fn finish_crl(&self, number: u64) -> Result<(), StoreError> {
+        (**self).finish_crl(number)
     }
 
     fn revocation_version(&self) -> Result<u64, StoreError> {

@@ -3,7 +3,7 @@
 
 use ca::{
     AuditEvent, Commit, Completion, Entry, Intent, NewEvent, RevocationRecord, Selector, Store, StoreError,
-    Write,
+    Unfinished, Write,
 };
 use pki::Certificate;
 use pki::crl::RevocationReason;
@@ -41,6 +41,9 @@ pub enum CopyError {
     /// The trail came out another one.
     #[error("after copying, the audit trail ends with another hash at event {0}; the copy is not to be used")]
     Differs(u64),
+    /// The log came out another one.
+    #[error("after copying, the log of what was issued has another root; the copy is not to be used")]
+    OtherLog,
     /// One of the memories failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -70,8 +73,8 @@ pub fn copy(from: &dyn Store, to: &dyn Store) -> Result<Copied, CopyError> {
             copied.events = event.sequence;
         }
     }
-    for intent in from.unfinished()? {
-        to.record_intent(intent)?;
+    for unfinished in from.unfinished()?.into_iter().filter(|unfinished| unfinished.reason.is_none()) {
+        to.record_intent(unfinished.intent)?;
     }
     for kind in from.record_kinds()? {
         let mut after: Option<String> = None;
@@ -91,9 +94,14 @@ pub fn copy(from: &dyn Store, to: &dyn Store) -> Result<Copied, CopyError> {
     to.skip_list_numbers(last)?;
     let there = to.audit_after(copied.events.saturating_sub(1), 2)?;
     match there.as_slice() {
-        [last] if last.hash == copied.hash => Ok(copied),
-        _ => Err(CopyError::Differs(copied.events)),
+        [last] if last.hash == copied.hash => {}
+        _ => return Err(CopyError::Differs(copied.events)),
     }
+    let root = |store: &dyn Store| -> Result<_, StoreError> {
+        let size = store.log_size()?;
+        Ok((size, ca::log::root(size, |level, start, count| store.log_hashes(level, start, count))?))
+    };
+    if root(from)? == root(to)? { Ok(copied) } else { Err(CopyError::OtherLog) }
 }
 
 /// What an event tells of, once more.
@@ -138,6 +146,12 @@ fn happen(from: &dyn Store, to: &dyn Store, event: &AuditEvent) -> Result<(), Co
             let hold = RevocationRecord { at: event.at, reason: RevocationReason::CertificateHold };
             let record = now.filter(|record| record.at == event.at).unwrap_or(hold);
             to.revoke(vec![serial.clone()], record, vec![again(event)])?;
+        }
+        ("fail", Some(serial)) => {
+            let known = from.unfinished()?.into_iter().find(|known| known.intent.serial == *serial);
+            let Unfinished { intent, reason } = known.ok_or_else(missing)?;
+            to.record_intent(intent)?;
+            to.abandon(serial.clone(), reason.unwrap_or_default(), again(event))?;
         }
         ("release", Some(serial)) => to.release(serial.clone(), again(event))?,
         _ => to.commit(Commit { writes: Vec::new(), events: vec![again(event)] })?,

@@ -4,7 +4,9 @@
 
 pub mod copy;
 mod error;
+mod log;
 mod memory;
+mod news;
 mod open;
 mod postgres;
 mod read;
@@ -15,5 +17,5 @@ mod write;
 mod writer;
 
 pub use memory::MemoryStore;
-pub use postgres::PostgresStore;
+pub use postgres::{PostgresStore, tls};
 pub use sqlite::SqliteStore;

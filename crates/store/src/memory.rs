@@ -3,19 +3,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ca::statistics::{Day, SOON, Week, day_bounds, week_bounds};
 use ca::{
     AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, NewEvent, Page, Query, Record,
-    RevocationRecord, Selector, StateFilter, Statistics, Store, StoreError, Write,
+    RevocationRecord, Selector, StateFilter, Statistics, Store, StoreError, Unfinished, Write,
 };
+use ca::log::{Hash, leaf_hash, tile_root};
 use jiff::Timestamp;
 use pki::crl::{RevocationReason, RevokedEntry};
+
+use crate::news::News;
 
 /// An authority's memory in this process alone.
 #[derive(Default)]
 pub struct MemoryStore {
     state: Mutex<State>,
+    news: News,
 }
 
 #[derive(Default)]
@@ -25,8 +30,12 @@ struct State {
     certificates: Vec<Known>,
     by_serial: BTreeMap<Vec<u8>, usize>,
     audit: Vec<AuditEvent>,
-    /// The number of the last list, and the latest moment of one.
+    /// In the order of their completion: what each is in `certificates`, and its hash.
+    log: Vec<(usize, Hash)>,
+    /// The number of the last list, and the latest moment of one that was signed.
     lists: (u64, i64),
+    /// The lists that are being signed, and their moments.
+    begun_lists: BTreeMap<u64, i64>,
     records: BTreeMap<(String, String), Record>,
 }
 
@@ -34,6 +43,8 @@ struct Known {
     intent: Intent,
     /// The certificate and what it is found by, once it is signed.
     signed: Option<Completion>,
+    /// Why it never will be.
+    failure: Option<String>,
     revoked: Option<RevocationRecord>,
 }
 
@@ -98,6 +109,16 @@ impl Known {
     }
 }
 
+/// A place in a sequence that fits into memory.
+fn place(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// The least number of a list that is made at this moment.
+pub(crate) fn milliseconds(at: Timestamp) -> u64 {
+    u64::try_from(at.as_millisecond()).unwrap_or(0)
+}
+
 /// What is left of a time in whole seconds.
 fn seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
@@ -125,19 +146,32 @@ impl Store for MemoryStore {
         }
         let index = state.certificates.len();
         state.by_serial.insert(intent.serial.clone(), index);
-        state.certificates.push(Known { intent, signed: None, revoked: None });
+        state.certificates.push(Known { intent, signed: None, failure: None, revoked: None });
         Ok(())
     }
 
     fn complete(&self, completion: Completion, event: NewEvent) -> Result<(), StoreError> {
         let mut state = self.state();
+        let index = *state.by_serial.get(&completion.serial).ok_or(StoreError::NoIntent)?;
+        let hash = leaf_hash(&completion.der);
         let known = state.known(&completion.serial).filter(|known| known.signed.is_none());
         known.ok_or(StoreError::NoIntent)?.signed = Some(completion);
+        state.log.push((index, hash));
+        state.append(event);
+        drop(state);
+        self.news.tell();
+        Ok(())
+    }
+
+    fn abandon(&self, serial: Vec<u8>, reason: String, event: NewEvent) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let known = state.known(&serial).filter(|known| known.signed.is_none() && known.failure.is_none());
+        known.ok_or(StoreError::NoIntent)?.failure = Some(reason);
         state.append(event);
         Ok(())
     }
 
-    fn unfinished(&self) -> Result<Vec<Intent>, StoreError> {
+    fn unfinished(&self) -> Result<Vec<Unfinished>, StoreError> {
         let state = self.state();
         let intent = |intent: &Intent| Intent {
             not_before: seconds(intent.not_before),
@@ -145,7 +179,37 @@ impl Store for MemoryStore {
             requested_at: seconds(intent.requested_at),
             ..intent.clone()
         };
-        Ok(state.certificates.iter().filter(|k| k.signed.is_none()).map(|k| intent(&k.intent)).collect())
+        let unfinished =
+            |known: &Known| Unfinished { intent: intent(&known.intent), reason: known.failure.clone() };
+        Ok(state.certificates.iter().filter(|known| known.signed.is_none()).map(unfinished).collect())
+    }
+
+    fn log_size(&self) -> Result<u64, StoreError> {
+        Ok(self.state().log.len() as u64)
+    }
+
+    fn log_hashes(&self, level: u8, start: u64, count: u64) -> Result<Vec<Hash>, StoreError> {
+        let state = self.state();
+        let each = 1_usize.checked_shl(8 * u32::from(level)).unwrap_or(usize::MAX);
+        let leaves: Vec<Hash> = state.log.iter().map(|(_, hash)| *hash).collect();
+        let (start, count) = (place(start), place(count));
+        Ok(leaves.chunks_exact(each).skip(start).take(count).map(tile_root).collect())
+    }
+
+    fn log_entries(&self, start: u64, count: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+        let state = self.state();
+        let der = |(index, _): &(usize, Hash)| state.certificates[*index].signed.as_ref().map(|s| s.der.clone());
+        Ok(state.log.iter().skip(place(start)).take(place(count)).filter_map(der).collect())
+    }
+
+    fn log_index(&self, serial: &[u8]) -> Result<Option<u64>, StoreError> {
+        let state = self.state();
+        let Some(wanted) = state.by_serial.get(serial) else { return Ok(None) };
+        Ok(state.log.iter().position(|(index, _)| index == wanted).map(|index| index as u64))
+    }
+
+    fn wait_for_news(&self, seen: u64, longest: Duration) -> u64 {
+        self.news.wait(seen, longest)
     }
 
     fn find(&self, selector: &Selector) -> Result<Vec<Entry>, StoreError> {
@@ -228,6 +292,8 @@ impl Store for MemoryStore {
                 state.append(event);
             }
         }
+        drop(state);
+        self.news.tell();
         Ok(())
     }
 
@@ -237,6 +303,8 @@ impl Store for MemoryStore {
         let known = state.known(&serial).filter(|known| known.revoked.is_some_and(on_hold));
         known.ok_or(StoreError::NotOnHold)?.revoked = None;
         state.append(event);
+        drop(state);
+        self.news.tell();
         Ok(())
     }
 
@@ -250,8 +318,18 @@ impl Store for MemoryStore {
             (end >= last).then_some(RevokedEntry { serial: entry.serial, revoked_at, reason })
         };
         let entries = state.entries().filter_map(|(_, entry)| listed(entry)).collect();
-        state.lists = (number + 1, last.max(at.as_second()));
-        Ok((number + 1, entries))
+        let number = (number + 1).max(milliseconds(at));
+        state.lists.0 = number;
+        state.begun_lists.insert(number, at.as_second());
+        Ok((number, entries))
+    }
+
+    fn finish_crl(&self, number: u64) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if let Some(at) = state.begun_lists.remove(&number) {
+            state.lists.1 = state.lists.1.max(at);
+        }
+        Ok(())
     }
 
     fn list_number(&self) -> Result<u64, StoreError> {
@@ -381,6 +459,8 @@ impl Store for MemoryStore {
         }
         state.records = records;
         commit.events.into_iter().for_each(|event| state.append(event));
+        drop(state);
+        self.news.tell();
         Ok(())
     }
 

@@ -9,13 +9,17 @@ use ca::StoreError;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::error::store_error;
+use crate::log;
 
 /// "csgn": tells our files from those of others (SQLite's application_id).
 const APPLICATION_ID: i64 = 0x6373_676e;
 
 /// Every change of the schema, in order. A file's version is how many it has seen.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001_initial.sql"), include_str!("../migrations/0002_records.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_initial.sql"),
+    include_str!("../migrations/0002_records.sql"),
+    include_str!("../migrations/0003_log.sql"),
+];
 
 /// How long a process waits for another one's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -95,6 +99,10 @@ pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
         if seen == current {
             let index = usize::try_from(current).unwrap_or(0);
             transaction.execute_batch(MIGRATIONS[index]).map_err(wrap)?;
+            if current + 1 == known {
+                // What was issued before there was a log is in it too.
+                log::seal(&transaction).map_err(wrap)?;
+            }
             transaction.pragma_update(None, "user_version", current + 1).map_err(wrap)?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(wrap)?;
             transaction.commit().map_err(wrap)?;

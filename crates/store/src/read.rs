@@ -1,6 +1,8 @@
 //! The operations that only look.
 
-use ca::{AuditEvent, AuthorityRecord, Entry, Intent, Page, Query, RevocationRecord, Selector, StateFilter};
+use ca::{
+    AuditEvent, AuthorityRecord, Entry, Intent, Page, Query, RevocationRecord, Selector, StateFilter, Unfinished,
+};
 use jiff::Timestamp;
 use pki::Profile;
 use pki::crl::{RevocationReason, RevokedEntry};
@@ -30,14 +32,15 @@ pub(crate) fn authority(connection: &Connection) -> rusqlite::Result<Option<Auth
         .optional()
 }
 
-pub(crate) fn unfinished(connection: &Connection) -> rusqlite::Result<Vec<Intent>> {
+pub(crate) fn unfinished(connection: &Connection) -> rusqlite::Result<Vec<Unfinished>> {
     connection
         .prepare_cached(
-            "SELECT serial, profile, label, tbs, not_before, not_after, requested_by, requested_at, replaces, location
+            "SELECT serial, profile, label, tbs, not_before, not_after, requested_by, requested_at, replaces, location,
+                    failure
              FROM certificate WHERE der IS NULL ORDER BY id",
         )?
         .query_map([], |row| {
-            Ok(Intent {
+            let intent = Intent {
                 serial: row.get(0)?,
                 profile: profile(&row.get::<_, String>(1)?),
                 label: row.get(2)?,
@@ -48,7 +51,8 @@ pub(crate) fn unfinished(connection: &Connection) -> rusqlite::Result<Vec<Intent
                 requested_at: time(row.get(7)?),
                 replaces: row.get(8)?,
                 location: row.get(9)?,
-            })
+            };
+            Ok(Unfinished { intent, reason: row.get(10)? })
         })?
         .collect()
 }
@@ -241,7 +245,7 @@ pub(crate) fn revoked(connection: &Connection) -> rusqlite::Result<Vec<RevokedEn
         .prepare_cached(
             "SELECT serial, revoked_at, revocation_reason FROM certificate
              WHERE revoked_at IS NOT NULL
-               AND max(not_after, revoked_at) >= (SELECT coalesce(max(this_update), 0) FROM crl)",
+               AND max(not_after, revoked_at) >= (SELECT coalesce(max(this_update), 0) FROM crl WHERE signed = 1)",
         )?
         .query_map([], |row| {
             Ok(RevokedEntry {

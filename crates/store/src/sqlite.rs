@@ -2,18 +2,21 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use ca::{
     AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, NewEvent, Page, Query, Record,
-    RevocationRecord, Selector, Statistics, Store, StoreError,
+    RevocationRecord, Selector, Statistics, Store, StoreError, Unfinished,
 };
+use ca::log::Hash;
 use jiff::Timestamp;
 use pki::crl::RevokedEntry;
 use rusqlite::Connection;
 
 use crate::error::store_error;
+use crate::news::{LOOK_AGAIN, News};
 use crate::writer::Writer;
-use crate::{open, read, records, statistics, write};
+use crate::{log, open, read, records, statistics, write};
 
 /// An authority's memory in one SQLite file.
 pub struct SqliteStore {
@@ -21,6 +24,7 @@ pub struct SqliteStore {
     writer: Writer,
     /// Connections that nobody is reading with. WAL lets any number read while one writes.
     readers: Mutex<Vec<Connection>>,
+    news: News,
 }
 
 impl SqliteStore {
@@ -42,7 +46,7 @@ impl SqliteStore {
         let mut connection = open::connect(path)?;
         open::migrate(&mut connection, path)?;
         let writer = Writer::start(connection, path)?;
-        Ok(SqliteStore { path: path.to_owned(), writer, readers: Mutex::new(Vec::new()) })
+        Ok(SqliteStore { path: path.to_owned(), writer, readers: Mutex::new(Vec::new()), news: News::default() })
     }
 
     /// A connection that nobody reads with.
@@ -66,7 +70,10 @@ impl SqliteStore {
         operation: impl FnOnce(&Connection) -> Result<T, write::WriteError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let path = self.path.clone();
-        self.writer.run(move |connection| operation(connection).map_err(|error| error.into_store(&path)))
+        let written =
+            self.writer.run(move |connection| operation(connection).map_err(|error| error.into_store(&path)));
+        self.news.tell();
+        written
     }
 }
 
@@ -87,8 +94,33 @@ impl Store for SqliteStore {
         self.writing(move |connection| write::complete(connection, &completion, &event))
     }
 
-    fn unfinished(&self) -> Result<Vec<Intent>, StoreError> {
+    fn abandon(&self, serial: Vec<u8>, reason: String, event: NewEvent) -> Result<(), StoreError> {
+        self.writing(move |connection| write::abandon(connection, &serial, &reason, &event))
+    }
+
+    fn unfinished(&self) -> Result<Vec<Unfinished>, StoreError> {
         self.reading(read::unfinished)
+    }
+
+    fn log_size(&self) -> Result<u64, StoreError> {
+        self.reading(log::size)
+    }
+
+    fn log_hashes(&self, level: u8, start: u64, count: u64) -> Result<Vec<Hash>, StoreError> {
+        self.reading(|connection| log::hashes(connection, level, start, count))
+    }
+
+    fn log_entries(&self, start: u64, count: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.reading(|connection| log::entries(connection, start, count))
+    }
+
+    fn log_index(&self, serial: &[u8]) -> Result<Option<u64>, StoreError> {
+        self.reading(|connection| log::index(connection, serial))
+    }
+
+    fn wait_for_news(&self, seen: u64, longest: Duration) -> u64 {
+        // Other processes write too, and tell nobody.
+        self.news.wait(seen, longest.min(LOOK_AGAIN))
     }
 
     fn find(&self, selector: &Selector) -> Result<Vec<Entry>, StoreError> {
@@ -123,6 +155,10 @@ impl Store for SqliteStore {
         reader.execute_batch("COMMIT").map_err(|error| store_error(&self.path, error))?;
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
         Ok((number, entries.map_err(|error| store_error(&self.path, error))?))
+    }
+
+    fn finish_crl(&self, number: u64) -> Result<(), StoreError> {
+        self.writing(move |connection| write::finish_crl(connection, number))
     }
 
     fn release(&self, serial: Vec<u8>, event: NewEvent) -> Result<(), StoreError> {

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use ca::log::TILE;
 use ca::{AuthorityRecord, Completion, Intent, NewEvent, RevocationRecord, StoreError};
 use jiff::Timestamp;
 use pki::crl::RevocationReason;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::error::store_error;
+use crate::log;
 
 /// How many certificates' names wait before they are indexed; a search reads those that wait one by one.
 const INDEXED_TOGETHER: i64 = 512;
@@ -93,6 +95,24 @@ pub(crate) fn complete(
         .prepare_cached("INSERT INTO certificate_names (id, names) VALUES (?1, ?2)")?
         // In lower case, as it will be searched for: SQLite's own lower() knows ASCII alone.
         .execute(params![id, completion.names.to_lowercase()])?;
+    if connection.last_insert_rowid().unsigned_abs().is_multiple_of(TILE) {
+        log::seal(connection)?;
+    }
+    append_audit(connection, event)
+}
+
+pub(crate) fn abandon(
+    connection: &Connection,
+    serial: &[u8],
+    reason: &str,
+    event: &NewEvent,
+) -> Result<(), WriteError> {
+    let abandoned = connection
+        .prepare_cached("UPDATE certificate SET failure = ?2 WHERE serial = ?1 AND der IS NULL AND failure IS NULL")?
+        .execute(params![serial, reason])?;
+    if abandoned == 0 {
+        return Err(WriteError::Store(StoreError::NoIntent));
+    }
     append_audit(connection, event)
 }
 
@@ -130,7 +150,7 @@ pub(crate) fn release(connection: &Connection, serial: &[u8], event: &NewEvent) 
 /// Records a list of this number as of the beginning of time, unless there is a later one.
 pub(crate) fn skip_list_numbers(connection: &Connection, last: u64) -> Result<(), WriteError> {
     connection.execute(
-        "INSERT INTO crl (number, this_update) SELECT ?1, 0 WHERE ?1 > (SELECT coalesce(max(number), 0) FROM crl)",
+        "INSERT INTO crl (number, this_update, signed) SELECT ?1, 0, 0 WHERE ?1 > (SELECT coalesce(max(number), 0) FROM crl)",
         params![i64::try_from(last).unwrap_or(i64::MAX)],
     )?;
     Ok(())
@@ -139,11 +159,19 @@ pub(crate) fn skip_list_numbers(connection: &Connection, last: u64) -> Result<()
 /// Records a list, and gives its number.
 pub(crate) fn number_crl(connection: &Connection, at: Timestamp) -> Result<u64, WriteError> {
     let number: i64 = connection.query_row(
-        "INSERT INTO crl (number, this_update) SELECT coalesce(max(number), 0) + 1, ?1 FROM crl RETURNING number",
-        params![at.as_second()],
+        "INSERT INTO crl (number, this_update, signed)
+         SELECT max(coalesce(max(number), 0) + 1, ?2), ?1, 0 FROM crl RETURNING number",
+        params![at.as_second(), at.as_millisecond()],
         |row| row.get(0),
     )?;
     Ok(u64::try_from(number).unwrap_or(0))
+}
+
+/// Records that a list was signed.
+pub(crate) fn finish_crl(connection: &Connection, number: u64) -> Result<(), WriteError> {
+    let number = i64::try_from(number).unwrap_or(i64::MAX);
+    connection.prepare_cached("UPDATE crl SET signed = 1 WHERE number = ?1")?.execute([number])?;
+    Ok(())
 }
 
 /// Indexes the names that wait for it when enough of them wait: a segment of the index for each commit costs more than

@@ -71,7 +71,9 @@ fn check_what_is_left(step: Step, home: &Path, key: &TestKey) {
     // From the fourth step to the last but one the intention is on record, with what was to be signed.
     let unfinished = store.unfinished().unwrap();
     if position >= recorded && !stored {
-        let [intent] = unfinished.as_slice() else { panic!("{step:?}: {unfinished:?}") };
+        let [ca::Unfinished { intent, reason: None }] = unfinished.as_slice() else {
+            panic!("{step:?}: {unfinished:?}")
+        };
         assert_eq!((intent.label.as_str(), intent.requested_by.as_str()), ("victim", "tester"));
         let hex = pki::hex(&intent.tbs);
         assert!(hex.contains(&pki::hex(&intent.serial)), "{step:?}: the bytes hold the serial number");

@@ -110,7 +110,7 @@ fn without_room_nothing_is_issued_and_what_was_issued_stays() {
             })
         });
         let error = issued.unwrap_err();
-        assert!(matches!(error, IssueError::Store(_)), "{error}");
+        assert!(matches!(error, IssueError::Store(StoreError::Full)), "{error}");
         fs::write(home.join("ran"), error.to_string()).unwrap();
         return;
     }

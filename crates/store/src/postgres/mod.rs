@@ -1,22 +1,30 @@
 //! An authority's memory in PostgreSQL, shared by any number of replicas. Nothing here is PostgreSQL's alone but the
 //! spelling of types, so that databases which speak its protocol serve as well.
 
+mod log;
+mod news;
 mod open;
 mod read;
 mod statistics;
+pub mod tls;
 mod write;
 mod writer;
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use ca::{
     AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, NewEvent, Page, Query, Record,
-    RevocationRecord, Selector, Statistics, Store, StoreError,
+    RevocationRecord, Selector, Statistics, Store, StoreError, Unfinished,
 };
+use ca::log::Hash;
 use jiff::Timestamp;
 use pki::crl::RevokedEntry;
-use postgres::{Client, Config};
+use postgres::Client;
 
+use news::Listener;
+use open::Server;
+use tls::{Connector, TlsMaterial};
 use writer::Writer;
 
 /// The most connections that wait for a reader; more are opened while they are needed.
@@ -24,9 +32,10 @@ const MOST_IDLE: usize = 16;
 
 /// An authority's memory in a PostgreSQL database.
 pub struct PostgresStore {
-    config: Config,
+    server: Server,
     writer: Writer,
     readers: Mutex<Vec<Client>>,
+    listener: Listener,
 }
 
 impl PostgresStore {
@@ -35,18 +44,28 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError::Unreachable`], [`StoreError::Newer`], or why it cannot be used.
     pub fn open(url: &str) -> Result<Self, StoreError> {
-        let config: Config = url.parse().map_err(|error| StoreError::Database(Box::new(error)))?;
-        let mut client = open::connect(&config)?;
-        open::migrate(&mut client, &config)?;
-        let writer = Writer::start(config.clone(), client)?;
-        Ok(PostgresStore { config, writer, readers: Mutex::new(Vec::new()) })
+        Self::open_with(url, None)
+    }
+
+    /// The same over TLS, with what [`tls::read_address`] said is needed for it.
+    ///
+    /// # Errors
+    /// [`StoreError::Untrusted`] where the server is not who it should be, or as [`PostgresStore::open`].
+    pub fn open_with(url: &str, material: Option<TlsMaterial>) -> Result<Self, StoreError> {
+        let connector = material.map(Connector::new).transpose();
+        let connector = connector.map_err(|error| StoreError::Database(Box::new(error)))?;
+        let server = Server::new(url, connector)?;
+        let mut client = server.connect()?;
+        open::migrate(&mut client, &server)?;
+        let writer = Writer::start(server.clone(), client)?;
+        Ok(PostgresStore { server, writer, readers: Mutex::new(Vec::new()), listener: Listener::default() })
     }
 
     fn reader(&self) -> Result<Client, StoreError> {
         let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match idle.filter(|client| !client.is_closed()) {
             Some(client) => Ok(client),
-            None => open::connect(&self.config),
+            None => self.server.connect(),
         }
     }
 
@@ -57,6 +76,16 @@ impl PostgresStore {
         }
     }
 
+    fn writing<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut writer::Group<'_>) -> Result<T, writer::Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let written = self.writer.run(operation);
+        // Before the database tells all replicas, this one knows.
+        self.listener.tell();
+        written
+    }
+
     fn reading<T>(
         &self,
         operation: impl Fn(&mut Client) -> Result<T, postgres::Error>,
@@ -65,11 +94,11 @@ impl PostgresStore {
         let mut result = operation(&mut client);
         if result.is_err() && client.is_closed() {
             // The server was restarted since this connection was used last: reading again changes nothing.
-            client = open::connect(&self.config)?;
+            client = self.server.connect()?;
             result = operation(&mut client);
         }
         self.done_with(client);
-        result.map_err(|error| open::store_error(&self.config, error))
+        result.map_err(|error| self.server.error(error))
     }
 }
 
@@ -90,19 +119,43 @@ impl Store for PostgresStore {
     }
 
     fn create_authority(&self, record: AuthorityRecord, event: NewEvent) -> Result<(), StoreError> {
-        self.writer.run(move |group| write::create_authority(group, &record, &event))
+        self.writing(move |group| write::create_authority(group, &record, &event))
     }
 
     fn record_intent(&self, intent: Intent) -> Result<(), StoreError> {
-        self.writer.run(move |group| write::record_intent(group, &intent))
+        self.writing(move |group| write::record_intent(group, &intent))
     }
 
     fn complete(&self, completion: Completion, event: NewEvent) -> Result<(), StoreError> {
-        self.writer.run(move |group| write::complete(group, &completion, &event))
+        self.writing(move |group| write::complete(group, &completion, &event))
     }
 
-    fn unfinished(&self) -> Result<Vec<Intent>, StoreError> {
+    fn abandon(&self, serial: Vec<u8>, reason: String, event: NewEvent) -> Result<(), StoreError> {
+        self.writing(move |group| write::abandon(group, &serial, &reason, &event))
+    }
+
+    fn unfinished(&self) -> Result<Vec<Unfinished>, StoreError> {
         self.reading(read::unfinished)
+    }
+
+    fn log_size(&self) -> Result<u64, StoreError> {
+        self.reading(log::size)
+    }
+
+    fn log_hashes(&self, level: u8, start: u64, count: u64) -> Result<Vec<Hash>, StoreError> {
+        self.reading(|client| log::hashes(client, level, start, count))
+    }
+
+    fn log_entries(&self, start: u64, count: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.reading(|client| log::entries(client, start, count))
+    }
+
+    fn log_index(&self, serial: &[u8]) -> Result<Option<u64>, StoreError> {
+        self.reading(|client| log::index(client, serial))
+    }
+
+    fn wait_for_news(&self, seen: u64, longest: Duration) -> u64 {
+        self.listener.wait(&self.server, seen, longest)
     }
 
     fn find(&self, selector: &Selector) -> Result<Vec<Entry>, StoreError> {
@@ -119,29 +172,33 @@ impl Store for PostgresStore {
         record: RevocationRecord,
         events: Vec<NewEvent>,
     ) -> Result<(), StoreError> {
-        self.writer.run(move |group| write::revoke(group, &serials, record, &events))
+        self.writing(move |group| write::revoke(group, &serials, record, &events))
     }
 
     fn begin_crl(&self, at: Timestamp) -> Result<(u64, Vec<RevokedEntry>), StoreError> {
         let mut reader = self.reader()?;
-        let config = self.config.clone();
+        let server = self.server.clone();
         // The reader's moment is fixed while the writer holds the head, so the list of a higher number was read later and
         // says no less; and nobody waits while it is read.
         let (number, mut reader) = self.writer.run(move |group| {
             let begun = reader.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT id FROM head");
-            begun.map_err(|error| writer::Fault::Store(open::store_error(&config, error)))?;
+            begun.map_err(|error| writer::Fault::Store(server.error(error)))?;
             Ok((write::number_crl(group, at)?, reader))
         })?;
         let entries = read::revoked(&mut reader);
         let ended = reader.batch_execute("COMMIT");
         self.done_with(reader);
-        let wrap = |error| open::store_error(&self.config, error);
+        let wrap = |error| self.server.error(error);
         ended.map_err(wrap)?;
         Ok((number, entries.map_err(wrap)?))
     }
 
+    fn finish_crl(&self, number: u64) -> Result<(), StoreError> {
+        self.writing(move |group| write::finish_crl(group, number))
+    }
+
     fn release(&self, serial: Vec<u8>, event: NewEvent) -> Result<(), StoreError> {
-        self.writer.run(move |group| write::release(group, &serial, &event))
+        self.writing(move |group| write::release(group, &serial, &event))
     }
 
     fn list_number(&self) -> Result<u64, StoreError> {
@@ -149,7 +206,7 @@ impl Store for PostgresStore {
     }
 
     fn skip_list_numbers(&self, last: u64) -> Result<(), StoreError> {
-        self.writer.run(move |group| write::skip_list_numbers(group, last))
+        self.writing(move |group| write::skip_list_numbers(group, last))
     }
 
     fn record_kinds(&self) -> Result<Vec<String>, StoreError> {
@@ -195,10 +252,10 @@ impl Store for PostgresStore {
     }
 
     fn commit(&self, commit: Commit) -> Result<(), StoreError> {
-        self.writer.run(move |group| write::commit(group, &commit))
+        self.writing(move |group| write::commit(group, &commit))
     }
 
     fn prune_records(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.writer.run(move |group| write::prune_records(group, before))
+        self.writing(move |group| write::prune_records(group, before))
     }
 }

@@ -3,11 +3,18 @@
 use std::time::Duration;
 
 use ca::StoreError;
+use postgres::config::SslMode;
 use postgres::error::SqlState;
 use postgres::{Client, Config, NoTls};
 
+use super::log;
+use super::tls::{Connector, Untrusted};
+
 /// Every change of the schema, in order.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/postgres/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/postgres/0001_initial.sql"),
+    include_str!("../../migrations/postgres/0002_log.sql"),
+];
 
 /// How long a connection may take to come about, where the URL does not say.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -15,18 +22,47 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Replicas that start at once may meet in making the first table, which PostgreSQL tells by an error.
 const TRIES: u32 = 20;
 
-/// Opens a connection. Without TLS: on this machine, by a unix socket, or through a tunnel of one's own.
-pub(super) fn connect(config: &Config) -> Result<Client, StoreError> {
-    let mut config = config.clone();
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(CONNECT_TIMEOUT);
+/// Where the database is, and how it is reached.
+#[derive(Clone)]
+pub(super) struct Server {
+    config: Config,
+    tls: Option<Connector>,
+}
+
+impl Server {
+    /// The one at `url`, with TLS where there is a connector for it.
+    pub(super) fn new(url: &str, tls: Option<Connector>) -> Result<Self, StoreError> {
+        let mut config: Config = url.parse().map_err(|error| StoreError::Database(Box::new(error)))?;
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_TIMEOUT);
+        }
+        config.application_name("countersign");
+        // Never "prefer": whoever is in the middle says that there is no TLS.
+        config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
+        Ok(Server { config, tls })
     }
-    config.application_name("countersign");
-    config.connect(NoTls).map_err(|error| store_error(&config, error))
+
+    /// Opens a connection.
+    pub(super) fn connect(&self) -> Result<Client, StoreError> {
+        let connected = match &self.tls {
+            Some(connector) => self.config.connect(connector.clone()),
+            None => self.config.connect(NoTls),
+        };
+        connected.map_err(|error| self.error(error))
+    }
+
+    /// The store's word for a database error.
+    pub(super) fn error(&self, error: postgres::Error) -> StoreError {
+        let source = std::error::Error::source(&error);
+        if let Some(Untrusted(why)) = source.and_then(|source| source.downcast_ref()) {
+            return StoreError::Untrusted { place: place(&self.config), why: why.clone() };
+        }
+        store_error(&self.config, error)
+    }
 }
 
 /// Brings the schema up to date; refuses what is newer.
-pub(super) fn migrate(client: &mut Client, config: &Config) -> Result<(), StoreError> {
+pub(super) fn migrate(client: &mut Client, server: &Server) -> Result<(), StoreError> {
     let mut tries = 0;
     loop {
         match step(client) {
@@ -34,13 +70,13 @@ pub(super) fn migrate(client: &mut Client, config: &Config) -> Result<(), StoreE
             Ok(Step::Again) => {}
             Ok(Step::Newer(found)) => {
                 let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-                return Err(StoreError::Newer { path: place(config), found, known });
+                return Err(StoreError::Newer { path: place(&server.config), found, known });
             }
             Err(_) if tries < TRIES && !client.is_closed() => {
                 tries += 1;
                 std::thread::sleep(Duration::from_millis(50));
             }
-            Err(error) => return Err(store_error(config, error)),
+            Err(error) => return Err(server.error(error)),
         }
     }
 }
@@ -64,6 +100,11 @@ fn step(client: &mut Client) -> Result<Step, postgres::Error> {
         return Ok(if version > known { Step::Newer(version) } else { Step::Done });
     }
     transaction.batch_execute(MIGRATIONS[usize::try_from(version).unwrap_or(0)])?;
+    if version + 1 == known {
+        // What was issued before there was a log is in it too.
+        let size = log::size(&mut transaction)?;
+        log::seal(&mut transaction, size)?;
+    }
     transaction.execute("UPDATE countersign_schema SET version = $1 WHERE id = 1", &[&(version + 1)])?;
     transaction.commit()?;
     Ok(Step::Again)
@@ -82,8 +123,7 @@ fn place(config: &Config) -> String {
     format!("{}/{}", hosts.join(","), config.get_dbname().unwrap_or_default())
 }
 
-/// The store's word for a database error.
-pub(super) fn store_error(config: &Config, error: postgres::Error) -> StoreError {
+fn store_error(config: &Config, error: postgres::Error) -> StoreError {
     let unreachable = || StoreError::Unreachable(place(config));
     match error.code() {
         None if error.is_closed() => unreachable(),

@@ -2,6 +2,7 @@
 
 use ca::{
     AuditEvent, AuthorityRecord, Entry, Intent, Page, Query, Record, RevocationRecord, Selector, StateFilter,
+    Unfinished,
 };
 use jiff::Timestamp;
 use pki::Profile;
@@ -24,9 +25,10 @@ pub(super) fn authority(client: &mut Client) -> Result<Option<AuthorityRecord>, 
     }))
 }
 
-pub(super) fn unfinished(client: &mut Client) -> Result<Vec<Intent>, Error> {
+pub(super) fn unfinished(client: &mut Client) -> Result<Vec<Unfinished>, Error> {
     let rows = client.query(
-        "SELECT serial, profile, label, tbs, not_before, not_after, requested_by, requested_at, replaces, location
+        "SELECT serial, profile, label, tbs, not_before, not_after, requested_by, requested_at, replaces, location,
+                failure
          FROM certificate WHERE der IS NULL ORDER BY position",
         &[],
     )?;
@@ -42,7 +44,7 @@ pub(super) fn unfinished(client: &mut Client) -> Result<Vec<Intent>, Error> {
         replaces: row.get(8),
         location: row.get(9),
     };
-    Ok(rows.iter().map(intent).collect())
+    Ok(rows.iter().map(|row| Unfinished { intent: intent(row), reason: row.get(10) }).collect())
 }
 
 pub(super) fn find(client: &mut Client, selector: &Selector) -> Result<Vec<Entry>, Error> {
@@ -142,7 +144,7 @@ pub(super) fn revoked(client: &mut Client) -> Result<Vec<RevokedEntry>, Error> {
     let rows = client.query(
         "SELECT serial, revoked_at, revocation_reason FROM certificate
          WHERE revoked_at IS NOT NULL
-           AND greatest(not_after, revoked_at) >= (SELECT coalesce(max(this_update), 0) FROM crl)",
+           AND greatest(not_after, revoked_at) >= (SELECT coalesce(max(this_update), 0) FROM crl WHERE signed)",
         &[],
     )?;
     let entry = |row: &Row| RevokedEntry {

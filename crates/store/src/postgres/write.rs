@@ -1,6 +1,7 @@
 //! The operations that change something. Each either does all of its work or none: what it cannot do it finds out before
 //! its first change, or undoes to a savepoint.
 
+use ca::log::TILE;
 use ca::{
     AuthorityRecord, Commit, Completion, Intent, NewEvent, Record, RevocationRecord, StoreError, Write,
 };
@@ -8,6 +9,7 @@ use jiff::Timestamp;
 use pki::crl::RevocationReason;
 use postgres::Transaction;
 
+use super::log;
 use super::writer::{Fault, Group, Head};
 
 pub(super) fn create_authority(
@@ -62,15 +64,38 @@ pub(super) fn complete(
     event: &NewEvent,
 ) -> Result<(), Fault> {
     let updated = group.transaction.execute(
-        "UPDATE certificate SET der = $2, issued_at = $3, names = $4, tbs = '' WHERE serial = $1 AND der IS NULL",
+        "UPDATE certificate SET der = $2, issued_at = $3, names = $4, tbs = '', entry = $5
+         WHERE serial = $1 AND der IS NULL",
         &[
             &completion.serial,
             &completion.der,
             &completion.issued_at.as_second(),
             &completion.names.to_lowercase(),
+            &group.head.entries,
         ],
     )?;
     if updated == 0 {
+        return Err(Fault::Store(StoreError::NoIntent));
+    }
+    group.head.entries += 1;
+    let size = group.head.entries.unsigned_abs();
+    if size.is_multiple_of(TILE) {
+        log::seal(&mut group.transaction, size)?;
+    }
+    Ok(append(&mut group.transaction, &mut group.head, event)?)
+}
+
+pub(super) fn abandon(
+    group: &mut Group<'_>,
+    serial: &[u8],
+    reason: &str,
+    event: &NewEvent,
+) -> Result<(), Fault> {
+    let abandoned = group.transaction.execute(
+        "UPDATE certificate SET failure = $2 WHERE serial = $1 AND der IS NULL AND failure IS NULL",
+        &[&serial, &reason],
+    )?;
+    if abandoned == 0 {
         return Err(Fault::Store(StoreError::NoIntent));
     }
     Ok(append(&mut group.transaction, &mut group.head, event)?)
@@ -111,8 +136,9 @@ pub(super) fn release(group: &mut Group<'_>, serial: &[u8], event: &NewEvent) ->
 /// Records a list, and gives its number.
 pub(super) fn number_crl(group: &mut Group<'_>, at: Timestamp) -> Result<u64, Fault> {
     let row = group.transaction.query_one(
-        "INSERT INTO crl (number, this_update) SELECT coalesce(max(number), 0) + 1, $1 FROM crl RETURNING number",
-        &[&at.as_second()],
+        "INSERT INTO crl (number, this_update, signed)
+         SELECT greatest(coalesce(max(number), 0) + 1, $2), $1, false FROM crl RETURNING number",
+        &[&at.as_second(), &at.as_millisecond()],
     )?;
     Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
 }
@@ -121,9 +147,16 @@ pub(super) fn number_crl(group: &mut Group<'_>, at: Timestamp) -> Result<u64, Fa
 pub(super) fn skip_list_numbers(group: &mut Group<'_>, last: u64) -> Result<(), Fault> {
     let last = i64::try_from(last).unwrap_or(i64::MAX);
     group.transaction.execute(
-        "INSERT INTO crl (number, this_update) SELECT $1, 0 WHERE $1 > (SELECT coalesce(max(number), 0) FROM crl)",
+        "INSERT INTO crl (number, this_update, signed) SELECT $1, 0, false WHERE $1 > (SELECT coalesce(max(number), 0) FROM crl)",
         &[&last],
     )?;
+    Ok(())
+}
+
+/// Records that a list was signed.
+pub(super) fn finish_crl(group: &mut Group<'_>, number: u64) -> Result<(), Fault> {
+    let number = i64::try_from(number).unwrap_or(i64::MAX);
+    group.transaction.execute("UPDATE crl SET signed = true WHERE number = $1", &[&number])?;
     Ok(())
 }
 

@@ -5,9 +5,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use ca::StoreError;
-use postgres::{Client, Config, Transaction};
+use postgres::{Client, Transaction};
 
-use super::open;
+use super::news;
+use super::open::Server;
 
 /// The most jobs in one transaction, so that the first caller does not wait for ever.
 const LARGEST_GROUP: usize = 256;
@@ -32,12 +33,16 @@ pub(super) struct Head {
     pub(super) sequence: i64,
     pub(super) hash: [u8; 32],
     pub(super) position: i64,
+    /// How many certificates are in the log.
+    pub(super) entries: i64,
 }
 
 /// A transaction that jobs share.
 pub(super) struct Group<'a> {
     pub(super) transaction: Transaction<'a>,
     pub(super) head: Head,
+    /// The number of the last audit event before the group.
+    before: i64,
 }
 
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
@@ -57,11 +62,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(config: Config, client: Client) -> Result<Self, StoreError> {
+    pub(super) fn start(server: Server, client: Client) -> Result<Self, StoreError> {
         let (jobs, waiting) = channel();
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || write_groups(&config, client, &waiting))
+            .spawn(move || write_groups(&server, client, &waiting))
             .map_err(|error| StoreError::Database(Box::new(error)))?;
         Ok(Writer { jobs: Some(jobs), thread: Some(thread) })
     }
@@ -105,11 +110,11 @@ impl Drop for Writer {
     }
 }
 
-fn write_groups(config: &Config, client: Client, waiting: &Receiver<Job>) {
+fn write_groups(server: &Server, client: Client, waiting: &Receiver<Job>) {
     let mut client = Some(client);
     while let Ok(first) = waiting.recv() {
         let usable = client.take().filter(|client| !client.is_closed());
-        let mut usable = match usable.map_or_else(|| open::connect(config), Ok) {
+        let mut usable = match usable.map_or_else(|| server.connect(), Ok) {
             Ok(usable) => usable,
             Err(error) => {
                 let ran = first(Err(error));
@@ -117,16 +122,16 @@ fn write_groups(config: &Config, client: Client, waiting: &Receiver<Job>) {
                 continue;
             }
         };
-        write_group(config, &mut usable, first, waiting);
+        write_group(server, &mut usable, first, waiting);
         client = Some(usable);
     }
 }
 
-fn write_group(config: &Config, client: &mut Client, first: Job, waiting: &Receiver<Job>) {
+fn write_group(server: &Server, client: &mut Client, first: Job, waiting: &Receiver<Job>) {
     let mut group = match begin(client) {
         Ok(group) => group,
         Err(error) => {
-            let ran = first(Err(open::store_error(config, error)));
+            let ran = first(Err(server.error(error)));
             return (ran.answer)(Ok(()));
         }
     };
@@ -151,7 +156,7 @@ fn write_group(config: &Config, client: &mut Client, first: Job, waiting: &Recei
         Ok(()) => answers.into_iter().for_each(|answer| answer(Ok(()))),
         Err(error) => {
             // Each is told the same; the error itself cannot be cloned, and its meaning can.
-            let first = open::store_error(config, error);
+            let first = server.error(error);
             let again = || match &first {
                 StoreError::Full => StoreError::Full,
                 StoreError::Unreachable(place) => StoreError::Unreachable(place.clone()),
@@ -181,18 +186,24 @@ fn write_group(config: &Config, client: &mut Client, first: Job, waiting: &Recei
 fn begin(client: &mut Client) -> Result<Group<'_>, postgres::Error> {
     let mut transaction = client.transaction()?;
     let row =
-        transaction.query_one("SELECT sequence, hash, position FROM head WHERE id = 1 FOR UPDATE", &[])?;
+        transaction.query_one("SELECT sequence, hash, position, entries FROM head WHERE id = 1 FOR UPDATE", &[])?;
     let hash: Vec<u8> = row.get(1);
     // 32 octets are all that is ever written there.
-    let head = Head { sequence: row.get(0), hash: hash.try_into().unwrap_or([0; 32]), position: row.get(2) };
-    Ok(Group { transaction, head })
+    let hash = hash.try_into().unwrap_or([0; 32]);
+    let head = Head { sequence: row.get(0), hash, position: row.get(2), entries: row.get(3) };
+    let before = head.sequence;
+    Ok(Group { transaction, head, before })
 }
 
 fn end(group: Group<'_>) -> Result<(), postgres::Error> {
-    let Group { mut transaction, head } = group;
+    let Group { mut transaction, head, before } = group;
     transaction.execute(
-        "UPDATE head SET sequence = $1, hash = $2, position = $3 WHERE id = 1",
-        &[&head.sequence, &head.hash.as_slice(), &head.position],
+        "UPDATE head SET sequence = $1, hash = $2, position = $3, entries = $4 WHERE id = 1",
+        &[&head.sequence, &head.hash.as_slice(), &head.position, &head.entries],
     )?;
+    if head.sequence != before {
+        // Told to all replicas when, and only when, the transaction is committed.
+        transaction.batch_execute(news::TELL)?;
+    }
     transaction.commit()
 }

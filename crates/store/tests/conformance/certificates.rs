@@ -74,6 +74,7 @@ fn a_revoked_certificate_is_on_every_later_list_until_one_was_made_after_its_end
         assert!(memory.revocation_version().unwrap() > version);
         for days in [1, 91, 92] {
             let (number, entries) = memory.begin_crl(testkit::days_from_now(days)).unwrap();
+            memory.finish_crl(number).unwrap();
             assert!(number > first);
             let expected = if days < 92 { vec![(alice.serial().to_vec(), reason)] } else { Vec::new() };
             assert_eq!(
@@ -82,6 +83,47 @@ fn a_revoked_certificate_is_on_every_later_list_until_one_was_made_after_its_end
                 "{days}"
             );
         }
+    });
+}
+
+#[test]
+fn a_list_that_was_numbered_and_never_signed_is_not_the_one_after_which_an_entry_is_left_out() {
+    every_memory(|memory| {
+        let authority = authority(&memory);
+        issue(&authority, "alice");
+        let reason = RevocationReason::KeyCompromise;
+        revoke(&memory, &Selector::parse("alice"), reason, "warden", testkit::now()).unwrap();
+        // A crash between numbering and signing: nobody ever saw this list.
+        let (lost, entries) = memory.begin_crl(testkit::days_from_now(91)).unwrap();
+        assert_eq!(entries.len(), 1);
+        let (number, entries) = memory.begin_crl(testkit::days_from_now(92)).unwrap();
+        assert_eq!(entries.len(), 1, "the first list after its end still has it (RFC 5280 section 3.3)");
+        memory.finish_crl(number).unwrap();
+        let (last, entries) = memory.begin_crl(testkit::days_from_now(93)).unwrap();
+        assert!(entries.is_empty());
+        assert!(lost < number && number < last);
+    });
+}
+
+#[test]
+fn an_older_copy_of_a_memory_goes_on_behind_every_list_number_that_was_used() {
+    every_memory(|memory| {
+        let authority = authority(&memory);
+        let lifetime = jiff::SignedDuration::from_hours(24);
+        // What was made after the copy is what this memory knows nothing of.
+        let mut used = 0;
+        for _ in 0..5 {
+            used = memory.begin_crl(testkit::now()).unwrap().0.max(used);
+        }
+        let copy = store::MemoryStore::new();
+        let other = crate::worlds::authority(&(std::sync::Arc::new(copy) as crate::worlds::Memory));
+        let a_second_later = testkit::now() + jiff::SignedDuration::from_secs(1);
+        let der = other.crl(a_second_later, lifetime).unwrap();
+        assert!(other.store().list_number().unwrap() > used);
+        CertificateRevocationList::from_der(&der).unwrap();
+        // And a clock that was set back makes no number come again.
+        let earlier = authority.store().begin_crl(testkit::days_from_now(-1)).unwrap().0;
+        assert!(earlier > used);
     });
 }
 
@@ -175,7 +217,7 @@ fn a_serial_number_is_taken_once_and_a_record_completed_once() {
         assert!(matches!(error, StoreError::DuplicateSerial), "{error}");
         let other = ca::Intent { serial: vec![0x55; 16], ..intent };
         memory.record_intent(other.clone()).unwrap();
-        assert_eq!(memory.unfinished().unwrap(), [other]);
+        assert_eq!(memory.unfinished().unwrap(), [ca::Unfinished { intent: other, reason: None }]);
         let completion = ca::Completion {
             serial: alice.serial().to_vec(),
             der: vec![1],

@@ -3,7 +3,10 @@
 
 mod certificates;
 mod copying;
+mod log;
 mod postgres;
 mod records;
 mod replicas;
+mod tls;
+mod unfinished;
 mod worlds;

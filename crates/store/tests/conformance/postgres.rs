@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub(crate) struct Cluster {
     binaries: PathBuf,
     folder: PathBuf,
+    /// Where it listens beside its socket; 0 for nowhere.
+    port: u16,
     /// Ends the server when this process ends, however it does: what reads it stops the server at its end.
     _alive: ChildStdin,
 }
@@ -48,6 +50,12 @@ fn unprivileged(program: &Path) -> Command {
     command
 }
 
+/// A port that nobody listened on a moment ago.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
 impl Cluster {
     /// The cluster of this process; `None` where PostgreSQL is not installed.
     pub(crate) fn shared() -> Option<&'static Cluster> {
@@ -55,12 +63,52 @@ impl Cluster {
         CLUSTER.get_or_init(Cluster::start).as_ref()
     }
 
-    /// Makes and starts one.
+    /// Makes and starts one, reached by its socket alone.
+    pub(crate) fn start() -> Option<Self> {
+        let cluster = Self::make(0)?;
+        cluster.control("start");
+        Some(cluster)
+    }
+
+    /// One that listens on this machine's own address too, without TLS.
+    pub(crate) fn start_on_tcp() -> Option<Self> {
+        let cluster = Self::make(free_port())?;
+        cluster.control("start");
+        Some(cluster)
+    }
+
+    /// One that is reached over TLS by those alone who have a certificate under `root` with the name of their user.
+    pub(crate) fn start_with_tls(server: &testkit::TestIdentity, root: String) -> Option<Self> {
+        let cluster = Self::make(free_port())?;
+        let chain: String = server.chain_below().iter().map(pki::Certificate::to_pem).collect();
+        let own = server.certificate.to_pem() + &chain;
+        for (name, text) in [("server.pem", own), ("server-key.pem", server.key.pkcs8_pem()), ("root.pem", root)] {
+            cluster.put(name, &text);
+        }
+        let configuration = "ssl = on\nssl_cert_file = 'server.pem'\nssl_key_file = 'server-key.pem'\n\
+                             ssl_ca_file = 'root.pem'\n";
+        cluster.put("postgresql.auto.conf", configuration);
+        let rules = "local all all trust\nhostssl all all 127.0.0.1/32 cert\nhostssl all all ::1/128 cert\n";
+        cluster.put("pg_hba.conf", rules);
+        cluster.control("start");
+        Some(cluster)
+    }
+
+    /// Writes a file into the data as its server, and for it alone.
+    fn put(&self, name: &str, text: &str) {
+        let mut command = unprivileged(Path::new("sh"));
+        command.current_dir("/").args(["-c", "umask 077; rm -f \"$1\"; cat >\"$1\"", "sh"]);
+        let mut child = command.arg(self.data().join(name)).stdin(Stdio::piped()).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success(), "{name}");
+    }
+
+    /// Makes one that is not started.
     #[allow(
         clippy::zombie_processes,
         reason = "the guard is there to outlive this process, and ends by itself"
     )]
-    pub(crate) fn start() -> Option<Self> {
+    fn make(port: u16) -> Option<Self> {
         let binaries = binaries()?;
         let folder = tempfile::Builder::new().prefix("csgn-pg").tempdir().unwrap().keep();
         // Whoever runs it must reach it.
@@ -78,7 +126,7 @@ impl Cluster {
             .spawn()
             .unwrap();
         let _alive = guard.stdin.take().unwrap();
-        let cluster = Cluster { binaries, folder, _alive };
+        let cluster = Cluster { binaries, folder, port, _alive };
         let made = unprivileged(&cluster.binaries.join("initdb"))
             .current_dir("/")
             .args([
@@ -94,7 +142,6 @@ impl Cluster {
             .output()
             .unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        cluster.control("start");
         Some(cluster)
     }
 
@@ -104,8 +151,9 @@ impl Cluster {
 
     /// `pg_ctl` with this word, waited for.
     pub(crate) fn control(&self, word: &str) {
-        let options =
-            format!("-c listen_addresses='' -c unix_socket_directories='{}'", self.folder.display());
+        let addresses = if self.port == 0 { String::new() } else { format!("localhost' -c port='{}", self.port) };
+        let folder = self.folder.display();
+        let options = format!("-c listen_addresses='{addresses}' -c unix_socket_directories='{folder}'");
         let mut command = unprivileged(&self.binaries.join("pg_ctl"));
         command.current_dir("/").arg(word).arg("-D").arg(self.data()).args(["-w", "-s", "-m", "immediate"]);
         if word != "stop" {
@@ -113,6 +161,23 @@ impl Cluster {
         }
         let done = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
         assert!(done.success() || word == "stop", "pg_ctl {word} failed");
+    }
+
+    /// The address by name of the database that is there from the beginning.
+    pub(crate) fn tls_database(&self) -> String {
+        format!("postgres://countersign@localhost:{}/postgres", self.port)
+    }
+
+    /// Whether every connection by an address is over TLS, as the server sees it.
+    pub(crate) fn every_connection_is_encrypted(&self) -> bool {
+        let by_socket =
+            format!("host={} port={} user=countersign dbname=postgres", self.folder.display(), self.port);
+        let mut client = postgres::Client::connect(&by_socket, postgres::NoTls).unwrap();
+        let sql = "SELECT count(*), count(*) FILTER (WHERE ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+                   WHERE client_addr IS NOT NULL";
+        let row = client.query_one(sql, &[]).unwrap();
+        let (all, encrypted): (i64, i64) = (row.get(0), row.get(1));
+        all > 0 && all == encrypted
     }
 
     /// The address of a new, empty database.

@@ -41,6 +41,37 @@ fn replicas_without_a_leader_issue_at_once_and_keep_one_trail_and_unique_list_nu
 }
 
 #[test]
+fn what_one_replica_writes_wakes_those_who_wait_at_the_others() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let url = cluster.database();
+    let here = PostgresStore::open(&url).unwrap();
+    let there = PostgresStore::open(&url).unwrap();
+    // The first waits start the listener; it tells when it has begun, and then nothing until something is written.
+    let for_ever = std::time::Duration::from_secs(3600);
+    let mut seen = there.wait_for_news(0, for_ever);
+    let length = || there.audit_length().unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            while length() == 0 {
+                seen = there.wait_for_news(seen, for_ever);
+            }
+        });
+        let event = ca::NewEvent {
+            at: testkit::now(),
+            actor: "tester".to_owned(),
+            origin: String::new(),
+            action: "trust",
+            serial: None,
+            details: String::new(),
+        };
+        here.commit(Commit::default().noting(event)).unwrap();
+        // An hour is longer than any test: whoever comes back was woken.
+        waiting.join().unwrap();
+    });
+    assert_eq!(length(), 1);
+}
+
+#[test]
 fn new_tables_that_many_replicas_make_at_once_are_made_once() {
     let Some(cluster) = Cluster::shared() else { return };
     let url = cluster.database();

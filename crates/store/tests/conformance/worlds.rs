@@ -62,7 +62,12 @@ pub(crate) fn authority_of(memory: &Memory, issuing: &TestKey) -> Authority<Memo
 
 /// A client's certificate of this name.
 pub(crate) fn issue(authority: &Authority<Memory>, label: &str) -> Issued {
-    let request = IssueRequest {
+    authority.issue(request(label), testkit::now()).unwrap()
+}
+
+/// What asks for it, with a new key.
+pub(crate) fn request(label: &str) -> IssueRequest {
+    IssueRequest {
         profile: Profile::Client,
         label: label.to_owned(),
         names: SubjectNames::for_client(label).unwrap(),
@@ -72,6 +77,5 @@ pub(crate) fn issue(authority: &Authority<Memory>, label: &str) -> Issued {
         origin: "192.0.2.7".to_owned(),
         replaces: None,
         location: None,
-    };
-    authority.issue(request, testkit::now()).unwrap()
+    }
 }
