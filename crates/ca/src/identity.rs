@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::audit::{NewEvent, Who};
 use crate::record::{Commit, Record, Write};
 use crate::selector::Selector;
-use crate::store::{Store, StoreError};
+use crate::store::{Entry, Store, StoreError};
 
 /// What an identity may do with the authority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -233,16 +233,21 @@ impl Partner {
     /// # Errors
     /// [`StoreError`].
     pub fn certificates(store: &dyn Store, name: &str, now: Timestamp) -> Result<usize, StoreError> {
-        let mut count = 0;
+        Ok(Self::good(store, name, now)?.len())
+    }
+
+    /// The good certificates of its identities.
+    pub(crate) fn good(store: &dyn Store, name: &str, now: Timestamp) -> Result<Vec<Entry>, StoreError> {
+        let mut good = Vec::new();
         let mut after: Option<String> = None;
         loop {
             let page = store.records(IDENTITY, Some(name), after.as_deref(), 500)?;
-            let Some(last) = page.last() else { return Ok(count) };
+            let Some(last) = page.last() else { return Ok(good) };
             after = Some(last.id.clone());
             for record in &page {
                 let label = Identity::read(record).label;
-                count +=
-                    store.find(&Selector::Label(label))?.iter().filter(|entry| entry.is_good(now)).count();
+                let found = store.find(&Selector::Label(label))?;
+                good.extend(found.into_iter().filter(|entry| entry.is_good(now)));
             }
         }
     }

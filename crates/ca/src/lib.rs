@@ -12,6 +12,7 @@ pub mod invite;
 mod issue;
 pub mod log;
 mod names;
+mod place;
 pub mod publication;
 mod record;
 pub mod redeem;
@@ -37,8 +38,8 @@ pub use revocation::{CrlFailure, ReleaseError, RevokeError, release, revoke};
 pub use selector::Selector;
 pub use statistics::Statistics;
 pub use store::{
-    AuthorityRecord, Completion, Entry, Intent, Page, Query, RevocationRecord, StateFilter, Store, StoreError,
-    Unfinished,
+    AuthorityRecord, Completion, Entry, Intent, Page, Query, RevocationRecord, StateFilter, Store,
+    StoreError, Unfinished,
 };
 
 /// Where random octets come from: fills the slice, or says why it cannot.

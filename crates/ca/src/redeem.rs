@@ -11,9 +11,10 @@ use pki::key::PublicKey;
 
 use crate::audit::Who;
 use crate::authority::Authority;
-use crate::identity::{Partner, event};
+use crate::identity::event;
 use crate::invite::{Code, Invite, Stage, Use};
 use crate::issue::{IssueError, IssueRequest, Issued};
+use crate::place::key_of;
 use crate::record::{Commit, Write};
 use crate::selector::Selector;
 use crate::store::{Store, StoreError};
@@ -26,7 +27,7 @@ const FREE_GUESSES: u32 = 2;
 const MOST_GUESSES: u32 = 10;
 
 /// How often a change is tried again that somebody else was faster with.
-const TRIES: u32 = 100;
+pub(crate) const TRIES: u32 = 100;
 
 /// From where somebody redeems.
 #[derive(Debug, Clone, Copy)]
@@ -131,7 +132,11 @@ impl<S: Store> Authority<S> {
             }
             Stage::Granted => {}
         }
-        self.has_room(&invite, now)?;
+        if let Some(issued) = self.interrupted(&invite, key_hash)? {
+            self.note_issued(&invite.handle, key_hash, issued.certificate.serial())?;
+            return Ok(Redeemed::Issued(Box::new(issued), invite.label));
+        }
+        let place = self.take_place(&invite, key_hash, now)?;
         let issued = self.issue(
             IssueRequest {
                 profile: invite.profile,
@@ -145,7 +150,9 @@ impl<S: Store> Authority<S> {
                 location: None,
             },
             now,
-        )?;
+        );
+        self.give_back(place);
+        let issued = issued?;
         self.note_issued(&invite.handle, key_hash, issued.certificate.serial())?;
         Ok(Redeemed::Issued(Box::new(issued), invite.label))
     }
@@ -266,16 +273,12 @@ impl<S: Store> Authority<S> {
         Err(StoreError::Busy.into())
     }
 
-    fn has_room(&self, invite: &Invite, now: Timestamp) -> Result<(), RedeemError> {
-        let Some(partner) = &invite.partner else { return Ok(()) };
-        let Some(Partner { most_certificates: most, .. }) = Partner::find(&self.store, partner)? else {
-            return Ok(());
-        };
-        let count = Partner::certificates(&self.store, partner, now)?;
-        if count >= most as usize {
-            return Err(RedeemError::PartnerFull { partner: partner.clone(), count, most });
-        }
-        Ok(())
+    /// What was issued for this use before, by a process that ended before it could note that on the invite.
+    fn interrupted(&self, invite: &Invite, key: [u8; 32]) -> Result<Option<Issued>, StoreError> {
+        let by = format!("invite {}", invite.handle);
+        let found = self.store.find(&Selector::Label(invite.label.clone()))?;
+        let entry = found.iter().find(|entry| entry.requested_by == by && key_of(entry) == Some(key));
+        entry.map(|entry| self.issued_before(&entry.der)).transpose()
     }
 
     fn note_issued(&self, handle: &str, key: [u8; 32], serial: &[u8]) -> Result<(), StoreError> {

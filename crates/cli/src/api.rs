@@ -132,14 +132,30 @@ impl Api {
     /// Every item of a list that comes in pages.
     pub(crate) fn all(&self, path: &str, name: &str) -> Result<Vec<Value>, Failure> {
         let mut items = Vec::new();
+        self.each(path, name, |item| {
+            items.push(item);
+            Ok(())
+        })?;
+        Ok(items)
+    }
+
+    /// Gives every item of a list that comes in pages to `take`; no more than a page is in memory.
+    pub(crate) fn each(
+        &self,
+        path: &str,
+        name: &str,
+        mut take: impl FnMut(Value) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let mut after = String::new();
         loop {
             let join = if path.contains('?') { '&' } else { '?' };
-            let page = self.get(&format!("{path}{join}limit=1000{after}"))?;
-            items.extend(page[name].as_array().cloned().unwrap_or_default());
+            let mut page = self.get(&format!("{path}{join}limit=1000{after}"))?;
+            if let Value::Array(items) = page[name].take() {
+                items.into_iter().try_for_each(&mut take)?;
+            }
             match page["next"].as_str() {
                 Some(next) => after = format!("&after={}", path_segment(next)),
-                None => return Ok(items),
+                None => return Ok(()),
             }
         }
     }

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use keys::Passphrase;
 use pki::issuer::Issuer;
 use pki::key::SigningKey;
+use store::tls::{TlsMaterial, TlsWish, read_address};
 
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _};
@@ -78,6 +79,20 @@ impl Home {
         }
     }
 
+    /// The file of the memory, where it is one.
+    pub(crate) fn memory_file(&self) -> Option<PathBuf> {
+        match self.store.as_deref().map(Place::of) {
+            None => Some(self.database()),
+            Some(Ok(Place::Sqlite(path))) => Some(path),
+            Some(_) => None,
+        }
+    }
+
+    /// Whether other replicas use the same memory, as far as its address tells.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.store.as_deref().map(Place::of), Some(Ok(Place::Postgres(_))))
+    }
+
     /// Makes the memory where it is not there yet, or opens it.
     pub(crate) fn create_memory(&self) -> Result<Arc<dyn Store>, Failure> {
         match &self.store {
@@ -140,7 +155,11 @@ impl Place {
     pub(crate) fn open(&self) -> Result<Arc<dyn Store>, Failure> {
         Ok(match self {
             Place::Sqlite(path) => Arc::new(store::SqliteStore::open(path).or_usage()?),
-            Place::Postgres(url) => Arc::new(store::PostgresStore::open(url).or_usage()?),
+            Place::Postgres(url) => {
+                let (url, wish) = read_address(url).or_usage()?;
+                let material = wish.as_ref().map(tls_material).transpose()?;
+                Arc::new(store::PostgresStore::open_with(&url, material).or_usage()?)
+            }
         })
     }
 
@@ -151,6 +170,25 @@ impl Place {
             Place::Postgres(_) => self.open(),
         }
     }
+}
+
+/// The files that a database's address names.
+fn tls_material(wish: &TlsWish) -> Result<TlsMaterial, Failure> {
+    let ders = |file: &Path| -> Result<Vec<Vec<u8>>, Failure> {
+        Ok(input::certificates(file)?.iter().map(|certificate| certificate.der().to_vec()).collect())
+    };
+    let client = match &wish.client {
+        None => None,
+        Some((certificate, key)) => {
+            let (read, warnings) = keys::file::read_key_file(key, None).or_usage()?;
+            // As libpq does: a key that others can read is used by nobody.
+            if let Some(warning) = warnings.first() {
+                return Err(Failure::usage(warning));
+            }
+            Some((ders(certificate)?, read.to_pkcs8_der().to_vec()))
+        }
+    };
+    Ok(TlsMaterial { roots: ders(&wish.root)?, client })
 }
 
 /// Where random octets for serial numbers come from.
@@ -203,5 +241,19 @@ impl Home {
         let number = u64::try_from(now.as_second()).unwrap_or(0);
         let list = root.prepare_crl(number, now, now + lifetime, &[]).or_refuse()?;
         list.sign(&*key).or_refuse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memory_in_postgresql_is_shared_and_a_file_is_not() {
+        let with = |store: Option<&str>| Home { directory: "x".into(), store: store.map(str::to_owned) };
+        assert!(with(Some("postgres://ca@localhost/ca")).is_shared());
+        assert!(with(Some("postgresql://ca@localhost/ca")).is_shared());
+        assert!(!with(Some("sqlite:ca.db")).is_shared());
+        assert!(!with(None).is_shared());
     }
 }

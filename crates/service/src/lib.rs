@@ -13,6 +13,7 @@ pub mod api;
 mod console;
 pub mod enrol;
 mod est;
+mod log;
 mod problem;
 pub mod refusals;
 mod router;

@@ -5,7 +5,7 @@ use axum::extract::DefaultBodyLimit;
 use http::Method;
 use http::Uri;
 
-use crate::{Problem, State, acme, api, console, enrol, est, status};
+use crate::{Problem, State, acme, api, console, enrol, est, log, status};
 
 /// The most octets of a request's body. A signing request with an RSA-4096 key and a hundred names has 8 KiB.
 pub(crate) const LARGEST_BODY: usize = 64 * 1024;
@@ -32,13 +32,14 @@ impl Surface {
 pub fn router(state: &State, surface: Surface) -> Router {
     let mut router = Router::new();
     if surface.status {
-        router = router.merge(status::routes());
+        router = router.merge(status::routes()).merge(log::routes());
     }
     if surface.enrolment {
         router = router.merge(enrol::routes()).merge(acme::routes(state)).merge(est::routes());
     }
     if surface.admin {
-        router = router.merge(api::routes(state)).merge(console::routes(state));
+        router =
+            router.merge(api::routes(state)).merge(log::entry_routes(state)).merge(console::routes(state));
     }
     if surface.enrolment || surface.admin {
         router = router.merge(console::shared());

@@ -11,6 +11,7 @@ use pki::key::SigningKey;
 use tokio::sync::watch;
 
 use crate::refusals::Refusals;
+use crate::log::Signed;
 use crate::status::lists::Lists;
 use crate::status::ocsp::Answers;
 use crate::{Problem, acme};
@@ -69,6 +70,7 @@ struct Inner {
     answers: Answers,
     responder: RwLock<Option<Arc<Responder>>>,
     refusals: Arc<Refusals>,
+    signed_log: Signed,
     /// The number of the last audit event and of the last revocation that this process knows of.
     seen: watch::Sender<Seen>,
 }
@@ -90,8 +92,9 @@ pub struct Responder {
     pub key: Box<dyn SigningKey>,
 }
 
-/// How often it is looked whether another process has written to the memory.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long a memory may leave unsaid that something was written to it. Those of which another process can write without
+/// telling are looked at more often, by themselves.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 impl State {
     /// The state of a service of this authority.
@@ -104,6 +107,7 @@ impl State {
             answers: Answers::default(),
             responder: RwLock::new(None),
             refusals: Arc::default(),
+            signed_log: Signed::default(),
             seen: watch::channel(Seen::default()).0,
         }))
     }
@@ -154,6 +158,10 @@ impl State {
         self.0.responder.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    pub(crate) fn signed_log(&self) -> &Signed {
+        &self.0.signed_log
+    }
+
     pub(crate) fn answers(&self) -> &Answers {
         &self.0.answers
     }
@@ -181,9 +189,9 @@ impl State {
         Ok(seen)
     }
 
-    /// Keeps looking, so that what other processes write is known here a moment later. Runs until it is dropped.
+    /// Keeps looking, so that what any process writes is known here at once, or a moment later. Runs until it is dropped.
     pub async fn follow(self) {
-        let mut is_told = false;
+        let (mut is_told, mut heard) = (false, 0);
         loop {
             // A memory that cannot be read is said once.
             match self.blocking(State::look).await {
@@ -197,7 +205,12 @@ impl State {
                 }
                 Err(_) => {}
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            let wait = move |state: &State| Ok(state.store().wait_for_news(heard, LOOK_AGAIN));
+            // It fails where the thread cannot be had, and then time passes in another way.
+            match self.blocking(wait).await {
+                Ok(news) => heard = news,
+                Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
+            }
         }
     }
 

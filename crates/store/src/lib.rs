@@ -2,6 +2,7 @@
 //! of one machine; in PostgreSQL, shared by any number of replicas; and in the process alone. One suite of tests holds
 //! them to the same promises. SQL lives only here; decisions do not.
 
+pub mod backup;
 pub mod copy;
 mod error;
 mod log;

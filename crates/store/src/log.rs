@@ -24,7 +24,9 @@ pub(crate) fn hashes(
         return Ok(entries(connection, start, count)?.iter().map(|entry| leaf_hash(entry)).collect());
     }
     connection
-        .prepare_cached("SELECT hash FROM log_node WHERE level = ?1 AND number >= ?2 AND number < ?3 ORDER BY number")?
+        .prepare_cached(
+            "SELECT hash FROM log_node WHERE level = ?1 AND number >= ?2 AND number < ?3 ORDER BY number",
+        )?
         .query_map(params![level, number(start), number(start.saturating_add(count))], |row| row.get(0))?
         .collect()
 }

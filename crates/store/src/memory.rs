@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ca::log::{Hash, leaf_hash, tile_root};
 use ca::statistics::{Day, SOON, Week, day_bounds, week_bounds};
 use ca::{
     AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, NewEvent, Page, Query, Record,
     RevocationRecord, Selector, StateFilter, Statistics, Store, StoreError, Unfinished, Write,
 };
-use ca::log::{Hash, leaf_hash, tile_root};
 use jiff::Timestamp;
 use pki::crl::{RevocationReason, RevokedEntry};
 
@@ -198,7 +198,8 @@ impl Store for MemoryStore {
 
     fn log_entries(&self, start: u64, count: u64) -> Result<Vec<Vec<u8>>, StoreError> {
         let state = self.state();
-        let der = |(index, _): &(usize, Hash)| state.certificates[*index].signed.as_ref().map(|s| s.der.clone());
+        let der =
+            |(index, _): &(usize, Hash)| state.certificates[*index].signed.as_ref().map(|s| s.der.clone());
         Ok(state.log.iter().skip(place(start)).take(place(count)).filter_map(der).collect())
     }
 

@@ -57,6 +57,11 @@ pub(crate) fn check(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// A connection to an existing file of which nothing is known yet.
+pub(crate) fn bare(path: &Path) -> Result<Connection, StoreError> {
+    open(path)
+}
+
 fn open(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| store_error(path, error))?;

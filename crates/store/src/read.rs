@@ -1,7 +1,8 @@
 //! The operations that only look.
 
 use ca::{
-    AuditEvent, AuthorityRecord, Entry, Intent, Page, Query, RevocationRecord, Selector, StateFilter, Unfinished,
+    AuditEvent, AuthorityRecord, Entry, Intent, Page, Query, RevocationRecord, Selector, StateFilter,
+    Unfinished,
 };
 use jiff::Timestamp;
 use pki::Profile;

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use ca::log::Hash;
 use ca::{
     AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, NewEvent, Page, Query, Record,
     RevocationRecord, Selector, Statistics, Store, StoreError, Unfinished,
 };
-use ca::log::Hash;
 use jiff::Timestamp;
 use pki::crl::RevokedEntry;
 use rusqlite::Connection;
@@ -46,7 +46,12 @@ impl SqliteStore {
         let mut connection = open::connect(path)?;
         open::migrate(&mut connection, path)?;
         let writer = Writer::start(connection, path)?;
-        Ok(SqliteStore { path: path.to_owned(), writer, readers: Mutex::new(Vec::new()), news: News::default() })
+        Ok(SqliteStore {
+            path: path.to_owned(),
+            writer,
+            readers: Mutex::new(Vec::new()),
+            news: News::default(),
+        })
     }
 
     /// A connection that nobody reads with.

@@ -108,7 +108,9 @@ pub(crate) fn abandon(
     event: &NewEvent,
 ) -> Result<(), WriteError> {
     let abandoned = connection
-        .prepare_cached("UPDATE certificate SET failure = ?2 WHERE serial = ?1 AND der IS NULL AND failure IS NULL")?
+        .prepare_cached(
+            "UPDATE certificate SET failure = ?2 WHERE serial = ?1 AND der IS NULL AND failure IS NULL",
+        )?
         .execute(params![serial, reason])?;
     if abandoned == 0 {
         return Err(WriteError::Store(StoreError::NoIntent));

@@ -109,7 +109,10 @@ impl Checkpoint {
         if number.to_string() != size {
             return Err(bad("its size is written in another way than the one"));
         }
-        let root = lines.next().and_then(|line| STANDARD.decode(line).ok()).and_then(|octets| octets.try_into().ok());
+        let root = lines
+            .next()
+            .and_then(|line| STANDARD.decode(line).ok())
+            .and_then(|octets| octets.try_into().ok());
         let root = root.ok_or(bad("its root is not 32 octets in base64"))?;
         if lines.any(str::is_empty) {
             return Err(bad("one of its lines is empty"));

@@ -125,8 +125,11 @@ mod tests {
             assert_eq!(error, ProofError::OtherEntry { index: index as u64 });
         }
         for bad in [
-            "", "c2sp.org/tlog-proof@v1\nindex 1\n", "c2sp.org/tlog-proof@v2\nindex 1\n\nx\n",
-            "c2sp.org/tlog-proof@v1\nindex 01\n\nx\n", "c2sp.org/tlog-proof@v1\nindex 1\nAAAA\n\nx\n",
+            "",
+            "c2sp.org/tlog-proof@v1\nindex 1\n",
+            "c2sp.org/tlog-proof@v2\nindex 1\n\nx\n",
+            "c2sp.org/tlog-proof@v1\nindex 01\n\nx\n",
+            "c2sp.org/tlog-proof@v1\nindex 1\nAAAA\n\nx\n",
             "c2sp.org/tlog-proof@v1\nextra !\nindex 1\n\nx\n",
         ] {
             assert!(Proof::parse(bad).is_err(), "{bad:?}");

@@ -74,10 +74,7 @@ fn subtree<E>(
 ///
 /// # Errors
 /// Those of `read`.
-pub fn root<E>(
-    size: u64,
-    mut read: impl FnMut(u8, u64, u64) -> Result<Vec<Hash>, E>,
-) -> Result<Hash, E> {
+pub fn root<E>(size: u64, mut read: impl FnMut(u8, u64, u64) -> Result<Vec<Hash>, E>) -> Result<Hash, E> {
     subtree(0, size, &mut read)
 }
 
@@ -309,7 +306,10 @@ mod tests {
                 let leaf = &leaves[usize::try_from(index).unwrap_or(0)];
                 assert!(verify_inclusion(leaf, index, size, &proof, &top), "{index} of {size}");
                 for wrong in (0..size + 2).filter(|wrong| *wrong != index) {
-                    assert!(!verify_inclusion(leaf, wrong, size, &proof, &top), "{wrong} for {index} of {size}");
+                    assert!(
+                        !verify_inclusion(leaf, wrong, size, &proof, &top),
+                        "{wrong} for {index} of {size}"
+                    );
                 }
                 let mut longer = proof.clone();
                 longer.push([7; 32]);
@@ -331,7 +331,10 @@ mod tests {
                 assert!(!verify_consistency((old, &[1; 32]), (new, &after), &proof), "{old} to {new}");
                 if old != 0 && old != new {
                     assert!(!verify_consistency((old, &before), (new, &[1; 32]), &proof), "{old} to {new}");
-                    assert!(!verify_consistency((old, &before), (new, &after), &proof[1..]), "{old} to {new}");
+                    assert!(
+                        !verify_consistency((old, &before), (new, &after), &proof[1..]),
+                        "{old} to {new}"
+                    );
                 }
                 if old != new {
                     assert!(!verify_consistency((new, &after), (old, &before), &proof), "{new} to {old}");

@@ -1,10 +1,13 @@
 //! `countersign audit`.
 
-use std::path::PathBuf;
+mod log;
+
+use std::collections::VecDeque;
+use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
 
 use ca::{AuditEvent, verify_audit_from};
 use clap::{Args, Subcommand};
-use keys::file::{Replace, write_public};
 use serde_json::Value;
 
 use crate::api::{Api, ApiArguments};
@@ -18,7 +21,11 @@ Examples:
   countersign audit verify
       # every event, chained to the one before it
   countersign audit tail --lines 20
-  countersign audit export --out audit.jsonl")]
+  countersign audit export --out audit.jsonl
+  countersign audit log verify
+      # every certificate ever issued, and the signed hash over them
+  countersign audit prove alice
+      # that hers is one of them")]
 pub(crate) enum Audit {
     /// Check that no event was changed, taken out or put in
     Verify(Verify),
@@ -26,6 +33,11 @@ pub(crate) enum Audit {
     Tail(Tail),
     /// Write all events, one JSON object a line
     Export(Export),
+    /// Prove that a certificate is in the log of everything issued
+    Prove(log::Prove),
+    /// The log of everything issued: its checkpoint, and whether it is whole
+    #[command(subcommand)]
+    Log(log::Log),
 }
 
 /// Check that no event was changed, taken out or put in
@@ -75,49 +87,84 @@ impl Audit {
             Audit::Verify(command) => verify(context, &command),
             Audit::Tail(command) => tail(context, &command),
             Audit::Export(command) => export(context, &command),
+            Audit::Prove(command) => command.run(context),
+            Audit::Log(command) => command.run(context),
         }
     }
 }
 
+/// A trail that is checked event by event, in the memory of one.
+struct Chain {
+    expected: Option<String>,
+    is_expected_there: bool,
+    length: u64,
+    last: [u8; 32],
+}
+
+impl Chain {
+    fn take(&mut self, value: &Value) -> Result<(), Failure> {
+        let event = event(value).ok_or_else(|| {
+            Failure::refused(format!("the event after number {} is not whole", self.length))
+        })?;
+        self.last = verify_audit_from(self.length, self.last, std::slice::from_ref(&event)).or_refuse()?;
+        self.length += 1;
+        self.is_expected_there |= self.expected.as_deref() == Some(&pki::hex(&event.hash));
+        Ok(())
+    }
+}
+
 fn verify(context: &Context, command: &Verify) -> Outcome {
-    let events = match &command.file {
-        Some(file) => {
-            let text = String::from_utf8(crate::input::bytes(file)?)
-                .map_err(|_| Failure::usage(format!("{} is no text", file.display())))?;
-            text.lines()
-                .map(serde_json::from_str)
-                .collect::<Result<Vec<Value>, _>>()
-                .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?
-        }
-        None => Api::open(context, &command.api)?.all("/api/v1/audit", "events")?,
-    };
-    let events: Vec<AuditEvent> = events
-        .iter()
-        .map(event)
-        .collect::<Option<_>>()
-        .ok_or_else(|| Failure::refused("an event is not whole"))?;
-    let last = verify_audit_from(0, [0; 32], &events).or_refuse()?;
-    if let Some(expected) = &command.expect {
-        let expected = expected.replace(':', "").to_ascii_lowercase();
-        if !events.iter().any(|event| pki::hex(&event.hash) == expected) {
-            return Err(Failure::refused(format!(
-                "the hash {expected} is not in the trail: it was shortened, or made anew, since that was printed"
-            )));
+    let expected = command.expect.as_ref().map(|expected| expected.replace(':', "").to_ascii_lowercase());
+    let mut chain = Chain { expected, is_expected_there: false, length: 0, last: [0; 32] };
+    match &command.file {
+        Some(file) => lines(file, |value| chain.take(&value))?,
+        None => {
+            let api = Api::open(context, &command.api)?;
+            api.each("/api/v1/audit", "events", |value| chain.take(&value))?;
         }
     }
-    context.say(format!("{BOLD}{}{BOLD:#} events, each chained to the one before it", events.len()));
-    context.data(format!("{}\n", pki::hex(&last)));
+    if let (Some(expected), false) = (&chain.expected, chain.is_expected_there) {
+        return Err(Failure::refused(format!(
+            "the hash {expected} is not in the trail: it was shortened, or made anew, since that was printed"
+        )));
+    }
+    context.say(format!("{BOLD}{}{BOLD:#} events, each chained to the one before it", chain.length));
+    context.data(format!("{}\n", pki::hex(&chain.last)));
     context.say(format!(
         "{DIM}Keep this hash elsewhere: `audit verify --expect HASH` then shows a trail that was cut or made anew.{DIM:#}"
     ));
     Ok(Exit::Done)
 }
 
+/// Gives each line of a file, which is a JSON object, to `take`.
+fn lines(file: &Path, mut take: impl FnMut(Value) -> Result<(), Failure>) -> Result<(), Failure> {
+    let cannot = |error: std::io::Error| {
+        Failure::usage(format!("cannot read {}: {}", file.display(), crate::input::plain(&error)))
+    };
+    let reader = BufReader::new(std::fs::File::open(file).map_err(cannot)?);
+    for (number, line) in (1..).zip(reader.lines()) {
+        let line = line.map_err(cannot)?;
+        let value = serde_json::from_str(&line)
+            .map_err(|error| Failure::usage(format!("{}, line {number}: {error}", file.display())))?;
+        take(value)?;
+    }
+    Ok(())
+}
+
 fn tail(context: &Context, command: &Tail) -> Outcome {
     let api = Api::open(context, &command.api)?;
-    let events = api.all("/api/v1/audit", "events")?;
-    let skipped = events.len().saturating_sub(command.lines);
-    for event in &events[skipped..] {
+    // The last ones are known when there are no more: of a long trail only so many are kept.
+    let mut last: VecDeque<Value> = VecDeque::new();
+    api.each("/api/v1/audit", "events", |event| {
+        if last.len() == command.lines {
+            last.pop_front();
+        }
+        if command.lines > 0 {
+            last.push_back(event);
+        }
+        Ok(())
+    })?;
+    for event in &last {
         if command.json {
             context.data(format!("{event}\n"));
             continue;
@@ -138,15 +185,29 @@ fn tail(context: &Context, command: &Tail) -> Outcome {
 }
 
 fn export(context: &Context, command: &Export) -> Outcome {
-    let events = Api::open(context, &command.api)?.all("/api/v1/audit", "events")?;
-    let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
-    match &command.out {
-        Some(file) => {
-            write_public(file, lines.as_bytes(), Replace::Yes).or_usage()?;
-            context.say(format!("Wrote {} events to {}", events.len(), file.display()));
-        }
-        None => context.data(lines),
-    }
+    let api = Api::open(context, &command.api)?;
+    let Some(file) = &command.out else {
+        api.each("/api/v1/audit", "events", |event| {
+            context.data(format!("{event}\n"));
+            Ok(())
+        })?;
+        return Ok(Exit::Done);
+    };
+    let cannot = |error: std::io::Error| {
+        Failure::usage(format!("cannot write {}: {}", file.display(), crate::input::plain(&error)))
+    };
+    // Beside its place first, so that a trail that could not be read to its end never stands there.
+    let mut beside = file.clone().into_os_string();
+    beside.push(".part");
+    let mut out = BufWriter::new(std::fs::File::create(&beside).map_err(cannot)?);
+    let mut count = 0_u64;
+    api.each("/api/v1/audit", "events", |event| {
+        count += 1;
+        writeln!(out, "{event}").map_err(cannot)
+    })?;
+    out.into_inner().map_err(|error| cannot(error.into_error()))?.sync_all().map_err(cannot)?;
+    std::fs::rename(&beside, file).map_err(cannot)?;
+    context.say(format!("Wrote {count} events to {}", file.display()));
     Ok(Exit::Done)
 }
 

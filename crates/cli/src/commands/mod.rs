@@ -101,7 +101,7 @@ pub(crate) enum Command {
     /// The audit trail: who did what, when, from where and why
     #[command(subcommand)]
     Audit(audit::Audit),
-    /// Copy the authority's memory into another database, and check that it arrived whole
+    /// Back up the authority's memory, put it back, or move it into another database
     #[command(subcommand)]
     Store(store::Store),
     /// Run the authority as a service

@@ -29,7 +29,7 @@ pub use certificates::certificate_json;
 pub(crate) use evaluate::PERMISSIONS;
 pub use local::Local;
 
-use crate::{Problem, State};
+use crate::{Problem, State, log};
 
 /// One operation of the API.
 pub(crate) struct Operation {
@@ -100,15 +100,31 @@ pub(crate) const OPERATIONS: &[Operation] = &[
                 request: None, answer: "Feed", handler: || get(feed::serve) },
     Operation { method: "get", path: "/api/v1/audit", permission: Some(Permission::Audit), summary: "The audit trail, oldest first", query: &[("after", "the number of the last event of the page before"), ("serial", "of the certificate with this serial number, in hexadecimal"), LIMIT],
                 request: None, answer: "Events", handler: || get(audit::events) },
+    Operation { method: "get", path: "/api/v1/log", permission: Some(Permission::Audit), summary: "The log of everything issued: its signed checkpoint now", query: &[],
+                request: None, answer: "Log", handler: || get(log::describe) },
+    Operation { method: "get", path: "/api/v1/log/proof/{which}", permission: Some(Permission::Audit), summary: "The proof that a certificate, by name or serial number, is in the log", query: &[],
+                request: None, answer: "Proof", handler: || get(log::prove) },
+    Operation { method: "get", path: "/api/v1/log/consistency", permission: Some(Permission::Audit), summary: "The proof that the log of one size begins with that of another", query: &[("from", "the smaller number of entries"), ("to", "the larger one")],
+                request: None, answer: "Consistency", handler: || get(log::consistency) },
+    Operation { method: "get", path: "/api/v1/log/entries", permission: Some(Permission::Audit), summary: "The certificates in the log, in its order", query: &[("start", "the place of the first, from 0"), LIMIT],
+                request: None, answer: "Entries", handler: || get(log::entries) },
 ];
 
 /// The routes, each behind the check of its permission.
 pub(crate) fn routes(state: &State) -> Router<State> {
     OPERATIONS.iter().fold(Router::new(), |router, operation| {
-        let check = caller::Check { state: state.clone(), permission: operation.permission };
-        let handler = (operation.handler)().layer(axum::middleware::from_fn_with_state(check, caller::check));
-        router.route(operation.path, handler)
+        router.route(operation.path, guarded(state, operation.permission, (operation.handler)()))
     })
+}
+
+/// A handler behind the check of what its caller's role must allow.
+pub(crate) fn guarded(
+    state: &State,
+    permission: Option<Permission>,
+    handler: MethodRouter<State>,
+) -> MethodRouter<State> {
+    let check = caller::Check { state: state.clone(), permission };
+    handler.layer(axum::middleware::from_fn_with_state(check, caller::check))
 }
 
 /// An answer in JSON that no cache keeps.
@@ -120,7 +136,7 @@ fn answer(status: StatusCode, value: &Value) -> Response {
     response
 }
 
-fn ok(value: &Value) -> Response {
+pub(crate) fn ok(value: &Value) -> Response {
     answer(StatusCode::OK, value)
 }
 
@@ -132,7 +148,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 }
 
 /// How many of a list are wanted; between 1 and 1000.
-fn limit(wanted: Option<usize>) -> usize {
+pub(crate) fn limit(wanted: Option<usize>) -> usize {
     wanted.unwrap_or(100).clamp(1, 1000)
 }
 

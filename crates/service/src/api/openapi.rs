@@ -39,7 +39,8 @@ fn describe(operation: &Operation) -> Value {
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
         .collect();
     for (name, meaning) in operation.query {
-        let kind = if name.ends_with("seconds") || *name == "limit" { "integer" } else { "string" };
+        let is_number = name.ends_with("seconds") || matches!(*name, "limit" | "start" | "from" | "to");
+        let kind = if is_number { "integer" } else { "string" };
         parameters
             .push(json!({ "name": name, "in": "query", "description": meaning, "schema": { "type": kind } }));
     }
@@ -161,6 +162,14 @@ fn schemas() -> Value {
             json!({ "sequence": number(), "at": text(), "who": text(), "from": text(), "what": text(),
                     "serial_number": optional(), "why": text(), "hash": text() })),
         "Events": paged("events", "Event"),
+        "Log": object(&["origin", "size", "root_hash", "checkpoint", "issuer", "anchor"],
+            json!({ "origin": text(), "size": number(), "root_hash": text(), "checkpoint": text(), "issuer": text(),
+                    "anchor": text() })),
+        "Proof": object(&["name", "index", "size", "certificate", "proof"],
+            json!({ "name": text(), "index": number(), "size": number(), "certificate": text(), "proof": text() })),
+        "Consistency": object(&["from", "to", "path"],
+            json!({ "from": number(), "to": number(), "path": texts() })),
+        "Entries": object(&["start", "entries"], json!({ "start": number(), "entries": texts() })),
     })
 }
 

@@ -77,6 +77,10 @@ async fn answers_are_what_the_document_says() {
     let sign = json!({ "profile": "client", "request": csr });
     fits(&admin.post("/api/v1/certificates", &sign).await, "Signed");
     fits(&admin.post("/api/v1/invites", &invite).await, "Invited");
+    fits(&admin.get("/api/v1/log").await, "Log");
+    fits(&admin.get("/api/v1/log/proof/alice").await, "Proof");
+    fits(&admin.get("/api/v1/log/consistency?from=0&to=1").await, "Consistency");
+    fits(&admin.get("/api/v1/log/entries").await, "Entries");
     fits(&admin.get("/api/v1/invites").await, "Invites");
     fits(&put("/api/v1/partners/acme", json!({})).await, "Partner");
     fits(&admin.get("/api/v1/partners").await, "Partners");

@@ -7,5 +7,6 @@ mod enrolment;
 mod est;
 mod feed;
 mod lists;
+mod log;
 mod ocsp;
 mod world;

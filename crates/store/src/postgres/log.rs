@@ -28,7 +28,11 @@ pub(super) fn hashes(
     Ok(rows.iter().map(|row| row.get::<_, Vec<u8>>(0).try_into().unwrap_or([0; 32])).collect())
 }
 
-pub(super) fn entries(client: &mut impl GenericClient, start: u64, count: u64) -> Result<Vec<Vec<u8>>, Error> {
+pub(super) fn entries(
+    client: &mut impl GenericClient,
+    start: u64,
+    count: u64,
+) -> Result<Vec<Vec<u8>>, Error> {
     let rows = client.query(
         "SELECT der FROM certificate WHERE entry >= $1 AND entry < $2 ORDER BY entry",
         &[&number(start), &number(start.saturating_add(count))],
@@ -37,8 +41,8 @@ pub(super) fn entries(client: &mut impl GenericClient, start: u64, count: u64) -
 }
 
 pub(super) fn index(client: &mut impl GenericClient, serial: &[u8]) -> Result<Option<u64>, Error> {
-    let row =
-        client.query_opt("SELECT entry FROM certificate WHERE serial = $1 AND entry IS NOT NULL", &[&serial])?;
+    let row = client
+        .query_opt("SELECT entry FROM certificate WHERE serial = $1 AND entry IS NOT NULL", &[&serial])?;
     Ok(row.and_then(|row| u64::try_from(row.get::<_, i64>(0)).ok()))
 }
 

@@ -13,11 +13,11 @@ mod writer;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use ca::log::Hash;
 use ca::{
     AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, NewEvent, Page, Query, Record,
     RevocationRecord, Selector, Statistics, Store, StoreError, Unfinished,
 };
-use ca::log::Hash;
 use jiff::Timestamp;
 use pki::crl::RevokedEntry;
 use postgres::Client;

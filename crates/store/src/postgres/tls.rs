@@ -198,7 +198,11 @@ impl TlsConnect<Socket> for Handshake {
     fn connect(self, socket: Socket) -> Self::Future {
         Box::pin(async move {
             let connector = tokio_rustls::TlsConnector::from(self.config);
-            connector.connect(self.name, socket).await.map(Stream).map_err(|error| Untrusted(error.to_string()))
+            connector
+                .connect(self.name, socket)
+                .await
+                .map(Stream)
+                .map_err(|error| Untrusted(error.to_string()))
         })
     }
 }

@@ -185,8 +185,8 @@ fn write_group(server: &Server, client: &mut Client, first: Job, waiting: &Recei
 
 fn begin(client: &mut Client) -> Result<Group<'_>, postgres::Error> {
     let mut transaction = client.transaction()?;
-    let row =
-        transaction.query_one("SELECT sequence, hash, position, entries FROM head WHERE id = 1 FOR UPDATE", &[])?;
+    let row = transaction
+        .query_one("SELECT sequence, hash, position, entries FROM head WHERE id = 1 FOR UPDATE", &[])?;
     let hash: Vec<u8> = row.get(1);
     // 32 octets are all that is ever written there.
     let hash = hash.try_into().unwrap_or([0; 32]);

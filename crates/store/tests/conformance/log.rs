@@ -57,8 +57,10 @@ fn what_is_issued_is_at_the_end_of_the_log_and_what_is_revoked_stays_in_it() {
     every_memory(|memory| {
         let authority = authority(&memory);
         assert_eq!(memory.log_size().unwrap(), 0);
-        let issued: Vec<_> = ["alice", "bob", "carol"].map(|label| issue(&authority, label).certificate).into();
-        revoke(&memory, &Selector::parse("bob"), RevocationReason::Superseded, "warden", testkit::now()).unwrap();
+        let issued: Vec<_> =
+            ["alice", "bob", "carol"].map(|label| issue(&authority, label).certificate).into();
+        revoke(&memory, &Selector::parse("bob"), RevocationReason::Superseded, "warden", testkit::now())
+            .unwrap();
         assert_eq!(memory.log_size().unwrap(), 3);
         let entries = memory.log_entries(0, 10).unwrap();
         assert_eq!(entries, issued.iter().map(|certificate| certificate.der().to_vec()).collect::<Vec<_>>());

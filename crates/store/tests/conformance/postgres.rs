@@ -82,7 +82,9 @@ impl Cluster {
         let cluster = Self::make(free_port())?;
         let chain: String = server.chain_below().iter().map(pki::Certificate::to_pem).collect();
         let own = server.certificate.to_pem() + &chain;
-        for (name, text) in [("server.pem", own), ("server-key.pem", server.key.pkcs8_pem()), ("root.pem", root)] {
+        for (name, text) in
+            [("server.pem", own), ("server-key.pem", server.key.pkcs8_pem()), ("root.pem", root)]
+        {
             cluster.put(name, &text);
         }
         let configuration = "ssl = on\nssl_cert_file = 'server.pem'\nssl_key_file = 'server-key.pem'\n\
@@ -151,7 +153,8 @@ impl Cluster {
 
     /// `pg_ctl` with this word, waited for.
     pub(crate) fn control(&self, word: &str) {
-        let addresses = if self.port == 0 { String::new() } else { format!("localhost' -c port='{}", self.port) };
+        let addresses =
+            if self.port == 0 { String::new() } else { format!("localhost' -c port='{}", self.port) };
         let folder = self.folder.display();
         let options = format!("-c listen_addresses='{addresses}' -c unix_socket_directories='{folder}'");
         let mut command = unprivileged(&self.binaries.join("pg_ctl"));
@@ -173,7 +176,8 @@ impl Cluster {
         let by_socket =
             format!("host={} port={} user=countersign dbname=postgres", self.folder.display(), self.port);
         let mut client = postgres::Client::connect(&by_socket, postgres::NoTls).unwrap();
-        let sql = "SELECT count(*), count(*) FILTER (WHERE ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+        let sql =
+            "SELECT count(*), count(*) FILTER (WHERE ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
                    WHERE client_addr IS NOT NULL";
         let row = client.query_one(sql, &[]).unwrap();
         let (all, encrypted): (i64, i64) = (row.get(0), row.get(1));

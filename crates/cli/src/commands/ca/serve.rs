@@ -132,7 +132,7 @@ impl Serve {
         settings.grace = self.grace.unwrap_or(SignedDuration::ZERO);
         settings.root_list =
             root_list(context, &home, &authority, self.passphrase_file.clone(), self.list_lifetime);
-        settings.acme = self.acme.settings(context, false)?;
+        settings.acme = self.acme.settings(context, home.is_shared())?;
         let state = State::new(authority, settings);
 
         let front = Front { names: SubjectNames::for_server(&self.name).or_usage()?, state: state.clone() };

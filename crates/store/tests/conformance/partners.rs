@@ -1,0 +1,86 @@
+//! A partner's limit holds whoever asks, however many at once, and whatever was interrupted.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use ca::redeem::From;
+use ca::{Invite, NewInvite, Partner, RedeemError, Redeemed, Step, Store as _, Who};
+use jiff::SignedDuration;
+use pki::Profile;
+use pki::key::SigningKey as _;
+use pki::name::SubjectNames;
+use testkit::{KeyKind, TestKey};
+
+use crate::worlds::{Memory, authority, authority_of, entropy, every_memory, issuing_key};
+
+const FROM: From<'static> = From { address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), way: "join" };
+
+/// An invite for the partner "acme", which may have so many certificates; its code.
+fn invite(memory: &Memory, most: u32) -> String {
+    let by = Who::from("warden");
+    Partner { name: "acme".to_owned(), contact: None, most_certificates: most }
+        .put(memory, by, testkit::now())
+        .unwrap();
+    let wish = NewInvite {
+        label: "acme-client".to_owned(),
+        names: SubjectNames::for_client("acme-client").unwrap(),
+        profile: Profile::Client,
+        lifetime: None,
+        uses: 20,
+        open_for: SignedDuration::from_hours(24),
+        approve: false,
+        partner: Some("acme".to_owned()),
+        contact: None,
+    };
+    Invite::create(memory, &entropy(), wish, by, testkit::now()).unwrap().1.reveal()
+}
+
+#[test]
+fn of_many_who_join_at_once_no_more_get_a_certificate_than_the_partner_may_have() {
+    every_memory(|memory| {
+        let authority = authority(&memory);
+        let code = invite(&memory, 3);
+        let outcomes: Vec<Result<Redeemed, RedeemError>> = std::thread::scope(|scope| {
+            let joining: Vec<_> = (0..12)
+                .map(|_| {
+                    let (authority, code) = (&authority, &code);
+                    scope.spawn(move || {
+                        let key = TestKey::generate(KeyKind::P256);
+                        authority.redeem(code, key.public_key(), FROM, testkit::now())
+                    })
+                })
+                .collect();
+            joining.into_iter().map(|joining| joining.join().unwrap()).collect()
+        });
+        let issued = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Redeemed::Issued(..)))).count();
+        let full = |outcome: &&Result<Redeemed, RedeemError>| {
+            matches!(outcome, Err(RedeemError::PartnerFull { most: 3, .. }))
+        };
+        assert_eq!((issued, outcomes.iter().filter(full).count()), (3, 9), "{outcomes:?}");
+        assert_eq!(Partner::certificates(&memory, "acme", testkit::now()).unwrap(), 3);
+        assert_eq!(memory.count_records("partner-place", "acme").unwrap(), 0, "every place was given back");
+    });
+}
+
+#[test]
+fn a_use_whose_process_ended_after_recording_gives_the_same_certificate_again() {
+    every_memory(|memory| {
+        let issuing = issuing_key();
+        drop(authority_of(&memory, &issuing));
+        let code = invite(&memory, 1);
+        let key = TestKey::generate(KeyKind::P256);
+        // A panic once the certificate is recorded stands in for the end of the process.
+        let open =
+            || ca::Authority::open(Memory::clone(&memory), Box::new(issuing.clone()), entropy()).unwrap();
+        let doomed = open().observed_by(|step| assert!(step != Step::Stored, "the process ends here"));
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            doomed.redeem(&code, key.public_key(), FROM, testkit::now())
+        }));
+        assert!(ended.is_err());
+        let first = memory.log_entries(0, 10).unwrap();
+        assert_eq!(first.len(), 1);
+        let again = open().redeem(&code, key.public_key(), FROM, testkit::now()).unwrap();
+        let Redeemed::Issued(issued, _) = again else { panic!("{again:?}") };
+        assert_eq!(issued.certificate.der(), first[0]);
+        assert_eq!(memory.log_size().unwrap(), 1, "one use, one certificate");
+    });
+}
