@@ -44,6 +44,7 @@ pub(crate) const PEERS: &[Peer] = &[
     peer("firefox-esr", "firefox-esr",          "a browser with NSS's own database of certificates"),
     peer("gnutls-cli",  "gnutls-bin",           "GnuTLS as a client"),
     peer("gnutls-serv", "gnutls-bin",           "GnuTLS as a server"),
+    peer("go",          "golang-go",            "Go, whose sources hold a verifier of transparency logs"),
     Peer { program: "haproxy", package: "haproxy", service: Some("haproxy"), role: "the load balancer in front of many services" },
     peer("java",        "default-jdk-headless", "Java's own TLS, JSSE"),
     peer("javac",       "default-jdk-headless", "starts a Java program from its source"),

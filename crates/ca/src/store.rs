@@ -50,6 +50,11 @@ pub enum StoreError {
     /// No room on the disk.
     #[error("the disk is full; nothing was changed. Make room and try again")]
     Full,
+    /// The disk did not take or give what it was asked for.
+    #[error(
+        "the disk failed under the database {0}, or a limit on the size of files was reached; nothing was changed"
+    )]
+    Disk(String),
     /// The file or its directory cannot be written.
     #[error("the database {0} cannot be written; check who owns it and its directory")]
     ReadOnly(String),

@@ -120,7 +120,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::Conflict { .. } | StoreError::NotOnHold => Self::of(409, "conflict", error),
-            StoreError::Full | StoreError::Busy | StoreError::Unreachable(_) => {
+            StoreError::Full | StoreError::Disk(_) | StoreError::Busy | StoreError::Unreachable(_) => {
                 tracing::warn!(%error, "the memory cannot be written at the moment");
                 Self::of(
                     503,

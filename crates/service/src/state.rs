@@ -10,8 +10,8 @@ use pki::Certificate;
 use pki::key::SigningKey;
 use tokio::sync::watch;
 
-use crate::refusals::Refusals;
 use crate::log::Signed;
+use crate::refusals::Refusals;
 use crate::status::lists::Lists;
 use crate::status::ocsp::Answers;
 use crate::{Problem, acme};

@@ -10,6 +10,7 @@ pub(crate) fn store_error(path: &Path, error: rusqlite::Error) -> StoreError {
     let file = || path.display().to_string();
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full,
+        Some(ErrorCode::SystemIoFailure) => StoreError::Disk(file()),
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             StoreError::ReadOnly(file())
         }

@@ -96,22 +96,38 @@ fn a_signing_key_of_someone_else_opens_no_authority() {
     assert!(matches!(error, OpenError::WrongKey(_)), "{error}");
 }
 
-/// The limit on the size of files stands in for a disk without room. It holds for a whole process, so the test runs
-/// itself again under one.
+const HOME: &str = "COUNTERSIGN_TEST_STORE_FULL";
+
+/// Issues until that fails; how many it were, and why it failed.
+fn issue_until_it_fails(authority: &support::TestAuthority) -> (usize, IssueError) {
+    let mut count = 0;
+    loop {
+        match authority.issue(support::client(&format!("client-{count}")), testkit::now()) {
+            Ok(_) => count += 1,
+            Err(error) => return (count, error),
+        }
+        assert!(count < 5000, "the limit was never reached");
+    }
+}
+
+/// Everything that was answered is there, and it goes on.
+fn check_and_go_on(authority: &support::TestAuthority, count: usize) {
+    let entries = authority.store().list(&ca::Query::default(), testkit::now()).unwrap().entries;
+    assert_eq!(entries.len(), count);
+    assert_eq!(authority.store().log_size().unwrap(), count as u64);
+    verify_audit(&authority.store().audit(None).unwrap()).unwrap();
+    support::issue(authority, "after");
+}
+
+/// A limit on the size of files. It holds for a whole process, so the test runs itself again under one.
 #[test]
-fn without_room_nothing_is_issued_and_what_was_issued_stays() {
-    const HOME: &str = "COUNTERSIGN_TEST_STORE_FULL";
-    let name = "without_room_nothing_is_issued_and_what_was_issued_stays";
+fn where_files_may_grow_no_longer_nothing_is_issued_and_what_was_issued_stays() {
+    let name = "where_files_may_grow_no_longer_nothing_is_issued_and_what_was_issued_stays";
     if let Some(home) = std::env::var_os(HOME).map(PathBuf::from) {
         let authority = support::open(&home, support::signer::RemoteKey::of(&home));
-        let issued = (0..5000).try_for_each(|number| {
-            authority.issue(support::client(&format!("client-{number}")), testkit::now()).map(|_| {
-                fs::write(home.join("count"), (number + 1).to_string()).unwrap();
-            })
-        });
-        let error = issued.unwrap_err();
-        assert!(matches!(error, IssueError::Store(StoreError::Full)), "{error}");
-        fs::write(home.join("ran"), error.to_string()).unwrap();
+        let (count, error) = issue_until_it_fails(&authority);
+        assert!(matches!(error, IssueError::Store(StoreError::Disk(_))), "{error}");
+        fs::write(home.join("count"), count.to_string()).unwrap();
         return;
     }
     let home = tempfile::tempdir().unwrap();
@@ -127,14 +143,50 @@ fn without_room_nothing_is_issued_and_what_was_issued_stays() {
         .output()
         .unwrap();
     assert!(output.status.success(), "under the limit: {output:?}");
-    let message = fs::read_to_string(home.path().join("ran")).unwrap();
-    assert!(!message.is_empty());
     let count: usize = fs::read_to_string(home.path().join("count")).unwrap().parse().unwrap();
+    check_and_go_on(&support::open(home.path(), key), count);
+}
 
-    // With room again: everything that was answered is there, and it goes on.
-    let authority = support::open(home.path(), key);
-    let entries = authority.store().list(&ca::Query::default(), testkit::now()).unwrap().entries;
-    assert_eq!(entries.len(), count);
-    verify_audit(&authority.store().audit(None).unwrap()).unwrap();
-    support::issue(&authority, "after");
+/// A file system without room: one of half a megabyte in memory, in a namespace of the test's own.
+#[test]
+fn on_a_full_disk_nothing_is_issued_and_with_room_again_it_goes_on() {
+    let name = "on_a_full_disk_nothing_is_issued_and_with_room_again_it_goes_on";
+    if let Some(home) = std::env::var_os(HOME).map(PathBuf::from) {
+        let disk = home.join("disk");
+        fs::copy(support::database(&home), support::database(&disk)).unwrap();
+        fs::write(disk.join("ballast"), [7; 100_000]).unwrap();
+        let authority = support::open(&disk, support::signer::RemoteKey::of(&home));
+        let (count, error) = issue_until_it_fails(&authority);
+        assert!(matches!(error, IssueError::Store(StoreError::Full)), "{error}");
+        assert!(error.to_string().contains("Make room"), "{error}");
+        fs::remove_file(disk.join("ballast")).unwrap();
+        check_and_go_on(&authority, count);
+        drop(authority);
+        let again = support::open(&disk, support::signer::RemoteKey::of(&home));
+        assert_eq!(again.store().log_size().unwrap(), count as u64 + 1);
+        fs::write(home.join("ran"), "").unwrap();
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let (authority, key) = support::create(home.path());
+    drop(authority);
+    support::signer::serve(home.path(), &key);
+    fs::create_dir(home.path().join("disk")).unwrap();
+    let mount =
+        "mount -t tmpfs -o size=600k,mode=700 tmpfs \"$0/disk\" || exit 99; exec \"$1\" --exact \"$2\"";
+    let output = Command::new("unshare")
+        .args(["-rm", "sh", "-c", mount])
+        .arg(home.path())
+        .arg(std::env::current_exe().unwrap())
+        .arg(name)
+        .env(HOME, home.path())
+        .output();
+    match output {
+        Ok(output) if output.status.success() => assert!(home.path().join("ran").exists(), "it did not run"),
+        // Where no namespace may be made there is no such disk; the limit above stands in for it.
+        Ok(output) if matches!(output.status.code(), Some(1 | 99)) => {
+            println!("no file system can be mounted here: {output:?}");
+        }
+        other => panic!("on the full disk: {other:?}"),
+    }
 }
