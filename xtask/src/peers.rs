@@ -60,6 +60,7 @@ pub(crate) const PEERS: &[Peer] = &[
     peer("psql",        "postgresql-client",    "PostgreSQL's own client"),
     peer("python3",     "python3",              "Python's ssl module, with the strict rules of 3.13"),
     peer("setpriv",     "util-linux",           "an unprivileged user, for cases that run as root"),
+    peer("systemd-socket-activate", "systemd", "systemd's way of passing sockets, without systemd as init"),
     peer("tshark",      "tshark",               "Wireshark's dissectors"),
     peer("tstclnt",     "libnss3-tools",        "NSS as a TLS client"),
     peer("uacme",       "uacme",                "an ACME client in C"),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use rustls::client::{ClientSessionMemoryCache, Resumption};
@@ -304,4 +304,42 @@ pub(super) fn idle(peer: &Peer, client: &Client) -> anyhow::Result<Figure> {
     let after = peer.memory();
     drop(all);
     Ok(Figure { value: after.saturating_sub(before) as f64 / 1024.0 / IDLE as f64, unit: "KiB each" })
+}
+
+/// So many connections that made one request and then none, which end when they are dropped.
+pub(super) fn hold(peer: &Peer, client: &Client, number: usize) -> anyhow::Result<Vec<Box<dyn Send>>> {
+    let config = client.config(false, &[])?;
+    let mut all: Vec<Box<dyn Send>> = Vec::with_capacity(number);
+    for opened in 0..number {
+        let mut stream =
+            open(peer, &config).with_context(|| format!("after {opened} connections (ulimit -n)"))?;
+        ask(&mut stream)?;
+        all.push(Box::new(stream));
+    }
+    Ok(all)
+}
+
+/// How long each request took from the moment at which it was due, at so many a second on ten connections.
+pub(super) fn paced(
+    peer: &Peer,
+    client: &Client,
+    rate: u32,
+    seconds: Duration,
+) -> anyhow::Result<Vec<Duration>> {
+    let config = client.config(false, &[])?;
+    let mut streams = (0..10).map(|_| open(peer, &config)).collect::<anyhow::Result<Vec<_>>>()?;
+    streams.iter_mut().try_for_each(ask)?;
+    let mut latencies = Vec::new();
+    let started = Instant::now();
+    for number in 0.. {
+        let due = Duration::from_secs(1) / rate * number;
+        if due >= seconds {
+            break;
+        }
+        thread::sleep(due.saturating_sub(started.elapsed()));
+        let index = number as usize % streams.len();
+        ask(&mut streams[index])?;
+        latencies.push(started.elapsed().saturating_sub(due));
+    }
+    Ok(latencies)
 }

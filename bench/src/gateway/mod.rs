@@ -2,6 +2,7 @@
 //! server's processor time for one operation, which holds where wall time does not. Each peer that is installed gets a
 //! configuration here that keeps no log and reuses its connections to the upstream, as the gateway does.
 
+mod growth;
 mod load;
 mod peer;
 mod upstream;
@@ -67,6 +68,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             }
         }
     }
+    growth::run(&binary, &client, upstream, &material, seconds)?;
     for (work, mode) in WORK {
         for kind in &kinds {
             let mut of: Vec<Figure> = figures

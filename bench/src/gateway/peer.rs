@@ -61,15 +61,7 @@ impl Peer {
     ) -> anyhow::Result<Peer> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let folder = tempfile::tempdir()?;
-        // One processor for the server, where taskset is there; the rest is the generator's.
-        let mut command = match Path::new("/usr/bin/taskset").exists() {
-            true => {
-                let mut command = Command::new("/usr/bin/taskset");
-                command.args(["-c", "0"]).arg(&kind.program);
-                command
-            }
-            false => Command::new(&kind.program),
-        };
+        let mut command = on_one_processor(&kind.program);
         let text = folder.path().join("config");
         match kind.name.as_str() {
             "nginx" => {
@@ -93,12 +85,35 @@ impl Peer {
                     .arg(material.join("rootCA.pem"));
             }
         }
+        Self::running(command, &kind.name, address, folder)
+    }
+
+    /// The gateway with a configuration, which is told its address.
+    pub(super) fn configured(
+        binary: &Path,
+        configuration: impl FnOnce(SocketAddr) -> String,
+    ) -> anyhow::Result<Peer> {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let folder = tempfile::tempdir()?;
+        let text = folder.path().join("gateway.toml");
+        fs::write(&text, configuration(address))?;
+        let mut command = on_one_processor(binary);
+        command.arg("serve").arg("--config").arg(&text);
+        Self::running(command, "countersign", address, folder)
+    }
+
+    fn running(
+        mut command: Command,
+        name: &str,
+        address: SocketAddr,
+        folder: tempfile::TempDir,
+    ) -> anyhow::Result<Peer> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let mut peer = Peer { child: child.with_context(|| kind.name.clone())?, address, _folder: folder };
+        let mut peer = Peer { child: child.with_context(|| name.to_owned())?, address, _folder: folder };
         let started = Instant::now();
         while TcpStream::connect(address).is_err() {
             if started.elapsed() > Duration::from_secs(10) || peer.child.try_wait()?.is_some() {
-                bail!("{} did not start", kind.name);
+                bail!("{name} did not start");
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -139,6 +154,16 @@ impl Peer {
             .sum::<u64>()
             * 1024
     }
+}
+
+/// One processor for the server, where taskset is there; the rest is the generator's.
+fn on_one_processor(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    if !Path::new("/usr/bin/taskset").exists() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("/usr/bin/taskset");
+    command.args(["-c", "0"]).arg(program);
+    command
 }
 
 impl Drop for Peer {

@@ -35,6 +35,11 @@ impl Context {
         self
     }
 
+    /// A variable of the environment; `None` where it is not set, or empty.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok().filter(|value| !value.is_empty())
+    }
+
     /// Where the authority's memory is, where that is not in its home.
     pub(crate) fn store(&self) -> Option<&str> {
         self.store.as_deref()

@@ -1,5 +1,7 @@
 //! Spans of time as people type them: `90d`, `12h`, `2y`.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 
 /// Reads `30s`, `15m`, `12h`, `90d`, `8w` or `1y` (365 days). Used as a clap value parser.
@@ -23,6 +25,15 @@ pub(crate) fn parse(text: &str) -> Result<SignedDuration, String> {
         Some(total) if total <= 1000 * 365 * 86_400 => Ok(SignedDuration::from_secs(total)),
         _ => Err(format!("'{text}' is longer than a certificate can say")),
     }
+}
+
+/// Reads a number of seconds, also a broken one. Used as a clap value parser.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| format!("'{text}' is no number of seconds"))?;
+    Duration::try_from_secs_f64(number)
+        .ok()
+        .filter(|span| !span.is_zero())
+        .ok_or_else(|| format!("'{text}' is no span of time"))
 }
 
 #[cfg(test)]

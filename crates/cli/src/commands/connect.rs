@@ -16,6 +16,7 @@ use pki::verify::RevocationMode;
 use crate::commands::ends::{end_of_life, start_warnings};
 use crate::commands::tls_arguments::TlsArguments;
 use crate::context::{BOLD, Context, DIM};
+use crate::duration::seconds;
 use crate::failure::{Exit, Failure, OrFail as _, Outcome};
 use crate::input::{self, plain};
 use crate::watch::{Source, Watcher};
@@ -319,12 +320,4 @@ fn write_record(format: LogFormat, record: &TunnelRecord) {
     };
     // A log that nobody reads any more ends nothing.
     let _ = writeln!(std::io::stdout().lock(), "{line}");
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let number: f64 = text.parse().map_err(|_| format!("'{text}' is no number of seconds"))?;
-    Duration::try_from_secs_f64(number)
-        .ok()
-        .filter(|span| !span.is_zero())
-        .ok_or_else(|| format!("'{text}' is no span of time"))
 }

@@ -1,5 +1,6 @@
 //! `countersign serve`.
 
+mod doors;
 mod flags;
 mod load;
 mod local;
@@ -7,8 +8,10 @@ mod log;
 mod record;
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -22,8 +25,11 @@ use crate::commands::ends::{end_of_life, start_warnings};
 use crate::config::{Answer, Certificates, Config, Listener};
 use crate::context::{BOLD, Context, DIM};
 use crate::failure::{Exit, Failure, Outcome};
+use crate::handover::Offer;
 use crate::input::plain;
+use crate::service_manager::{Inherited, ServiceManager};
 use crate::watch::{Source, Watcher};
+use doors::Doors;
 use load::Loader;
 
 /// Put mutual TLS in front of a service, a directory, or a page that says who you are
@@ -42,6 +48,8 @@ Examples:
       --crl http://ca.acme.test/issuing.crl \\
       --allow-uri 'spiffe://acme.test/partners/*' \\
       --to http://127.0.0.1:3000
+  countersign serve --config countersign.toml --handover /run/countersign/handover
+      # the same again takes over from the one that runs: an update without a lost connection
   countersign serve --config countersign.toml
       # several listeners, routes, policies: countersign config --help")]
 pub(crate) struct Serve {
@@ -52,6 +60,11 @@ pub(crate) struct Serve {
     /// Keep the handshakes that are refused in this folder, with the handshake's secrets alone, for explain --from
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
+
+    /// Take the listening sockets over from the serve that runs with the same PATH, which then ends without losing a
+    /// connection; and hand them on in the same way
+    #[arg(long, value_name = "PATH")]
+    handover: Option<PathBuf>,
 
     #[command(flatten)]
     flags: flags::Flags,
@@ -64,6 +77,8 @@ impl Serve {
             None => self.flags.config()?,
         };
         start_warnings();
+        let manager = ServiceManager::of(context);
+        let inherited = Inherited::from_service_manager()?;
         let background =
             tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(1)
@@ -72,16 +87,14 @@ impl Serve {
                 .map_err(|error| Failure::usage(format!("cannot start threads: {}", plain(&error))))?;
         let _entered = background.enter();
         let loader = Loader::new(context, &config, background.handle().clone())?;
-        let mut sockets = Vec::new();
-        for listener in &config.listeners {
-            sockets.push(bind(listener.address, config.workers)?);
-        }
+        let Doors { listeners: sockets, admin, predecessor, offered } =
+            Doors::open(context, &config, inherited, self.handover.as_deref())?;
         let snapshots = loader.load(context, &config)?;
         let mut options = Options::new();
         let observer = Arc::new(Observer::new(Arc::clone(&options.counters), context.now()));
         tell(&observer, &snapshots);
-        if let Some(address) = config.admin {
-            let listener = admin(context, address)?;
+        if let Some(socket) = admin {
+            let listener = doors::admin(context, socket)?;
             background.spawn(net::admin::serve(listener, Arc::clone(&observer), Timestamp::now));
         }
         let handles: Vec<Handle> = snapshots.into_iter().map(Handle::new).collect();
@@ -108,14 +121,33 @@ impl Serve {
         options.recordings = keeper.as_ref().map(record::Keeper::recordings);
         options.gate = Some(Arc::clone(&quota) as Arc<dyn net::serve::Gate>);
         let shutdown = Shutdown::new();
-        let call = shutdown.clone();
+        let offer = match &self.handover {
+            Some(path) => Some(offer(path, offered, &manager, &shutdown)?),
+            None => None,
+        };
+        let (call, told, offered) = (shutdown.clone(), manager.clone(), offer.clone());
         background.spawn(async move {
             end_of_life().await;
+            told.stopping();
+            if let Some(offer) = offered {
+                offer.withdraw();
+            }
             call.call();
         });
+        let pulse = Arc::clone(&options.pulse);
+        manager.watch(move || pulse.is_beating(ALIVE));
+        let status = format!("{} listener(s)", config.listeners.len());
         let fronts: Vec<Vec<IpRange>> =
             config.listeners.iter().map(|listener| listener.proxy_protocol_from.clone()).collect();
-        let running = Running { config, loader, handles: handles.clone(), quota, observer };
+        let running = Running {
+            config,
+            loader,
+            handles: handles.clone(),
+            quota,
+            observer,
+            manager: manager.clone(),
+            status: status.clone(),
+        };
         let watcher = Watcher::start(running, context.is_quiet());
         let served: Vec<std::io::Result<u32>> = std::thread::scope(|scope| {
             let serving: Vec<_> = sockets
@@ -133,11 +165,24 @@ impl Serve {
                     })
                 })
                 .collect();
+            // They listen already: what connects from here on is served by this process.
+            if let Some(predecessor) = predecessor
+                && let Err(error) = predecessor.relieve()
+            {
+                context.warn(format!(
+                    "the process before this one does not answer, and may serve on: {}",
+                    plain(&error)
+                ));
+            }
+            manager.ready(&status);
             let ended = |thread: std::thread::ScopedJoinHandle<'_, _>| {
                 thread.join().unwrap_or_else(|_| Err(std::io::Error::other("a serving thread panicked")))
             };
             serving.into_iter().map(ended).collect()
         });
+        if let Some(offer) = offer {
+            offer.withdraw();
+        }
         watcher.stop();
         log.stop();
         // The keeper ends when nothing can hand it a recording any more.
@@ -156,6 +201,28 @@ impl Serve {
     }
 }
 
+/// A worker that gave no sign of life for this long hangs: the watchdog's limit is the service manager's to choose, and
+/// comes on top.
+const ALIVE: Duration = Duration::from_secs(5);
+
+/// Offers the sockets to the process that comes next, and ends when that one has them.
+fn offer(
+    path: &Path,
+    sockets: Vec<OwnedFd>,
+    manager: &ServiceManager,
+    shutdown: &Shutdown,
+) -> Result<Offer, Failure> {
+    let (manager, call) = (manager.clone(), shutdown.clone());
+    let relieved = move |process| {
+        manager.succeeded_by(process);
+        call.call();
+    };
+    Offer::start(path, sockets, relieved).map_err(|error| {
+        Failure::usage(format!("the sockets cannot be offered at {}: {}", path.display(), plain(&error)))
+            .hint("--handover PATH in a folder that is there, with a path of at most 90 octets")
+    })
+}
+
 /// A server that runs, and what it is loaded from.
 struct Running {
     config: Config,
@@ -163,22 +230,12 @@ struct Running {
     handles: Vec<Handle>,
     quota: Arc<Quota>,
     observer: Arc<Observer>,
+    manager: ServiceManager,
+    status: String,
 }
 
-impl Source for Running {
-    fn files(&self) -> Vec<PathBuf> {
-        self.config.files()
-    }
-
-    fn looked_after_by(&self, thread: std::thread::Thread) {
-        self.loader.wake(thread);
-    }
-
-    fn version(&self, now: Timestamp) -> u64 {
-        self.loader.version(now)
-    }
-
-    fn reload(&mut self, context: &Context) -> Result<String, Failure> {
+impl Running {
+    fn load(&mut self, context: &Context) -> Result<String, Failure> {
         let config = match &self.config.file {
             Some(path) => Config::read(path)?,
             None => self.config.clone(),
@@ -212,6 +269,30 @@ impl Source for Running {
     }
 }
 
+impl Source for Running {
+    fn files(&self) -> Vec<PathBuf> {
+        self.config.files()
+    }
+
+    fn looked_after_by(&self, thread: std::thread::Thread) {
+        self.loader.wake(thread);
+    }
+
+    fn version(&self, now: Timestamp) -> u64 {
+        self.loader.version(now)
+    }
+
+    fn reload(&mut self, context: &Context) -> Result<String, Failure> {
+        self.manager.reloading();
+        let loaded = self.load(context);
+        match &loaded {
+            Ok(_) => self.manager.ready(&self.status),
+            Err(_) => self.manager.ready(&format!("{}; what changed cannot be loaded", self.status)),
+        }
+        loaded
+    }
+}
+
 /// Tells the observer what the server shows and checks by.
 fn tell(observer: &Observer, snapshots: &[Snapshot]) {
     let mut own = Vec::new();
@@ -228,39 +309,6 @@ fn tell(observer: &Observer, snapshots: &[Snapshot]) {
     lists.sort();
     lists.dedup();
     observer.loaded(own, lists);
-}
-
-fn admin(context: &Context, address: SocketAddr) -> Result<tokio::net::TcpListener, Failure> {
-    let listener = TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        tokio::net::TcpListener::from_std(listener)
-    });
-    let listener = listener.map_err(|error| {
-        Failure::usage(format!("cannot listen on {address} for the admin pages: {}", plain(&error)))
-    })?;
-    let got = listener.local_addr().unwrap_or(address);
-    context.say(format!("{BOLD}http://{got}/_status{BOLD:#}  and /_metrics, /_clients"));
-    if !address.ip().is_loopback() {
-        context.warn(format!("{got} shows who the clients are to whoever reaches it"));
-    }
-    Ok(listener)
-}
-
-fn bind(address: SocketAddr, workers: Option<usize>) -> Result<Vec<TcpListener>, Failure> {
-    let cannot = |error: std::io::Error| {
-        let failure = Failure::usage(format!("cannot listen on {address}: {}", plain(&error)));
-        match error.kind() {
-            std::io::ErrorKind::AddrInUse => failure
-                .hint(format!("ss -ltnp 'sport = :{}'    (who has it)", address.port()))
-                .hint(format!("--listen {}:0    (any free port)", address.ip())),
-            std::io::ErrorKind::PermissionDenied => {
-                failure.hint("ports under 1024 need root or CAP_NET_BIND_SERVICE: --listen 127.0.0.1:8443")
-            }
-            _ => failure,
-        }
-    };
-    let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    net::serve::bind(address, workers.unwrap_or_else(processors)).map_err(cannot)
 }
 
 fn announce(context: &Context, listener: &Listener, sockets: &[TcpListener]) {

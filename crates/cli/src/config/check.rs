@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use net::serve::{Dialect, HealthCheck, HostPattern, Limits, WithoutCertificate};
+use net::revocation::OnlineMode;
+use net::serve::{Dialect, HealthCheck, HostPattern, IdentityFront, Limits, WithoutCertificate};
 use net::snapshot::{ClientAuth, RefusedClients};
 use net::tls::{TlsVersion, TlsVersions};
 use net::url::{Scheme, Url};
@@ -23,7 +24,9 @@ use super::raw::{
     RawConfig, RawLimits, RawListener, RawRevocation, RawRoute, RawStatement, RawUpstream, RawUpstreamTls,
     Text,
 };
-use super::{Answer, Certificates, Config, Listener, LogFormat, Revocation, Route, Upstream, UpstreamTls};
+use super::{
+    Answer, Certificates, Config, Listener, LogFormat, Ocsp, Revocation, Route, Upstream, UpstreamTls,
+};
 
 type Checked<T> = Result<T, Misplaced>;
 
@@ -191,7 +194,50 @@ impl Check<'_> {
             revocation.refresh = self.duration(refresh)?;
         }
         revocation.cache = raw.cache.as_deref().map(|path| self.path(path));
+        revocation.ocsp = self.ocsp(raw)?;
         Ok(revocation)
+    }
+
+    fn ocsp(&self, raw: &RawRevocation) -> Checked<Option<Ocsp>> {
+        let mode = match &raw.ocsp {
+            None => None,
+            Some(mode) => match mode.get_ref().as_str() {
+                "off" => None,
+                "soft" => Some(OnlineMode::Soft),
+                "hard" => Some(OnlineMode::Hard),
+                _ => return self.problem(mode.span(), "ocsp is off, soft or hard"),
+            },
+        };
+        let Some(mode) = mode else {
+            return match raw.ocsp_responder.as_ref().or(raw.ocsp_timeout.as_ref()) {
+                Some(idle) => {
+                    self.problem(idle.span(), "nobody is asked; write ocsp = \"soft\" or ocsp = \"hard\"")
+                }
+                None => Ok(None),
+            };
+        };
+        let mut ocsp = Ocsp::new(mode);
+        if let Some(text) = &raw.ocsp_responder {
+            let url = Ocsp::responder(text.get_ref());
+            ocsp.responder = Some(url.or_else(|why| self.problem(text.span(), why))?);
+        }
+        if let Some(timeout) = &raw.ocsp_timeout {
+            ocsp.timeout = self.duration(timeout)?;
+        }
+        Ok(Some(ocsp))
+    }
+
+    fn identity_front(&self, from: &[Text], headers: Option<&Text>) -> Checked<Option<IdentityFront>> {
+        let from = from.iter().map(|text| self.parsed(text)).collect::<Checked<Vec<_>>>()?;
+        match headers {
+            None if from.is_empty() => Ok(None),
+            Some(text) if from.is_empty() => self.problem(
+                text.span(),
+                "nobody is believed; name the load balancers: identity_from = [\"10.0.0.0/8\"]",
+            ),
+            None => Ok(Some(IdentityFront { from, dialect: Dialect::Rfc9440 })),
+            Some(text) => Ok(Some(IdentityFront { from, dialect: self.parsed(text)? })),
+        }
     }
 
     fn upstream(&self, name: &str, raw: RawUpstream) -> Checked<Upstream> {
@@ -404,6 +450,7 @@ impl Check<'_> {
         };
         let policy =
             Policy::of(self.statements(&raw.allow, &raw.deny, &raw.rules, raw.allow_file.as_ref())?);
+        let identity_front = self.identity_front(&raw.identity_from, raw.identity_headers.as_ref())?;
         let mut proxy_protocol_from = Vec::new();
         for text in &raw.proxy_protocol_from {
             proxy_protocol_from.push(self.parsed(text)?);
@@ -446,6 +493,7 @@ impl Check<'_> {
             policy,
             versions,
             proxy_protocol_from,
+            identity_front,
             routes,
         })
     }
@@ -590,7 +638,7 @@ impl Check<'_> {
 }
 
 /// Reads `KIND VALUE` or `all`.
-fn rule(text: &str) -> Result<Rule, String> {
+pub(crate) fn rule(text: &str) -> Result<Rule, String> {
     if text == "all" {
         return Ok(Rule::All);
     }
@@ -606,178 +654,4 @@ fn rule(text: &str) -> Result<Rule, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use super::*;
-
-    const GOOD: &str = r#"
-admin = "127.0.0.1:9901"
-log = "json"
-
-[limits]
-connections = 5000
-handshake_timeout = "5s"
-connection_age = "2h"
-
-[revocation]
-lists = ["partners.crl", "http://ca.test/issuing.crl"]
-mode = "hard"
-refresh = "10m"
-
-[upstreams.api]
-to = ["http://127.0.0.1:3000", "http://127.0.0.1:3001"]
-headers = ["rfc9440", "envoy"]
-health = { path = "/healthz", interval = "2s" }
-
-[upstreams.old]
-to = ["https://old.test:8443"]
-tls = { ca = ["old-ca.pem"], cert = "us.pem", key = "us-key.pem", verify = ["dns old.test"] }
-
-[[listeners]]
-address = "0.0.0.0:8443"
-certificates = [
-  { cert = "api.pem", key = "api-key.pem" },
-  { cert = "shop.pem", key = "shop-key.pem" },
-]
-client_ca = ["partners.pem"]
-client_certificate = "optional"
-without_certificate = "page"
-allow = ["ou Partners"]
-deny = ["cn mallory"]
-
-[[listeners.routes]]
-name = "public"
-path = "/public"
-dir = "public"
-without_certificate = "allow"
-
-[[listeners.routes]]
-name = "pay"
-host = "api.example.com"
-path = "/pay"
-upstream = "api"
-rules = [{ allow = "uri spiffe://acme.test/**", methods = ["GET", "POST"] }, { deny = "ou Interns" }]
-rate = "100/s burst 20"
-concurrency = 10
-
-[[listeners.routes]]
-name = "rest"
-upstream = "old"
-"#;
-
-    fn check(contents: &str) -> Checked<Config> {
-        read(Path::new("/etc/countersign/countersign.toml"), contents)
-    }
-
-    #[test]
-    fn everything_that_is_written_is_meant() {
-        let config = check(GOOD).unwrap();
-        assert_eq!((config.admin.unwrap().port(), config.log), (9901, LogFormat::Json));
-        assert_eq!(config.limits.connections, 5000);
-        assert_eq!(config.limits.connection_age, Some(Duration::from_secs(7200)));
-        assert_eq!(config.revocation.files, [Path::new("/etc/countersign/partners.crl")]);
-        assert_eq!(config.revocation.urls[0].to_string(), "http://ca.test/issuing.crl");
-        assert_eq!(config.revocation.mode, RevocationMode::Required);
-        let [listener] = &config.listeners[..] else { panic!() };
-        assert!(matches!(&listener.certificates, Certificates::Files(pairs) if pairs.len() == 2));
-        assert_eq!(listener.policy.texts().collect::<Vec<_>>(), ["deny-cn mallory", "allow-ou Partners"]);
-        let [public, pay, rest] = &listener.routes[..] else { panic!() };
-        assert_eq!(public.without_certificate, Some(WithoutCertificate::Allow));
-        assert_eq!(
-            pay.policy.as_ref().unwrap().texts().collect::<Vec<_>>(),
-            ["allow-uri spiffe://acme.test/** (GET, POST)", "deny-ou Interns"]
-        );
-        assert_eq!(pay.limits.rate.unwrap().to_string(), "100/s burst 20");
-        assert!(matches!(&pay.answer, Answer::Upstream(upstream) if upstream.headers.len() == 2));
-        assert!(
-            matches!(&rest.answer, Answer::Upstream(upstream) if upstream.tls.as_ref().unwrap().verify.len() == 1)
-        );
-        assert_eq!(config.files().len(), 10);
-    }
-
-    /// What is wrong, with its line and column, after a change to the good configuration.
-    fn fault(from: &str, to: &str) -> String {
-        assert!(GOOD.contains(from), "{from}");
-        check(&GOOD.replacen(from, to, 1)).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn each_fault_is_told_with_its_line_and_column() {
-        let cases = [
-            ("log = \"json\"", "logs = \"json\"", "line 3, column 1: unknown field `logs`"),
-            ("log = \"json\"", "log = \"xml\"", "line 3, column 7: a log is text, json or off"),
-            ("log = \"json\"", "log = json", "line 3, column 7"),
-            ("connections = 5000", "connections = 0", "line 6, column 15: a limit of 0"),
-            ("connections = 5000", "connections = \"many\"", "line 6, column 15: invalid type"),
-            ("\"5s\"", "\"5 seconds\"", "line 7, column 21: '5 seconds' is no span of time"),
-            (
-                "http://ca.test",
-                "https://ca.test",
-                "line 11, column 26: revocation lists are fetched over http://",
-            ),
-            ("mode = \"hard\"", "mode = \"tough\"", "line 12, column 8: a mode is hard"),
-            ("\"http://127.0.0.1:3001\"", "\"ftp://x\"", "line 16, column 32:"),
-            ("\"envoy\"", "\"traefik\"", "line 17, column 23: 'traefik' is no set of identity headers"),
-            ("\"/healthz\"", "\"healthz\"", "line 18, column 19: the path of a health check starts with /"),
-            ("cert = \"us.pem\", ", "", "line 22, column 7: a certificate comes with its key"),
-            ("0.0.0.0:8443", "0.0.0.0", "line 25, column 11: the address is none"),
-            ("\"optional\"", "\"maybe\"", "line 31, column 22: client certificates are require"),
-            ("\"ou Partners\"", "\"Partners\"", "line 33, column 10: write a kind and a value"),
-            (
-                "\"ou Partners\"",
-                "\"email Partners\"",
-                "line 33, column 10: 'Partners' is no rule of the kind email",
-            ),
-            ("\"/public\"", "\"public\"", "line 38, column 8: a path starts with /"),
-            (
-                "dir = \"public\"",
-                "dir = \"public\"\nidentity = true",
-                "line 36, column 1: a route has one answer",
-            ),
-            (
-                "upstream = \"api\"",
-                "upstream = \"apy\"",
-                "line 46, column 12: no upstream is called apy; there are api, old",
-            ),
-            ("\"POST\"", "\"post\"", "line 47, column 67: a method is written in capitals"),
-            ("100/s burst 20", "fast", "line 48, column 8: 'fast' is no rate"),
-            ("name = \"rest\"", "name = \"pay\"", "line 52, column 8: another route is called pay"),
-            (
-                "client_certificate = \"optional\"",
-                "",
-                "line 32, column 23: without_certificate says something",
-            ),
-        ];
-        for (from, to, expected) in cases {
-            let told = fault(from, to);
-            assert!(told.contains(expected), "{from} -> {to}: {told}");
-        }
-    }
-
-    #[test]
-    fn nobody_is_shut_out_by_forgetting_a_rule_without_being_told() {
-        let told = fault("allow = [\"ou Partners\"]", "");
-        assert!(told.contains("no rule says who may pass here"), "{told}");
-        assert!(check("").unwrap_err().to_string().contains("no listener"));
-    }
-
-    #[test]
-    fn the_place_is_marked_under_the_line() {
-        let error = check("[[listeners]]\naddress = \"nowhere\"\n").unwrap_err();
-        assert_eq!(error.marked(), "2 | address = \"nowhere\"\n  |           ^^^^^^^^^");
-    }
-
-    #[test]
-    fn many_rules_stand_in_a_file_of_their_own() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("partners"), "# partners\ncn a\n\nuri spiffe://b/**\n").unwrap();
-        let contents = "[[listeners]]\naddress = \"127.0.0.1:1\"\nallow_file = \"partners\"\n\
-                        [[listeners.routes]]\nidentity = true\n";
-        let config = read(&folder.path().join("c.toml"), contents).unwrap();
-        assert_eq!(config.listeners[0].policy.statements().len(), 2);
-        assert!(config.files().contains(&folder.path().join("partners")));
-        std::fs::write(folder.path().join("partners"), "cn a\nwho b\n").unwrap();
-        let told = read(&folder.path().join("c.toml"), contents).unwrap_err().to_string();
-        assert!(told.contains("partners, line 2: write a kind"), "{told}");
-    }
-}
+mod tests;

@@ -11,13 +11,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use net::serve::{Dialect, HealthCheck, HostPattern, Limits, Target, WithoutCertificate};
+use net::revocation::OnlineMode;
+use net::serve::{Dialect, HealthCheck, HostPattern, IdentityFront, Limits, Target, WithoutCertificate};
 use net::tls::TlsVersions;
-use net::url::Url;
+use net::url::{Scheme, Url};
 use pki::name::{IpRange, ServerName};
 use pki::policy::limit::IdentityLimits;
 use pki::policy::{Policy, Rule};
 use pki::verify::RevocationMode;
+
+pub(crate) use check::rule;
 
 use crate::failure::Failure;
 use crate::input;
@@ -69,6 +72,34 @@ pub(crate) struct Revocation {
     /// The longest that a list from a URL is not asked for again.
     pub(crate) refresh: Duration,
     pub(crate) cache: Option<PathBuf>,
+    pub(crate) ocsp: Option<Ocsp>,
+}
+
+/// How clients' certificates are asked about one by one.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Ocsp {
+    pub(crate) mode: OnlineMode,
+    /// Asked in place of the one that a certificate names.
+    pub(crate) responder: Option<Url>,
+    /// The longest that a client waits for the first answer.
+    pub(crate) timeout: Duration,
+}
+
+impl Ocsp {
+    pub(crate) fn new(mode: OnlineMode) -> Self {
+        Ocsp { mode, responder: None, timeout: Duration::from_secs(3) }
+    }
+
+    /// Where a responder is, as it is written.
+    pub(crate) fn responder(text: &str) -> Result<Url, String> {
+        let url = Url::parse(text).map_err(|error| error.to_string())?;
+        if url.scheme != Scheme::Http {
+            return Err("responders are asked over http://, since answers are signed themselves and a check of https:// \
+                        would need an answer first (RFC 5280 section 8)"
+                .to_owned());
+        }
+        Ok(url)
+    }
 }
 
 /// One address that is listened on.
@@ -83,6 +114,7 @@ pub(crate) struct Listener {
     pub(crate) policy: Policy,
     pub(crate) versions: TlsVersions,
     pub(crate) proxy_protocol_from: Vec<IpRange>,
+    pub(crate) identity_front: Option<IdentityFront>,
     pub(crate) routes: Vec<Route>,
 }
 
@@ -175,6 +207,7 @@ impl Default for Revocation {
             mode: RevocationMode::default(),
             refresh: Duration::from_secs(3600),
             cache: None,
+            ocsp: None,
         }
     }
 }

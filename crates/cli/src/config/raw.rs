@@ -42,6 +42,9 @@ pub(super) struct RawRevocation {
     pub(super) mode: Option<Text>,
     pub(super) refresh: Option<Text>,
     pub(super) cache: Option<String>,
+    pub(super) ocsp: Option<Text>,
+    pub(super) ocsp_responder: Option<Text>,
+    pub(super) ocsp_timeout: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -90,6 +93,8 @@ pub(super) struct RawListener {
     pub(super) rules: Vec<Spanned<RawStatement>>,
     pub(super) allow_file: Option<Text>,
     pub(super) proxy_protocol_from: Vec<Text>,
+    pub(super) identity_from: Vec<Text>,
+    pub(super) identity_headers: Option<Text>,
     pub(super) routes: Vec<Spanned<RawRoute>>,
 }
 

@@ -1,5 +1,6 @@
 //! The configuration as it is meant, as JSON: with every default filled in, and with no secret, since it holds none.
 
+use net::revocation::OnlineMode;
 use net::snapshot::{ClientAuth, RefusedClients};
 use net::tls::TlsVersions;
 use pki::verify::RevocationMode;
@@ -40,6 +41,14 @@ pub(crate) fn json(config: &Config) -> Value {
                 RevocationMode::BestEffort => "soft",
             },
             "refresh_seconds": config.revocation.refresh.as_secs(),
+            "ocsp": config.revocation.ocsp.as_ref().map(|ocsp| json!({
+                "mode": match ocsp.mode {
+                    OnlineMode::Soft => "soft",
+                    OnlineMode::Hard => "hard",
+                },
+                "responder": ocsp.responder.as_ref().map(ToString::to_string),
+                "timeout_seconds": ocsp.timeout.as_secs_f64(),
+            })),
         },
         "listeners": config.listeners.iter().map(listener).collect::<Vec<_>>(),
     })
@@ -71,6 +80,9 @@ fn listener(listener: &Listener) -> Value {
         },
         "rules": listener.policy.texts().collect::<Vec<_>>(),
         "proxy_protocol_from": listener.proxy_protocol_from.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "identity_from": listener.identity_front.iter().flat_map(|front| &front.from).map(ToString::to_string)
+            .collect::<Vec<_>>(),
+        "identity_headers": listener.identity_front.as_ref().map(|front| format!("{:?}", front.dialect).to_lowercase()),
         "routes": listener.routes.iter().map(route).collect::<Vec<_>>(),
     })
 }

@@ -3,6 +3,7 @@
 //! here is that an older list never takes the place of a newer one.
 
 mod cache;
+mod online;
 mod schedule;
 
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ use crate::fetch::{FetchError, Options, Request, fetch};
 use crate::tls::server_verifier::Expectation;
 use crate::url::Url;
 use cache::Cache;
+pub use online::{Online, OnlineMode};
 
 /// The largest list that is taken: 1,000,000 entries have 40 MB.
 const LARGEST: usize = 64 << 20;

@@ -26,7 +26,10 @@ use super::counters::{Counters, Pass, TurnedAway};
 use super::route::{Route, host_of};
 use super::standing::{RefusedRequest, Seat, Standing};
 use super::watch::{Place, Watch, until_cut};
-use super::{Handler, Server, Slot, Visitor, front, http1, pages, tcp, told, try_it, upstream, visitor};
+use super::{
+    Dialect, Handler, Server, Slot, Visitor, behind, front, http1, pages, tcp, told, try_it, upstream,
+    visitor,
+};
 use crate::accept::{self, Accepted, RefusedHandshake};
 use crate::proxy_protocol::{TlsFacts, encode};
 use crate::snapshot::{Admission, Client};
@@ -50,6 +53,8 @@ pub(crate) struct Connection {
     pub(crate) address: SocketAddr,
     pub(crate) negotiated: Arc<Negotiated>,
     shown: Option<Arc<CertifiedKey>>,
+    /// How the load balancer at the other end tells of its clients, where it is a trusted one.
+    front: Option<Dialect>,
     place: Place,
     /// Counts against the limits until the connection is closed.
     _slot: Slot,
@@ -88,6 +93,8 @@ async fn accept(
     place: Place,
     slot: Slot,
 ) -> Option<(Arc<Connection>, TlsSocket)> {
+    // Who is at the other end of the TCP connection, whatever it says.
+    let from = address;
     if !server.fronts.is_empty() {
         let limit = server.limits.handshake_timeout;
         match front::client_behind(&mut tcp, address, &server.fronts, limit).await {
@@ -125,9 +132,15 @@ async fn accept(
     };
     let counters = &server.counters;
     Counters::add(if resumed { &counters.handshakes_resumed } else { &counters.handshakes_full });
-    let standing = Arc::new(Standing::new(server.handle.clone(), server.fallback.clone(), current, client));
+    let front = current.front_at(from.ip());
+    let now = (server.clock)();
+    if let (Some(online), Some(client)) = (current.online(), &client) {
+        online.ask(&current, client, now).await;
+    }
+    let (handle, fallback) = (server.handle.clone(), server.fallback.clone());
+    let standing = Arc::new(Standing::new(handle, fallback, current, client, front.is_some(), now));
     place.watch.judge(Arc::clone(&standing));
-    let connection = Connection { server, standing, address, negotiated, shown, place, _slot: slot };
+    let connection = Connection { server, standing, address, negotiated, shown, front, place, _slot: slot };
     Some((Arc::new(connection), socket))
 }
 
@@ -202,12 +215,30 @@ impl Connection {
         }
     }
 
-    pub(crate) fn note_refused(&self, record: &mut RequestRecord, finding: Finding) {
+    pub(crate) fn note_refused(&self, record: &mut RequestRecord, finding: Finding, client: Option<&Client>) {
         record.verdict = Cow::Owned(format!("FAILED:{}", finding.code));
         record.finding = Some(finding);
-        if let Some(client) = self.standing.first() {
+        // A front's own certificate is not who asked.
+        let first = self.standing.first().filter(|_| self.front.is_none());
+        if let Some(client) = client.or(first.map(|first| &**first)) {
             note_client(record, client);
         }
+    }
+
+    /// Judges a request; `header` finds the values of a header of it.
+    pub(crate) fn judge<'h>(
+        &self,
+        host: &str,
+        path: &str,
+        method: Option<&str>,
+        now: Timestamp,
+        header: impl Fn(&'static str) -> Vec<&'h [u8]>,
+    ) -> Result<Seat, String> {
+        let Some(dialect) = self.front else { return Ok(self.standing.judge(host, path, method, now)) };
+        let chain = behind::chain(dialect, header).map_err(|error| {
+            format!("What the load balancer says of its client cannot be believed: {error}.")
+        })?;
+        Ok(self.standing.judge_behind(chain.as_deref(), host, path, method, now))
     }
 
     /// What a TCP service is told first of a connection.
@@ -291,15 +322,13 @@ pub(crate) async fn answer(
     let mut pass = None;
     let host = upstream::requested_host(&parts);
     let host = host.map(|host| host.and_then(|host| Some(host_of(host.to_str().ok()?).to_ascii_lowercase())));
-    let mut response = match host.map(|host| {
-        connection.standing.judge(
-            host.as_deref().unwrap_or(""),
-            parts.uri.path(),
-            Some(parts.method.as_str()),
-            now,
-        )
-    }) {
-        Err(why) => pages::problem(wanted, StatusCode::BAD_REQUEST, "bad_request", why),
+    let values = |name| parts.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    let seat = host.map_err(str::to_owned).and_then(|host| {
+        let (host, method) = (host.as_deref().unwrap_or(""), Some(parts.method.as_str()));
+        connection.judge(host, parts.uri.path(), method, now, values)
+    });
+    let mut response = match seat {
+        Err(why) => pages::problem(wanted, StatusCode::BAD_REQUEST, "bad_request", &why),
         Ok(Seat::Admitted { admission, client, route }) => {
             connection.note_admitted(&mut record, &admission, client.as_deref(), &route);
             match connection.enter(&route, client.as_deref()) {
@@ -317,7 +346,7 @@ pub(crate) async fn answer(
             if closes && version <= Version::HTTP_11 {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            connection.note_refused(&mut record, finding);
+            connection.note_refused(&mut record, finding, client.as_deref());
             if aborts {
                 record.duration = started.elapsed();
                 (connection.server.log)(&AccessRecord::Request(record));

@@ -2,6 +2,7 @@
 //! are. This file has the accept loop and the end; `connection` has what happens in between.
 
 pub mod access;
+mod behind;
 mod body;
 mod connection;
 mod counters;
@@ -11,6 +12,7 @@ mod headers;
 mod http1;
 mod identity_headers;
 mod pages;
+mod pulse;
 mod relay;
 mod route;
 mod service;
@@ -39,12 +41,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{interval, sleep, timeout};
 
 pub use access::{AccessRecord, RefusalRecord, RequestRecord};
+pub use behind::IdentityFront;
 pub use body::IncomingBody;
 pub use counters::{Counters, Gate, Pass, TurnedAway};
 pub use directory::{Directory, DirectoryError};
 pub(crate) use headers::percent_encode;
 pub use identity_headers::{Dialect, UnknownDialect};
 pub use pages::STYLE_SHEET;
+pub use pulse::Pulse;
 pub use route::{HostPattern, HostPatternError, Route, WithoutCertificate};
 pub use service::{Answering, Service, ServiceBody, Visitor};
 pub use threads::{Shutdown, bind, serve_on_threads};
@@ -141,6 +145,8 @@ pub struct Options {
     pub fallback: Option<Arc<Handler>>,
     /// Takes the recordings of refused handshakes, where they are wanted.
     pub recordings: Option<Recordings>,
+    /// The workers' signs of life.
+    pub pulse: Arc<Pulse>,
 }
 
 impl Options {
@@ -161,6 +167,7 @@ impl Options {
             proxy_protocol_from: Vec::new(),
             fallback: None,
             recordings: None,
+            pulse: Arc::default(),
         }
     }
 }
@@ -182,6 +189,7 @@ pub(crate) struct Server {
     fronts: Vec<IpRange>,
     fallback: Option<Arc<Route>>,
     recordings: Option<Recordings>,
+    pulse: Arc<Pulse>,
     phase: tokio::sync::watch::Sender<Phase>,
     slots: Arc<Semaphore>,
     /// Workers that accept, and connections that are open.
@@ -208,7 +216,7 @@ struct Slot {
 
 impl Server {
     fn new(handle: Handle, options: Options) -> Arc<Self> {
-        let Options { limits, clock, log, counters, gate, proxy_protocol_from, fallback, recordings } =
+        let Options { limits, clock, log, counters, gate, proxy_protocol_from, fallback, recordings, pulse } =
             options;
         let (phase, _) = tokio::sync::watch::channel(Phase::Running);
         Arc::new(Server {
@@ -220,6 +228,7 @@ impl Server {
             fronts: proxy_protocol_from,
             fallback: fallback.map(|handler| Arc::new(Route::everything(handler))),
             recordings,
+            pulse,
             phase,
             slots: Arc::new(Semaphore::new(limits.connections.max(1) as usize)),
             accepting: AtomicU32::new(0),

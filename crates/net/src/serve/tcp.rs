@@ -54,7 +54,7 @@ pub(crate) async fn serve(connection: Arc<Connection>, mut socket: TlsSocket) {
             }
         }
         Seat::Refused(RefusedRequest { finding, .. }) => {
-            connection.note_refused(&mut record, finding);
+            connection.note_refused(&mut record, finding, None);
             record.status = 403;
         }
         Seat::Nowhere { .. } => record.status = 404,

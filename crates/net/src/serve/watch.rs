@@ -17,8 +17,9 @@ use super::{Phase, Server};
 
 /// From one sweep to the next: time-outs are late by this much at most.
 const TICK: Duration = Duration::from_millis(100);
-/// How long a client that a new snapshot refuses is left to hear why before its connection is closed.
-const GRACE: Duration = Duration::from_millis(500);
+/// How long a client that a new snapshot refuses is left to hear why before its connection is closed. A revoked client is
+/// cut off within a second, of which noticing the revocation takes a part.
+const GRACE: Duration = Duration::from_millis(300);
 /// Connections that are judged again before others get their turn: a judgement without memory takes 0.2 ms.
 const BATCH: usize = 16;
 
@@ -27,12 +28,12 @@ const DRAINING: u8 = 2;
 const CUT: u8 = 4;
 
 /// Milliseconds of this process.
-fn clock() -> u64 {
+pub(super) fn clock() -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -146,13 +147,16 @@ impl Watches {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut count = 0_u32;
+        let beat = server.pulse.enter();
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
+                    beat.beat();
                     count = count.wrapping_add(1);
                     self.time_out(server.limits.connection_age);
                     if count.is_multiple_of(10) {
                         pool::reap();
+                        self.keep_asking(server);
                         // Paths and lists end too.
                         self.judge_all(server, false).await;
                     }
@@ -189,6 +193,18 @@ impl Watches {
                 watch.raise(DRAINING);
             }
         });
+    }
+
+    /// Has responders asked again about those who are still there.
+    fn keep_asking(&self, server: &Server) {
+        let now = (server.clock)();
+        if server.handle.current().online().is_some() {
+            self.each(|watch| {
+                if let Some(standing) = watch.standing.get() {
+                    standing.keep_asking(now);
+                }
+            });
+        }
     }
 
     async fn judge_all(&self, server: &Server, changed: bool) {

@@ -140,6 +140,22 @@ impl Judge {
         }
     }
 
+    /// Judges a client that is known already by what a responder says of its certificate alone.
+    pub(crate) fn ask(
+        &self,
+        client: &Client,
+        response: &pki::ocsp::Response,
+        now: Timestamp,
+    ) -> Result<(), Box<Refusal>> {
+        let Presented { leaf, intermediates, .. } = &client.presented;
+        let rules = Rules {
+            ocsp: std::slice::from_ref(response),
+            revocation: RevocationMode::WhereKnown,
+            ..Rules::new(&self.trust, Purpose::Client, now)
+        };
+        verify(leaf, intermediates, &rules).map(drop).map_err(Box::new)
+    }
+
     fn known(&self, digest: &[u8; 32], now: Timestamp) -> Option<Arc<Client>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let found = match known.young.get(digest) {

@@ -19,7 +19,8 @@ use tokio::sync::watch;
 pub(crate) use clients::{Client, Judge, NoClient, Presented};
 
 use crate::refusal;
-use crate::serve::{Handler, Route, WithoutCertificate};
+use crate::revocation::Online;
+use crate::serve::{Dialect, Handler, IdentityFront, Route, WithoutCertificate};
 use crate::tls::client_verifier::ClientVerifier;
 use crate::tls::{Credentials, TlsVersions, server_config};
 
@@ -82,6 +83,10 @@ pub struct Snapshot {
     /// How long past its end a client's own certificate is still taken, for renewing it; zero for not at all. What
     /// answers must then look at the certificate's dates itself.
     pub grace: SignedDuration,
+    /// Load balancers in front that end TLS and pass clients' certificates on in headers.
+    pub identity_front: Option<IdentityFront>,
+    /// Where clients' certificates are asked about one by one, beside the lists.
+    pub online: Option<Arc<Online>>,
 }
 
 impl Snapshot {
@@ -111,6 +116,8 @@ impl Snapshot {
             routes: Vec::new(),
             versions: TlsVersions::default(),
             grace: SignedDuration::ZERO,
+            identity_front: None,
+            online: None,
         }
     }
 
@@ -151,6 +158,8 @@ pub(crate) struct Current {
     looks_at_paths: bool,
     is_tcp: bool,
     tells_refused: bool,
+    identity_front: Option<IdentityFront>,
+    online: Option<Arc<Online>>,
     config: Result<Arc<ServerConfig>, rustls::Error>,
 }
 
@@ -171,6 +180,8 @@ impl Current {
             mut routes,
             versions,
             grace,
+            identity_front,
+            online,
         } = snapshot;
         let judge = Arc::new(Judge::new(trust, crls, revocation, grace));
         let tells_refused = refused_clients == RefusedClients::Page && !is_tcp;
@@ -187,6 +198,8 @@ impl Current {
             routes: routes.into_iter().map(Arc::new).collect(),
             is_tcp,
             tells_refused,
+            identity_front,
+            online,
             config: config.map(Arc::new),
         }
     }
@@ -200,7 +213,7 @@ impl Current {
         self.config.clone()
     }
 
-    pub(crate) fn judge(&self) -> &Judge {
+    pub(crate) fn judge(&self) -> &Arc<Judge> {
         &self.judge
     }
 
@@ -211,6 +224,16 @@ impl Current {
     /// Whether a client that is refused is told why with a page.
     pub(crate) fn tells_refused(&self) -> bool {
         self.tells_refused
+    }
+
+    /// How a load balancer at this address tells of its clients; `None` where it is none.
+    pub(crate) fn front_at(&self, address: std::net::IpAddr) -> Option<Dialect> {
+        self.identity_front.as_ref().and_then(|front| front.at(address))
+    }
+
+    /// Where certificates are asked about one by one.
+    pub(crate) fn online(&self) -> Option<&Arc<Online>> {
+        self.online.as_ref()
     }
 
     /// Whether some route takes some paths only.

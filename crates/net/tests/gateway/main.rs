@@ -4,8 +4,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod fronts;
+mod http2;
+mod online;
 mod refused;
 mod resumption;
+mod robustness;
 mod routes;
 mod smuggling;
 mod try_it;

@@ -167,6 +167,33 @@ pub struct SingleResponse {
     pub next_update: Option<Timestamp>,
 }
 
+/// The responders that a certificate names in its authorityInfoAccess (RFC 5280 section 4.2.2.1), in its order. What
+/// cannot be read of the extension is left out.
+///
+/// ```
+/// let ca = testkit::TestCa::new();
+/// let alice = ca.issue_client("alice").certificate;
+/// assert!(pki::ocsp::responders_of(&alice).is_empty());
+/// ```
+#[must_use]
+pub fn responders_of(certificate: &Certificate) -> Vec<String> {
+    let mut responders = Vec::new();
+    for extension in certificate.extensions().iter().filter(|e| e.oid == oid::AUTHORITY_INFO_ACCESS) {
+        let Ok(mut descriptions) = Reader::new(&extension.value).nested(tag::SEQUENCE) else { continue };
+        while let Ok(mut description) = descriptions.nested(tag::SEQUENCE) {
+            let Ok(method) = description.object_identifier() else { continue };
+            // uniformResourceIdentifier [6] (section 4.2.1.6).
+            if method == oid::OCSP
+                && let Ok(place) = description.expect(tag::context(6))
+                && let Ok(url) = std::str::from_utf8(place.content)
+            {
+                responders.push(url.to_owned());
+            }
+        }
+    }
+    responders
+}
+
 /// OCSPResponseStatus (RFC 6960 section 4.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseStatus {

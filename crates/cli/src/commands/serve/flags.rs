@@ -2,21 +2,24 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use net::serve::WithoutCertificate;
-use net::serve::{Dialect, Limits, Target};
+use net::revocation::OnlineMode;
+use net::serve::{Dialect, HealthCheck, IdentityFront, Limits, Target, WithoutCertificate};
 use net::snapshot::{ClientAuth, RefusedClients};
 use net::tls::TlsVersions;
 use net::url::{Scheme, Url};
-use pki::name::IpRange;
+use pki::name::{IpRange, ServerName};
 use pki::policy::limit::IdentityLimits;
 use pki::policy::{Policy, Rule};
 use pki::verify::RevocationMode;
 
 use crate::config::{
-    Answer, Certificates, Config, FeedSource, Listener, LogFormat, Revocation, Route, Upstream, UpstreamTls,
+    self, Answer, Certificates, Config, FeedSource, Listener, LogFormat, Ocsp, Revocation, Route, Upstream,
+    UpstreamTls,
 };
+use crate::duration::seconds;
 use crate::failure::{Failure, OrFail as _};
 
 #[derive(Debug, Clone, Args)]
@@ -74,6 +77,14 @@ pub(super) struct Flags {
     #[arg(long, conflicts_with_all = ["crl_mode", "config"])]
     crl_required: bool,
 
+    /// Ask the responder that a client's certificate names about it (OCSP), beside the lists
+    #[arg(long, value_enum, default_value_t = OcspMode::Off, conflicts_with = "config")]
+    ocsp: OcspMode,
+
+    /// Ask this responder in place of the one that a certificate names
+    #[arg(long, value_name = "URL", requires = "ocsp", conflicts_with = "config")]
+    ocsp_responder: Option<String>,
+
     /// Whether clients need a certificate
     #[arg(long, value_enum, default_value_t = ClientAuthFlag::Require, conflicts_with = "config")]
     client_auth: ClientAuthFlag,
@@ -125,8 +136,35 @@ pub(super) struct Flags {
     #[arg(long, requires = "upstream_cert")]
     require_client_auth_request: bool,
 
+    /// The name that an https:// service's certificate must have [default: the host in --to]
+    #[arg(long, value_name = "NAME", requires = "upstream_ca")]
+    upstream_name: Option<String>,
+
+    /// What else tells an https:// service: 'dns api.test', 'uri spiffe://…', 'ou Payments', 'spki-pin …'; any does
+    #[arg(long, value_name = "RULE", requires = "upstream_ca")]
+    upstream_verify: Vec<String>,
+
+    /// Look whether services are well: ask for this path, or only connect where it is empty
+    #[arg(long, value_name = "PATH", requires = "to", num_args = 0..=1, default_missing_value = "")]
+    health: Option<String>,
+
+    /// Seconds from one look to the next
+    #[arg(long, value_name = "SECONDS", requires = "health", value_parser = seconds)]
+    health_interval: Option<Duration>,
+
+    /// Seconds that a service may take to connect
+    #[arg(long, value_name = "SECONDS", requires = "to", value_parser = seconds)]
+    connect_timeout: Option<Duration>,
+
+    /// Seconds that a service may take to begin its answer
+    #[arg(long, value_name = "SECONDS", requires = "to", value_parser = seconds)]
+    answer_timeout: Option<Duration>,
+
     #[command(flatten)]
     allow: AllowArguments,
+
+    #[command(flatten)]
+    limits: LimitArguments,
 
     /// Threads that serve [default: one for each processor]
     #[arg(long, value_name = "NUMBER", conflicts_with = "config")]
@@ -136,6 +174,14 @@ pub(super) struct Flags {
     #[arg(long, value_name = "RANGE", conflicts_with = "config")]
     proxy_protocol_from: Vec<IpRange>,
 
+    /// Believe load balancers at these addresses which certificate their client has; it is judged all the same
+    #[arg(long, value_name = "RANGE", conflicts_with = "config")]
+    identity_from: Vec<IpRange>,
+
+    /// How those load balancers tell it: rfc9440, envoy, nginx or aws
+    #[arg(long, value_name = "DIALECT", default_value = "rfc9440", requires = "identity_from")]
+    identity_headers: Dialect,
+
     /// Show status, metrics and clients here: /_status, /_metrics, /_clients
     #[arg(long, value_name = "ADDRESS", conflicts_with = "config")]
     admin: Option<SocketAddr>,
@@ -143,6 +189,51 @@ pub(super) struct Flags {
     /// How the access log is written to standard output
     #[arg(long, value_enum, default_value_t = LogFormat::Text, conflicts_with = "config")]
     log: LogFormat,
+}
+
+/// How much and how long a client may keep the server busy.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits")]
+pub(super) struct LimitArguments {
+    /// Connections at a time [default: 20000]
+    #[arg(long, value_name = "NUMBER", conflicts_with = "config", value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections: Option<u32>,
+    /// Connections at a time from one address [default: 20000]
+    #[arg(long, value_name = "NUMBER", conflicts_with = "config", value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections_per_address: Option<u32>,
+    /// Seconds until a connection takes no further request [default: no limit]
+    #[arg(long, value_name = "SECONDS", conflicts_with = "config", value_parser = seconds)]
+    connection_age: Option<Duration>,
+    /// Seconds for a handshake [default: 10]
+    #[arg(long, value_name = "SECONDS", conflicts_with = "config", value_parser = seconds)]
+    handshake_timeout: Option<Duration>,
+    /// Seconds for a request's head, and for an idle connection [default: 60]
+    #[arg(long, value_name = "SECONDS", conflicts_with = "config", value_parser = seconds)]
+    header_timeout: Option<Duration>,
+    /// Seconds that a body may stand still [default: 300]
+    #[arg(long, value_name = "SECONDS", conflicts_with = "config", value_parser = seconds)]
+    body_idle_timeout: Option<Duration>,
+    /// Seconds that requests have to finish at the end [default: 10]
+    #[arg(long, value_name = "SECONDS", conflicts_with = "config", value_parser = seconds)]
+    drain_timeout: Option<Duration>,
+}
+
+impl LimitArguments {
+    fn limits(&self) -> Limits {
+        let usual = Limits::default();
+        Limits {
+            connections: self.max_connections.unwrap_or(usual.connections),
+            connections_per_address: self
+                .max_connections_per_address
+                .unwrap_or(usual.connections_per_address),
+            handshake_timeout: self.handshake_timeout.unwrap_or(usual.handshake_timeout),
+            header_timeout: self.header_timeout.unwrap_or(usual.header_timeout),
+            body_idle_timeout: self.body_idle_timeout.unwrap_or(usual.body_idle_timeout),
+            connection_age: self.connection_age,
+            drain_timeout: self.drain_timeout.unwrap_or(usual.drain_timeout),
+            ..usual
+        }
+    }
 }
 
 /// Who may pass; one rule is enough, and none admits nobody.
@@ -183,6 +274,16 @@ enum CrlMode {
     Hard,
     /// Let in, both, unless the list names the client
     Soft,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OcspMode {
+    /// Nobody is asked
+    Off,
+    /// Without an answer: let in
+    Soft,
+    /// Without an answer: refused
+    Hard,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -276,7 +377,7 @@ impl Flags {
             log: self.log,
             workers: self.workers,
             passphrase_file: self.passphrase_file.clone(),
-            limits: Limits::default(),
+            limits: self.limits.limits(),
             revocation: self.revocation()?,
             listeners: vec![Listener {
                 address: self.listen,
@@ -287,6 +388,10 @@ impl Flags {
                 policy,
                 versions: TlsVersions::Both,
                 proxy_protocol_from: self.proxy_protocol_from.clone(),
+                identity_front: (!self.identity_from.is_empty()).then(|| IdentityFront {
+                    from: self.identity_from.clone(),
+                    dialect: self.identity_headers,
+                }),
                 routes: std::iter::once(route).chain(try_it).collect(),
             }],
         })
@@ -353,6 +458,24 @@ impl Flags {
             CrlMode::WhereKnown => RevocationMode::WhereKnown,
             CrlMode::Soft => RevocationMode::BestEffort,
         };
+        let mut ocsp = match self.ocsp {
+            OcspMode::Off => None,
+            OcspMode::Soft => Some(Ocsp::new(OnlineMode::Soft)),
+            OcspMode::Hard => Some(Ocsp::new(OnlineMode::Hard)),
+        };
+        if let Some(text) = &self.ocsp_responder {
+            let url = Ocsp::responder(text)
+                .map_err(|why| Failure::usage(format!("--ocsp-responder {text}: {why}")))?;
+            match &mut ocsp {
+                Some(ocsp) => ocsp.responder = Some(url),
+                None => {
+                    return Err(
+                        Failure::usage("--ocsp-responder is asked where --ocsp says so").hint("--ocsp soft")
+                    );
+                }
+            }
+        }
+        revocation.ocsp = ocsp;
         Ok(revocation)
     }
 
@@ -371,14 +494,40 @@ impl Flags {
             return Err(Failure::usage("--send-proxy-protocol is for tcp:// services; others get headers")
                 .hint("--headers rfc9440"));
         }
+        upstream.connect_timeout = self.connect_timeout;
+        upstream.answer_timeout = self.answer_timeout;
+        upstream.health = self.health()?;
         if !self.upstream_ca.is_empty() || self.upstream_cert.is_some() {
+            let server_name = self.upstream_name.as_ref().map(|name| {
+                ServerName::parse(name)
+                    .map_err(|error| Failure::usage(format!("--upstream-name '{name}': {error}")))
+            });
+            let verify = self.upstream_verify.iter().map(|text| {
+                config::rule(text).map_err(|why| Failure::usage(format!("--upstream-verify '{text}': {why}")))
+            });
             upstream.tls = Some(UpstreamTls {
+                server_name: server_name.transpose()?,
+                verify: verify.collect::<Result<_, _>>()?,
                 ca: self.upstream_ca.clone(),
                 credentials: self.upstream_cert.clone().zip(self.upstream_key.clone()),
                 require_client_auth_request: self.require_client_auth_request,
-                ..UpstreamTls::default()
             });
         }
         Ok(Answer::Upstream(Box::new(upstream)))
+    }
+
+    fn health(&self) -> Result<Option<HealthCheck>, Failure> {
+        let Some(path) = &self.health else { return Ok(None) };
+        if !path.is_empty() && !path.starts_with('/') {
+            return Err(Failure::usage(format!("--health {path}: the path of a health check starts with /")));
+        }
+        let mut check = HealthCheck {
+            path: Some(path.clone()).filter(|path| !path.is_empty()),
+            ..HealthCheck::default()
+        };
+        if let Some(interval) = self.health_interval {
+            check.interval = interval;
+        }
+        Ok(Some(check))
     }
 }

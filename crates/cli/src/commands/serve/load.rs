@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use net::dial::TlsOptions;
-use net::revocation::{Lists, Sources};
+use net::revocation::{Lists, Online, Sources};
 use net::serve::{Directory, Handler, Route, TcpUpstream, Upstream};
 use net::snapshot::Snapshot;
 use net::tls::Credentials;
@@ -27,6 +27,8 @@ pub(super) struct Loader {
     local: Option<Local>,
     feed: Option<Feed>,
     lists: Mutex<Option<(config::Revocation, Arc<Lists>)>>,
+    /// Answers outlive a reload.
+    online: Mutex<Option<(config::Ocsp, Arc<Online>)>>,
     handlers: Mutex<Vec<Kept>>,
     runtime: tokio::runtime::Handle,
 }
@@ -60,7 +62,14 @@ impl Loader {
             }
             None => None,
         };
-        Ok(Loader { local, feed, lists: Mutex::default(), handlers: Mutex::default(), runtime })
+        Ok(Loader {
+            local,
+            feed,
+            lists: Mutex::default(),
+            online: Mutex::default(),
+            handlers: Mutex::default(),
+            runtime,
+        })
     }
 
     /// A number that changes with the authority's memory and with lists from URLs.
@@ -146,6 +155,8 @@ impl Loader {
             snapshot.crls.push(self.local()?.list(now)?);
         }
         snapshot.revocation = config.revocation.mode;
+        snapshot.online = self.online(config);
+        snapshot.identity_front.clone_from(&listener.identity_front);
         snapshot.client_auth = listener.client_auth;
         snapshot.refused_clients = listener.refused;
         snapshot.policy = listener.policy.clone();
@@ -161,6 +172,18 @@ impl Loader {
             });
         }
         Ok(snapshot)
+    }
+
+    /// Where certificates are asked about, made anew where the configuration wants another.
+    fn online(&self, config: &Config) -> Option<Arc<Online>> {
+        let mut online = self.online.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = config.revocation.ocsp.as_ref();
+        if online.as_ref().map(|(of, _)| of) != wanted {
+            *online = wanted.map(|ocsp| {
+                (ocsp.clone(), Arc::new(Online::new(ocsp.mode, ocsp.responder.clone(), ocsp.timeout)))
+            });
+        }
+        online.as_ref().map(|(_, online)| Arc::clone(online))
     }
 
     /// The lists from URLs, started anew where the configuration wants others.

@@ -247,14 +247,20 @@ pub(super) fn begin(
         let (minor, record) = (head.minor, Some(record));
         Begun::Refused(Box::new(Refusal { response, minor, is_head, closes, record, started }))
     };
-    let (admission, client, route) = match connection.standing.judge(&lower, path, Some(method.as_str()), now)
-    {
+    let values = |name: &'static str| {
+        let same = |field: &&Field| field.name(bytes).eq_ignore_ascii_case(name.as_bytes());
+        fields.iter().filter(same).map(|field| field.value(bytes)).collect()
+    };
+    let seat = connection.judge(&lower, path, Some(method.as_str()), now, values);
+    let seat =
+        seat.map_err(|why| refuse(Fault { status: StatusCode::BAD_REQUEST, text: Cow::Owned(why) }))?;
+    let (admission, client, route) = match seat {
         Seat::Admitted { admission, client, route } => (admission, client, route),
         Seat::Refused(RefusedRequest { finding, client, route, closes, aborts }) => {
             let peer = client.as_ref().map(|client| &*client.peer);
             let response = pages::refusal(found.wanted, &finding, peer);
             record.route = route.map(|route| Arc::clone(&route.name));
-            connection.note_refused(&mut record, finding);
+            connection.note_refused(&mut record, finding, client.as_deref());
             if aborts {
                 record.duration = started.elapsed();
                 (connection.server.log)(&AccessRecord::Request(record));

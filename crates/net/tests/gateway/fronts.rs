@@ -1,0 +1,119 @@
+//! A load balancer in front that passes its clients' certificates on: believed at named addresses, in one thing alone.
+
+use net::fetch::{HttpVersion, Options, Request, Response, fetch};
+use net::serve::{Dialect, Handler, IdentityFront, Upstream};
+use net::snapshot::{ClientAuth, Snapshot};
+use testkit::{TestCa, TestIdentity, TestOrder};
+
+use crate::common::*;
+
+/// A server that believes those at `from`, who show a certificate that the policy knows nothing of.
+fn behind(ca: &TestCa, from: &str, dialect: Dialect) -> Snapshot {
+    let mut snapshot = snapshot(ca);
+    snapshot.identity_front = Some(IdentityFront { from: vec![from.parse().unwrap()], dialect });
+    snapshot
+}
+
+fn told(certificate: &TestIdentity) -> Vec<(&'static str, String)> {
+    use base64::Engine as _;
+    let item = |der: &[u8]| format!(":{}:", base64::engine::general_purpose::STANDARD.encode(der));
+    let chain: Vec<String> = certificate.chain.iter().map(|c| item(c.der())).collect();
+    vec![("client-cert", item(certificate.certificate.der())), ("client-cert-chain", chain.join(", "))]
+}
+
+async fn ask(server: &TestServer, options: &Options, headers: &[(&'static str, String)]) -> Response {
+    let mut request = Request::get(server.url("/"));
+    for (name, value) in headers {
+        request.headers.append(*name, value.parse().unwrap());
+    }
+    fetch(request, options).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_named_front_tells_who_the_client_is_and_the_client_is_judged_as_if_it_had_come_itself() {
+    let ca = TestCa::new();
+    let balancer = ca.issue_client("balancer");
+    let alice = ca.issue_client("alice");
+    let revoked = ca.issue_client("alice");
+    let expired = ca.issue(TestOrder::client("alice").expired());
+    let stranger = TestCa::new().named("Other").issue_client("alice");
+    let server_only = ca.issue_server(&["alice"]);
+    for version in [HttpVersion::Http1, HttpVersion::Http2] {
+        let mut snapshot = behind(&ca, "127.0.0.0/8", Dialect::Rfc9440);
+        snapshot.crls = vec![ca.current_crl(&[&revoked.certificate])];
+        let server = TestServer::start(snapshot, Handler::Identity).await;
+        let mut front = client(&ca, Some(&balancer));
+        front.http = version;
+        let response = ask(&server, &front, &told(&alice)).await;
+        assert_eq!(response.status(), 200);
+        assert!(text(response).await.starts_with("hello, alice"));
+        let cases = [
+            (told(&revoked), 403, "certificate_revoked"),
+            (told(&expired), 403, "certificate_expired"),
+            (told(&stranger), 403, "unknown_issuer"),
+            (told(&server_only), 403, "wrong_purpose"),
+            (told(&ca.issue_client("bob")), 403, "not_allowed_by_policy"),
+            // The front's own certificate is nobody's identity.
+            (Vec::new(), 403, "no_client_certificate"),
+            (vec![("client-cert", "nonsense".to_owned())], 400, "bad_request"),
+        ];
+        for (headers, status, code) in cases {
+            let response = ask(&server, &front, &headers).await;
+            assert_eq!(response.status(), status, "{version:?}, {code}");
+            let body = text(response).await;
+            assert!(body.contains(code), "{version:?}, {code}: {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn from_anywhere_else_such_a_header_says_nothing() {
+    let ca = TestCa::new();
+    let alice = ca.issue_client("alice");
+    let server = TestServer::start(behind(&ca, "192.0.2.0/24", Dialect::Rfc9440), Handler::Identity).await;
+    let mallory = client(&ca, Some(&ca.issue_client("mallory")));
+    let response = ask(&server, &mallory, &told(&alice)).await;
+    assert_eq!(response.status(), 403);
+    assert!(text(response).await.contains("cn=mallory"), "it is mallory who is refused");
+    // Nor does it take away who somebody is.
+    let response = ask(&server, &client(&ca, Some(&alice)), &told(&ca.issue_client("bob"))).await;
+    assert!(text(response).await.starts_with("hello, alice"));
+}
+
+#[tokio::test]
+async fn one_gateway_behind_another_knows_the_client_of_the_first_in_each_dialect() {
+    let ca = TestCa::new();
+    let alice = client(&ca, Some(&ca.issue_client("alice")));
+    for dialect in [Dialect::Rfc9440, Dialect::Envoy, Dialect::Nginx, Dialect::Aws] {
+        let mut inner = behind(&ca, "127.0.0.1", dialect);
+        // Of the path only Client-Cert and AWS tell more than the leaf.
+        inner.trust = pki::verify::TrustBundle::new(vec![
+            ca.root().certificate.clone(),
+            ca.issuing().certificate.clone(),
+        ]);
+        let inner = TestServer::start(inner, Handler::Identity).await;
+        let mut tls = net::dial::TlsOptions::new(expectation(&ca));
+        tls.credentials = Some(credentials(&ca.issue_client("outer")));
+        let upstream = Upstream::parse(&format!("https://localhost:{}", inner.address.port())).unwrap();
+        let upstream = upstream.tls(tls).dialects(vec![dialect]);
+        let outer = TestServer::start(snapshot(&ca), Handler::Upstream(upstream)).await;
+        let response = get(&outer, "/", &alice).await.unwrap();
+        assert_eq!(response.status(), 200, "{dialect:?}");
+        assert!(text(response).await.starts_with("hello, alice"), "{dialect:?}");
+        assert_eq!(inner.request().await.identity.as_deref(), Some("alice"));
+    }
+}
+
+#[tokio::test]
+async fn a_front_is_not_cut_off_because_no_rule_admits_it_itself() {
+    let ca = TestCa::new();
+    let alice = ca.issue_client("alice");
+    let mut inner = behind(&ca, "127.0.0.1", Dialect::Rfc9440);
+    inner.client_auth = ClientAuth::Optional { allow_anonymous: false };
+    let server = TestServer::start(inner.clone(), Handler::Identity).await;
+    for options in [client(&ca, None), client(&ca, Some(&ca.issue_client("balancer")))] {
+        assert_eq!(ask(&server, &options, &told(&alice)).await.status(), 200);
+        server.replace(inner.clone());
+        assert_eq!(ask(&server, &options, &told(&alice)).await.status(), 200);
+    }
+}
