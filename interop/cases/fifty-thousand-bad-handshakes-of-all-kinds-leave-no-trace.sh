@@ -70,7 +70,7 @@ const encrypted = (how, number) => new Promise((resolve) => {
 });
 const run = async () => {
   for (let number = left--; number > 0; number = left--) {
-    await (number % 12 ? raw(octets[number % octets.length]) : encrypted(handshakes[(number / 12) % 3], number / 12));
+    await (number % 24 ? raw(octets[number % octets.length]) : encrypted(handshakes[(number / 24) % 3], number / 24));
   }
 };
 let good = 0, bad = 0, over = false;

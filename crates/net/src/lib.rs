@@ -25,5 +25,6 @@ pub mod serve;
 pub mod snapshot;
 pub mod tap;
 pub mod tls;
+pub mod trace;
 pub mod tunnel;
 pub mod url;

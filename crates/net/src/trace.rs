@@ -72,6 +72,12 @@ impl TraceContext {
         format!("00-{}-{}-{:02x}", pki::hex(&self.trace), pki::hex(&self.span), self.flags)
     }
 
+    /// The trace's identifier in hexadecimal, as the log has it.
+    #[must_use]
+    pub fn trace_id(&self) -> String {
+        pki::hex(&self.trace)
+    }
+
     /// Whether the caller, or we where there is none, want the span to be kept.
     #[must_use]
     pub fn is_sampled(&self) -> bool {
@@ -204,7 +210,8 @@ impl Exporter {
     }
 
     async fn post(&self, body: String) -> Result<(), ExportError> {
-        let mut options = Options::new(TlsOptions::new(Expectation::new(pki::verify::TrustBundle::default())));
+        let mut options =
+            Options::new(TlsOptions::new(Expectation::new(pki::verify::TrustBundle::default())));
         options.max_time = Some(LIMIT);
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -6,6 +6,7 @@ mod load;
 mod local;
 mod log;
 mod record;
+mod trace;
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -17,7 +18,7 @@ use clap::Args;
 use jiff::Timestamp;
 use net::observe::Observer;
 use net::quota::Quota;
-use net::serve::{Options, Shutdown};
+use net::serve::{AccessRecord, Options, Shutdown};
 use net::snapshot::{ClientAuth, Handle, Snapshot};
 use pki::name::IpRange;
 
@@ -66,6 +67,10 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "PATH")]
     handover: Option<PathBuf>,
 
+    /// Send a span of each request to this collector of OpenTelemetry (OTLP over HTTP, JSON), and tell services of it
+    #[arg(long, value_name = "URL")]
+    otlp: Option<String>,
+
     #[command(flatten)]
     flags: flags::Flags,
 }
@@ -113,6 +118,19 @@ impl Serve {
                 seen.record(record);
                 write(record);
             });
+        }
+        let exporter = self.otlp.as_deref().map(trace::exporter).transpose()?;
+        if let Some(exporter) = &exporter {
+            options.traces = true;
+            let (tracer, write) = (Arc::clone(exporter), Arc::clone(&options.log));
+            options.log = Arc::new(move |record| {
+                if let AccessRecord::Request(request) = record {
+                    tracer.record(request);
+                }
+                write(record);
+            });
+            let running = Arc::clone(exporter);
+            background.spawn(async move { running.run().await });
         }
         let keeper = match &self.record {
             Some(folder) => Some(record::Keeper::start(context, folder)?),
@@ -184,6 +202,9 @@ impl Serve {
             offer.withdraw();
         }
         watcher.stop();
+        if let Some(exporter) = exporter {
+            background.block_on(exporter.finish());
+        }
         log.stop();
         // The keeper ends when nothing can hand it a recording any more.
         drop(options);

@@ -16,6 +16,7 @@ use pki::identity::VerifiedPeer;
 use serde_json::{Value, json};
 
 use crate::tls::Negotiated;
+use crate::trace::TraceContext;
 
 /// What happened.
 #[derive(Debug, Clone)]
@@ -63,6 +64,8 @@ pub struct RequestRecord {
     pub complete: bool,
     /// What the handshake agreed on.
     pub tls: Arc<Negotiated>,
+    /// Its span, where requests are traced.
+    pub trace: Option<TraceContext>,
 }
 
 /// One refused connection.
@@ -162,6 +165,7 @@ impl RequestRecord {
             "bytes": self.bytes,
             "duration_ms": (self.duration.as_secs_f64() * 1e6).round() / 1e3,
             "complete": self.complete,
+            "trace_id": self.trace.map(|trace| trace.trace_id()),
             "tls_version": self.tls.version,
             "cipher_suite": self.tls.cipher_suite,
             "group": self.tls.group,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use explain::Finding;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
@@ -35,6 +35,7 @@ use crate::proxy_protocol::{TlsFacts, encode};
 use crate::snapshot::{Admission, Client};
 use crate::tls::Negotiated;
 use crate::tls::socket::TlsSocket;
+use crate::trace::TraceContext;
 
 /// What a handler knows of the visitor whose request it answers.
 pub(crate) struct Visit {
@@ -197,7 +198,19 @@ impl Connection {
             duration: Duration::ZERO,
             complete: false,
             tls: Arc::clone(&self.negotiated),
+            trace: None,
         }
+    }
+
+    /// The span of a request that came with these `traceparent`s, where requests are traced. More than one is none.
+    pub(crate) fn trace(&self, traceparents: &[&[u8]]) -> Option<TraceContext> {
+        if !self.server.traces {
+            return None;
+        }
+        TraceContext::continuing(match traceparents {
+            [one] => Some(one),
+            _ => None,
+        })
     }
 
     pub(crate) fn note_admitted(
@@ -298,6 +311,18 @@ async fn serve_http2(connection: Arc<Connection>, socket: TlsSocket) {
     }
 }
 
+/// The header of W3C Trace Context.
+pub(crate) const TRACEPARENT: &str = "traceparent";
+
+/// Puts our span in the place of the client's, where requests are traced.
+pub(crate) fn continue_trace(headers: &mut HeaderMap, trace: Option<&TraceContext>) {
+    if let Some(trace) = trace
+        && let Ok(value) = HeaderValue::from_str(&trace.traceparent())
+    {
+        headers.insert(TRACEPARENT, value);
+    }
+}
+
 /// A stream that ends without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the route ends connections without a certificate")]
@@ -306,7 +331,7 @@ struct Aborted;
 /// Judges a request, has it answered, and records it. `None` where it is to end without an answer.
 pub(crate) async fn answer(
     connection: Arc<Connection>,
-    parts: Parts,
+    mut parts: Parts,
     body: RequestBody,
 ) -> Option<Response<LoggedBody>> {
     let started = Instant::now();
@@ -317,6 +342,9 @@ pub(crate) async fn answer(
     let protocol = if version == Version::HTTP_2 { "HTTP/2.0" } else { "HTTP/1.1" };
     let path = parts.uri.path().to_owned();
     let mut record = Box::new(connection.record(parts.method.clone(), path, protocol, now));
+    let told: Vec<&[u8]> = parts.headers.get_all(TRACEPARENT).iter().map(HeaderValue::as_bytes).collect();
+    record.trace = connection.trace(&told);
+    continue_trace(&mut parts.headers, record.trace.as_ref());
     let is_head = parts.method == Method::HEAD;
     let wanted = pages::Wanted::of(&parts.headers);
     let mut pass = None;

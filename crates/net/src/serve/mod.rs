@@ -147,6 +147,8 @@ pub struct Options {
     pub recordings: Option<Recordings>,
     /// The workers' signs of life.
     pub pulse: Arc<Pulse>,
+    /// Whether requests get a span, which upstreams hear of in `traceparent`.
+    pub traces: bool,
 }
 
 impl Options {
@@ -168,6 +170,7 @@ impl Options {
             fallback: None,
             recordings: None,
             pulse: Arc::default(),
+            traces: false,
         }
     }
 }
@@ -190,6 +193,7 @@ pub(crate) struct Server {
     fallback: Option<Arc<Route>>,
     recordings: Option<Recordings>,
     pulse: Arc<Pulse>,
+    traces: bool,
     phase: tokio::sync::watch::Sender<Phase>,
     slots: Arc<Semaphore>,
     /// Workers that accept, and connections that are open.
@@ -216,8 +220,18 @@ struct Slot {
 
 impl Server {
     fn new(handle: Handle, options: Options) -> Arc<Self> {
-        let Options { limits, clock, log, counters, gate, proxy_protocol_from, fallback, recordings, pulse } =
-            options;
+        let Options {
+            limits,
+            clock,
+            log,
+            counters,
+            gate,
+            proxy_protocol_from,
+            fallback,
+            recordings,
+            pulse,
+            traces,
+        } = options;
         let (phase, _) = tokio::sync::watch::channel(Phase::Running);
         Arc::new(Server {
             handle,
@@ -229,6 +243,7 @@ impl Server {
             fallback: fallback.map(|handler| Arc::new(Route::everything(handler))),
             recordings,
             pulse,
+            traces,
             phase,
             slots: Arc::new(Semaphore::new(limits.connections.max(1) as usize)),
             accepting: AtomicU32::new(0),

@@ -14,7 +14,7 @@ use super::forward::{Exchange, Told, Wish};
 use super::head::{Field, Framing, FramingError, FramingHeaders, RequestHead};
 use super::local::Local;
 use super::{Begun, Refusal};
-use crate::serve::connection::{self, Connection};
+use crate::serve::connection::{self, Connection, TRACEPARENT};
 use crate::serve::counters::Counters;
 use crate::serve::headers::is_claim_name;
 use crate::serve::pages::{self, Wanted};
@@ -23,6 +23,7 @@ use crate::serve::standing::{RefusedRequest, Seat};
 use crate::serve::upstream::Upstream;
 use crate::serve::{Handler, access::AccessRecord};
 use crate::snapshot::Client;
+use crate::trace::TraceContext;
 
 /// A header by what is done with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,10 +248,11 @@ pub(super) fn begin(
         let (minor, record) = (head.minor, Some(record));
         Begun::Refused(Box::new(Refusal { response, minor, is_head, closes, record, started }))
     };
-    let values = |name: &'static str| {
+    let values = |name: &'static str| -> Vec<&[u8]> {
         let same = |field: &&Field| field.name(bytes).eq_ignore_ascii_case(name.as_bytes());
         fields.iter().filter(same).map(|field| field.value(bytes)).collect()
     };
+    record.trace = connection.trace(&values(TRACEPARENT));
     let seat = connection.judge(&lower, path, Some(method.as_str()), now, values);
     let seat =
         seat.map_err(|why| refuse(Fault { status: StatusCode::BAD_REQUEST, text: Cow::Owned(why) }))?;
@@ -306,13 +308,15 @@ pub(super) fn begin(
             head,
             fields,
             &found,
-            &Asked { host, target: place.target, client: client.as_ref(), now },
+            &Asked { host, target: place.target, client: client.as_ref(), trace: record.trace, now },
         );
         let exchange =
             Exchange::new(route, admission, out, found.framing, repeatable, wish, record, started, pass);
         return Ok(Begun::Forward(Box::new(exchange)));
     }
-    let parts = parts_of(bytes, fields, method, place.target, host, head.minor, &found).map_err(refuse)?;
+    let mut parts =
+        parts_of(bytes, fields, method, place.target, host, head.minor, &found).map_err(refuse)?;
+    connection::continue_trace(&mut parts.headers, record.trace.as_ref());
     let visit = connection.visit(client.as_deref(), now);
     let decoder = Decoder::new(found.framing);
     let length = match found.framing {
@@ -323,11 +327,16 @@ pub(super) fn begin(
     Ok(Begun::Local(Box::new(local)))
 }
 
+fn is_traceparent(name: &[u8]) -> bool {
+    name.len() == TRACEPARENT.len() && name.eq_ignore_ascii_case(TRACEPARENT.as_bytes())
+}
+
 /// Who asks for what.
 struct Asked<'a> {
     host: Option<&'a [u8]>,
     target: &'a [u8],
     client: Option<&'a Arc<Client>>,
+    trace: Option<TraceContext>,
     now: jiff::Timestamp,
 }
 
@@ -355,6 +364,8 @@ fn write_head(
     for field in fields {
         let (name, value) = (field.name(bytes), field.value(bytes));
         match kind_of(name) {
+            // Ours takes its place.
+            Kind::Plain if asked.trace.is_some() && is_traceparent(name) => continue,
             Kind::Plain | Kind::Accept => {}
             // Written as one below (RFC 9113 section 8.2.3 has why; HTTP/1.1 has one anyway).
             Kind::Cookie if found.cookies == 1 => {}
@@ -389,6 +400,9 @@ fn write_head(
     }
     if let Some(protocol) = found.upgrade {
         line(&[b"Upgrade: ", protocol, b"\r\nConnection: upgrade\r\n"]);
+    }
+    if let Some(trace) = &asked.trace {
+        line(&[b"traceparent: ", trace.traceparent().as_bytes(), b"\r\n"]);
     }
     line(&[facts, b"\r\n"]);
     out
