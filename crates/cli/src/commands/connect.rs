@@ -19,6 +19,7 @@ use crate::context::{BOLD, Context, DIM};
 use crate::duration::seconds;
 use crate::failure::{Exit, Failure, OrFail as _, Outcome};
 use crate::input::{self, plain};
+use crate::service_manager::ServiceManager;
 use crate::watch::{Source, Watcher};
 
 /// Give a program that cannot do mutual TLS a plain local port that does it for it
@@ -167,6 +168,7 @@ impl Connect {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         self.check()?;
         start_warnings();
+        let manager = ServiceManager::of(context);
         let settings = self.load(context)?;
         let runtime = tokio::runtime::Runtime::new()
             .map_err(|error| Failure::usage(format!("cannot start threads: {}", plain(&error))))?;
@@ -183,9 +185,16 @@ impl Connect {
         options.limits.connect_timeout = self.connect_timeout;
         options.limits.connections = self.max_connections;
         options.log = Arc::new(move |record| write_record(format, record));
-        let kept = Kept { connect: Arc::new(self), handle: handle.clone() };
+        let status = format!("{} local address(es)", listeners.len());
+        manager.ready(&status);
+        let told = manager.clone();
+        let over = async move {
+            end_of_life().await;
+            told.stopping();
+        };
+        let kept = Kept { connect: Arc::new(self), handle: handle.clone(), manager, status };
         let watcher = Watcher::start(kept, context.is_quiet());
-        let cut_off = runtime.block_on(tunnel::run(listeners, handle, options, end_of_life()));
+        let cut_off = runtime.block_on(tunnel::run(listeners, handle, options, over));
         watcher.stop();
         if cut_off > 0 {
             context.warn(format!("{cut_off} connection(s) had not ended in time and were cut off"));
@@ -278,6 +287,8 @@ impl Connect {
 struct Kept {
     connect: Arc<Connect>,
     handle: Handle,
+    manager: ServiceManager,
+    status: String,
 }
 
 impl Source for Kept {
@@ -288,7 +299,10 @@ impl Source for Kept {
     }
 
     fn reload(&mut self, context: &Context) -> Result<String, Failure> {
-        self.handle.replace(self.connect.load(context)?);
+        self.manager.reloading();
+        let loaded = self.connect.load(context);
+        self.manager.ready(&self.status);
+        self.handle.replace(loaded?);
         Ok("Loaded anew: certificate, anchors, lists.".to_owned())
     }
 }

@@ -95,12 +95,21 @@ impl Serve {
         let Doors { listeners: sockets, admin, predecessor, offered } =
             Doors::open(context, &config, inherited, self.handover.as_deref())?;
         let snapshots = loader.load(context, &config)?;
+        let shutdown = Shutdown::new();
         let mut options = Options::new();
         let observer = Arc::new(Observer::new(Arc::clone(&options.counters), context.now()));
         tell(&observer, &snapshots);
         if let Some(socket) = admin {
             let listener = doors::admin(context, socket)?;
-            background.spawn(net::admin::serve(listener, Arc::clone(&observer), Timestamp::now));
+            let (pages, over) =
+                (net::admin::serve(listener, Arc::clone(&observer), Timestamp::now), shutdown.clone());
+            // Then the process that follows has the address for itself.
+            background.spawn(async move {
+                tokio::select! {
+                    () = pages => {}
+                    () = over.called() => {}
+                }
+            });
         }
         let handles: Vec<Handle> = snapshots.into_iter().map(Handle::new).collect();
         for (listener, sockets) in config.listeners.iter().zip(&sockets) {
@@ -138,7 +147,6 @@ impl Serve {
         };
         options.recordings = keeper.as_ref().map(record::Keeper::recordings);
         options.gate = Some(Arc::clone(&quota) as Arc<dyn net::serve::Gate>);
-        let shutdown = Shutdown::new();
         let offer = match &self.handover {
             Some(path) => Some(offer(path, offered, &manager, &shutdown)?),
             None => None,

@@ -117,3 +117,26 @@ async fn a_front_is_not_cut_off_because_no_rule_admits_it_itself() {
         assert_eq!(ask(&server, &options, &told(&alice)).await.status(), 200);
     }
 }
+
+#[tokio::test]
+async fn in_tcp_mode_a_front_is_a_client_like_any_other_and_is_cut_off_like_one() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let ca = TestCa::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = net::serve::Target::parse(&format!("tcp://{}", listener.local_addr().unwrap())).unwrap();
+    let handler = Handler::Tcp(net::serve::TcpUpstream::new(vec![target]).unwrap());
+    let server = TestServer::start(behind(&ca, "127.0.0.1", Dialect::Rfc9440), handler).await;
+    let host = pki::name::ServerName::parse("localhost").unwrap();
+    let transport =
+        net::dial::connect(&host, server.address.port(), &net::dial::Route::default(), None).await.unwrap();
+    let tls = client(&ca, Some(&ca.issue_client("alice"))).tls;
+    let mut stream = net::dial::handshake::handshake(transport, &host, tls).await.unwrap();
+    stream.write_all(b"hello").await.unwrap();
+    let (_service, _) = listener.accept().await.unwrap();
+    let mut others_only = behind(&ca, "127.0.0.1", Dialect::Rfc9440);
+    others_only.policy = pki::policy::Policy::new(vec![pki::policy::Rule::parse("cn", "bob").unwrap()]);
+    server.replace(others_only);
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(30), stream.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "the connection goes on");
+}
