@@ -42,6 +42,7 @@ pub(crate) const PEERS: &[Peer] = &[
     peer("curl",        "curl",                 "the client that everyone tries first"),
     peer("dehydrated",  "dehydrated",           "an ACME client in shell"),
     peer("firefox-esr", "firefox-esr",          "a browser with NSS's own database of certificates"),
+    peer("faketime",    "faketime",             "a clock that jumps"),
     peer("gnutls-cli",  "gnutls-bin",           "GnuTLS as a client"),
     peer("gnutls-serv", "gnutls-bin",           "GnuTLS as a server"),
     peer("go",          "golang-go",            "Go, whose sources hold a verifier of transparency logs"),

@@ -1,0 +1,348 @@
+"""Clients that enrol, renew and revoke at replicas of the authority, while one replica after the other is killed; and
+what must be true at the end. Python's own library alone; keys and requests are made by openssl before it begins.
+
+What is promised: every certificate that a client holds is in the store and in the log; no serial number is there twice;
+each invite that is good once was used at most once; no list and no OCSP answer that was asked for after a revocation was
+confirmed calls its certificate good; and no two checkpoints contradict each other.
+"""
+
+import argparse
+import base64
+import http.client
+import json
+import os
+import random
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+
+
+def arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--home", required=True)
+    parser.add_argument("--ports", required=True, help="two ports for each replica, with commas: TLS and plain")
+    parser.add_argument("--clients", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=12)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--database", help="a command that restarts the database the hard way, run now and then")
+    parser.add_argument("--clock", help="libfaketime: the clock of the first replica jumps at each start")
+    parser.add_argument("--kill", action="store_true", help="kill a random replica again and again")
+    parser.add_argument("--out", required=True)
+    return parser.parse_args()
+
+
+ARGUMENTS = arguments()
+ROOT = os.path.join(ARGUMENTS.home, "rootCA.pem")
+OVER = threading.Event()
+LOCK = threading.Lock()
+VIOLATIONS = []
+HELD = []  # (name, DER) of each certificate that a client was given
+REVOKED = {}  # serial octets: when the authority had confirmed it
+INVITES = []  # handles of invites that are good once
+CHECKPOINTS = {}  # size: root
+COUNTS = {"kills": 0, "database": 0, "joined": 0, "renewed": 0, "revoked": 0, "asked": 0, "failed": 0}
+
+
+def count(what):
+    with LOCK:
+        COUNTS[what] += 1
+
+
+def violation(text):
+    with LOCK:
+        VIOLATIONS.append(text)
+
+
+class Replica:
+    def __init__(self, index, port, plain):
+        self.index, self.port, self.plain, self.process = index, port, plain, None
+        self.start()
+
+    def start(self):
+        environment = dict(os.environ)
+        if ARGUMENTS.clock and self.index == 0:
+            # Minutes, not hours: certificates begin five minutes in the past, and everybody is to go on.
+            environment["LD_PRELOAD"] = ARGUMENTS.clock
+            environment["FAKETIME"] = random.choice(["-2m", "-1m", "+0", "+1m", "+2m"])
+        log = open(os.path.join(ARGUMENTS.out, f"replica-{self.index}.log"), "ab")
+        command = [ARGUMENTS.binary, "ca", "serve", "--listen", f"127.0.0.1:{self.port}"]
+        command += ["--status-listen", f"127.0.0.1:{self.plain}"]
+        self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        log.close()
+
+    def kill(self, how=signal.SIGKILL):
+        self.process.send_signal(how)
+        self.process.wait()
+
+
+class Refused(Exception):
+    def __init__(self, status, body):
+        super().__init__(f"{status}: {body[:200]!r}")
+        self.status = status
+
+
+def once(replica, method, path, body=None, certificate=None, plain=False):
+    if plain:
+        connection = http.client.HTTPConnection("127.0.0.1", replica.plain, timeout=20)
+    else:
+        context = ssl.create_default_context(cafile=ROOT)
+        if certificate:
+            context.load_cert_chain(*certificate)
+        connection = http.client.HTTPSConnection("localhost", replica.port, timeout=20, context=context)
+    try:
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        octets = answer.read()
+    finally:
+        connection.close()
+    if answer.status >= 400:
+        raise Refused(answer.status, octets)
+    return octets
+
+
+def ask(method, path, body=None, certificate=None, plain=False, until=None):
+    """At any replica, until one answers; a refusal that will not change is raised."""
+    while True:
+        try:
+            return once(random.choice(REPLICAS), method, path, body, certificate, plain)
+        except Refused as refused:
+            if refused.status not in (429, 500, 503):
+                raise
+            count("failed")
+        except (OSError, ssl.SSLError, http.client.HTTPException):
+            count("failed")
+        if until and time.monotonic() > until:
+            raise TimeoutError(path)
+        time.sleep(random.uniform(0.01, 0.1))
+
+
+ADMIN = (os.path.join(ARGUMENTS.home, "admin.pem"), os.path.join(ARGUMENTS.home, "admin-key.pem"))
+
+
+def first_der(pem):
+    text = pem.decode()
+    body = text.split("-----BEGIN CERTIFICATE-----")[1].split("-----END CERTIFICATE-----")[0]
+    return base64.b64decode(body)
+
+
+def element(octets, at):
+    """The tag, the start and the end of the content of the DER element at this place."""
+    length, start = octets[at + 1], at + 2
+    if length & 0x80:
+        size = length & 0x7F
+        length = int.from_bytes(octets[start : start + size], "big")
+        start += size
+    return octets[at], start, start + length
+
+
+def serial_of(der):
+    _, tbs, _ = element(der, 0)
+    _, inner, _ = element(der, tbs)
+    _, _, version_end = element(der, inner)
+    tag, start, end = element(der, version_end)
+    assert tag == 2
+    return der[start:end]
+
+
+def integer(serial):
+    return bytes([2, len(serial)]) + serial
+
+
+def status_of(octets, serial):
+    """What an OCSP answer says of a serial number: the status stands behind it (RFC 6960 section 4.2.1). None where it
+    says nothing of it, such as that the responder is to be asked again later."""
+    at = octets.find(integer(serial))
+    return {0x80: "good", 0xA1: "revoked", 0x82: "unknown"}.get(octets[at + 2 + len(serial)]) if at >= 0 else None
+
+
+def check_revoked(serial, name):
+    """Every list and answer that is asked for from now on says so."""
+    confirmed = time.monotonic()
+    with LOCK:
+        REVOKED[serial] = confirmed
+    until = time.monotonic() + 60
+    listed = ask("GET", "/crl/issuing.crl", plain=True, until=until)
+    if integer(serial) not in listed:
+        violation(f"{name}: a list that was asked for after the revocation does not have it")
+    issuing = os.path.join(ARGUMENTS.out, "issuing.pem")
+    request = subprocess.run(
+        ["openssl", "ocsp", "-sha256", "-issuer", issuing, "-serial", "0x" + serial.hex(), "-no_nonce", "-reqout", "-"],
+        capture_output=True, check=False,
+    ).stdout
+    status = None
+    while status is None:
+        status = status_of(ask("POST", "/ocsp", request, plain=True, until=until), serial)
+    if status != "revoked":
+        violation(f"{name}: an OCSP answer that was asked for after the revocation calls it {status}")
+    count("asked")
+
+
+def look_at_the_log():
+    text = ask("GET", "/log/checkpoint", plain=True).decode()
+    _, size, root = text.split("\n")[:3]
+    with LOCK:
+        if CHECKPOINTS.setdefault(int(size), root) != root:
+            VIOLATIONS.append(f"two checkpoints of {size} entries differ")
+
+
+def hold(name, pem, file):
+    der = first_der(pem)
+    with LOCK:
+        HELD.append((name, der))
+    with open(file, "wb") as out:
+        out.write(pem)
+    return der
+
+
+def life(index):
+    """One identity: invited, joined, robbed in vain, renewed, and one of its certificates taken back."""
+    folder = os.path.join(ARGUMENTS.out, f"client-{index}")
+    key, request = os.path.join(folder, "key.pem"), open(os.path.join(folder, "request.pem"), "rb").read()
+    other = open(os.path.join(folder, "other.pem"), "rb").read()
+    turn = 0
+    while not OVER.is_set():
+        turn += 1
+        name = f"client-{index}-{turn}"
+        wish = json.dumps({"name": name, "names": {"common_name": name}}).encode()
+        invited = json.loads(ask("POST", "/api/v1/invites", wish, ADMIN))
+        path = "/i/" + invited["link"].split("/i/")[1].split("#")[0]
+        with LOCK:
+            INVITES.append(invited["handle"])
+        first = hold(name, ask("POST", path, request), os.path.join(folder, "first.pem"))
+        count("joined")
+        try:
+            stolen = ask("POST", path, other)
+            violation(f"{name}: a second key got {serial_of(first_der(stolen)).hex()} from an invite that is good once")
+        except Refused as refused:
+            if refused.status != 410:
+                violation(f"{name}: a second key was told {refused}")
+        own = (os.path.join(folder, "first.pem"), key)
+        hold(name, ask("POST", "/api/v1/renew", request, own), os.path.join(folder, "second.pem"))
+        count("renewed")
+        serial = serial_of(first)
+        wish = json.dumps({"which": serial.hex(), "reason": "superseded"}).encode()
+        try:
+            ask("POST", "/api/v1/revocations", wish, ADMIN)
+        except Refused as refused:
+            # An answer that was lost with its replica: it is revoked already, and this says so.
+            if refused.status != 409:
+                raise
+        count("revoked")
+        check_revoked(serial, name)
+        look_at_the_log()
+
+
+def client(index):
+    try:
+        life(index)
+    except BaseException as error:  # noqa: BLE001: a client that ends before its time is a finding
+        violation(f"client {index} ended: {error!r}")
+
+
+def kill_again_and_again():
+    while not OVER.is_set():
+        if OVER.wait(random.uniform(0.5, 2.0)):
+            return
+        if ARGUMENTS.database and random.random() < 0.2:
+            subprocess.run(ARGUMENTS.database, shell=True, check=False, stdout=subprocess.DEVNULL)
+            count("database")
+        if ARGUMENTS.kill:
+            replica = random.choice(REPLICAS)
+            replica.kill()
+            replica.start()
+            count("kills")
+
+
+def read_log():
+    entries = []
+    while True:
+        page = json.loads(ask("GET", f"/api/v1/log/entries?start={len(entries)}&limit=500", None, ADMIN))["entries"]
+        if not page:
+            return entries
+        entries += [base64.b64decode(entry) for entry in page]
+
+
+def judge():
+    entries = read_log()
+    logged = set(entries)
+    serials = [serial_of(entry) for entry in entries]
+    if len(set(serials)) != len(serials):
+        violation("a serial number is in the log twice")
+    for name, der in HELD:
+        if der not in logged:
+            violation(f"{name} holds a certificate that is not in the log")
+        known = json.loads(ask("GET", "/api/v1/certificates/" + serial_of(der).hex(), None, ADMIN))["certificates"]
+        if len(known) != 1:
+            violation(f"{name}: {len(known)} certificates of one serial number are in the store")
+    made_by = {}
+    for name in {name for name, _ in HELD}:
+        for known in json.loads(ask("GET", "/api/v1/certificates/" + name, None, ADMIN))["certificates"]:
+            made_by.setdefault(known["requested_by"], []).append(known["serial_number"])
+    for handle in INVITES:
+        used = made_by.get(f"invite {handle}", [])
+        if len(used) != 1:
+            violation(f"the invite {handle} is good once and made {used}")
+    for replica in REPLICAS:
+        listed = once(replica, "GET", "/crl/issuing.crl", plain=True)
+        missing = [serial.hex() for serial in REVOKED if integer(serial) not in listed]
+        if missing:
+            violation(f"the last list of replica {replica.index} lacks {missing}")
+    return len(entries)
+
+
+def main():
+    random.seed(ARGUMENTS.seed)
+    started = time.monotonic()
+    wait_until_ready()
+    threads = [threading.Thread(target=client, args=(index,)) for index in range(ARGUMENTS.clients)]
+    troublemaker = threading.Thread(target=kill_again_and_again)
+    for thread in [*threads, troublemaker]:
+        thread.start()
+    time.sleep(ARGUMENTS.seconds)
+    OVER.set()
+    troublemaker.join()
+    # With everything up again each client ends what it began.
+    for thread in threads:
+        thread.join(timeout=90)
+        if thread.is_alive():
+            violation("a client could not end what it began in 90 seconds")
+            break
+    wait_until_ready()
+    entries = judge()
+    for replica in REPLICAS:
+        replica.kill(signal.SIGTERM)
+    print(json.dumps({**COUNTS, "log": entries, "held": len(HELD), "checkpoints": len(CHECKPOINTS),
+                      "seconds": round(time.monotonic() - started, 1)}))
+    for text in VIOLATIONS[:20]:
+        print("VIOLATION:", text, file=sys.stderr)
+    return 1 if VIOLATIONS else 0
+
+
+def wait_until_ready():
+    until = time.monotonic() + 60
+    for replica in REPLICAS:
+        while True:
+            try:
+                once(replica, "GET", "/status", plain=True)
+                break
+            except (OSError, http.client.HTTPException, Refused):
+                if replica.process.poll() is not None:
+                    # It may have met a database that was away when it started.
+                    replica.start()
+                if time.monotonic() > until:
+                    sys.exit(f"replica {replica.index} does not serve")
+                time.sleep(0.05)
+
+
+PORTS = [int(port) for port in ARGUMENTS.ports.split(",")]
+REPLICAS = [Replica(index, *PORTS[2 * index : 2 * index + 2]) for index in range(len(PORTS) // 2)]
+try:
+    sys.exit(main())
+finally:
+    for each in REPLICAS:
+        if each.process.poll() is None:
+            each.process.kill()
