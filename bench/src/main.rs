@@ -10,6 +10,7 @@ mod explain;
 mod gateway;
 mod issue;
 mod report;
+mod service;
 mod store;
 mod verify;
 
@@ -19,13 +20,14 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 
 const USAGE: &str = "\
-usage: bench [acme|explain|gateway|issue|store|verify] [--dir DIR] [--seconds N] [--certificates N]
+usage: bench [acme|explain|gateway|issue|service|store|verify] [--dir DIR] [--seconds N] [--certificates N]
 
   explain             a capture of 5,000 handshakes, beside tshark
   issue               issuance from a CSR into SQLite, with real commits
   store               lookups, revocation and CRL in a store of a million certificates
   acme                whole ACME orders, each name really looked at
   gateway             `serve` beside nginx and HAProxy, where those are installed
+  service             `ca serve` on SQLite and PostgreSQL, OCSP, lists; cfssl and `openssl ca` beside it
   verify              path validation, and graphs made to keep it busy
   --dir DIR           where the database is made; a real disk, not tmpfs (default: the target folder)
   --seconds N         how long each issuance round lasts (default 5)
@@ -56,7 +58,9 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().with_context(|| format!("{argument} needs a value"));
         match argument.as_str() {
-            "acme" | "explain" | "gateway" | "issue" | "store" | "verify" => wanted.push(argument.as_str()),
+            "acme" | "explain" | "gateway" | "issue" | "service" | "store" | "verify" => {
+                wanted.push(argument.as_str())
+            }
             "--dir" => options.directory = PathBuf::from(value()?),
             "--seconds" => options.seconds = value()?.parse().context("--seconds takes a number")?,
             "--certificates" => {
@@ -91,6 +95,9 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
     // Asked for by name alone: it takes minutes, and servers of others.
     if wanted.contains(&"gateway") {
         gateway::run(&options)?;
+    }
+    if wanted.contains(&"service") {
+        service::run(&options)?;
     }
     Ok(())
 }

@@ -46,7 +46,7 @@ fn name(number: u32) -> String {
 }
 
 /// One real certificate, its serial number and names patched for each row: signing a million is another benchmark.
-fn fill(authority: &BenchAuthority, count: u32) -> Result<()> {
+pub(crate) fn fill(authority: &BenchAuthority, count: u32) -> Result<()> {
     let model = name(0);
     let now = Timestamp::now();
     let issued = authority.issue(read_request(&request(&model)?, "model")?, now)?.certificate;
@@ -105,7 +105,7 @@ fn insert(store: &SqliteStore, model: &Certificate, number: u32, now: Timestamp)
     Ok(store.complete(Completion { serial, der, names, issued_at: now }, event)?)
 }
 
-fn timed<T>(times: usize, mut what: impl FnMut(usize) -> Result<T>) -> Result<Vec<Duration>> {
+pub(crate) fn timed<T>(times: usize, mut what: impl FnMut(usize) -> Result<T>) -> Result<Vec<Duration>> {
     (0..times)
         .map(|round| {
             let start = Instant::now();

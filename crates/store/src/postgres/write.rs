@@ -7,7 +7,8 @@ use ca::{
 };
 use jiff::Timestamp;
 use pki::crl::RevocationReason;
-use postgres::Transaction;
+use postgres::types::ToSql;
+use postgres::{Statement, Transaction};
 
 use super::log;
 use super::writer::{Fault, Group, Head};
@@ -17,7 +18,7 @@ pub(super) fn create_authority(
     record: &AuthorityRecord,
     event: &NewEvent,
 ) -> Result<(), Fault> {
-    let inserted = group.transaction.execute(
+    let inserted = group.execute(
         "INSERT INTO authority (id, name, root, issuing, created_at) VALUES (1, $1, $2, $3, $4)
          ON CONFLICT (id) DO NOTHING",
         &[&record.name, &record.root, &record.issuing, &record.created_at.as_second()],
@@ -25,31 +26,29 @@ pub(super) fn create_authority(
     if inserted == 0 {
         return Err(Fault::Store(StoreError::AuthorityExists));
     }
-    Ok(append(&mut group.transaction, &mut group.head, event)?)
+    Ok(append(group, event)?)
 }
 
 pub(super) fn record_intent(group: &mut Group<'_>, intent: &Intent) -> Result<(), Fault> {
-    let statement = group.transaction.prepare(
+    let values: &[&(dyn ToSql + Sync)] = &[
+        &(group.head.position + 1),
+        &intent.serial,
+        &intent.profile.name(),
+        &intent.label,
+        &intent.label.to_ascii_lowercase(),
+        &intent.tbs,
+        &intent.not_before.as_second(),
+        &intent.not_after.as_second(),
+        &intent.requested_by,
+        &intent.requested_at.as_second(),
+        &intent.replaces,
+        &intent.location,
+    ];
+    let inserted = group.execute(
         "INSERT INTO certificate (position, serial, profile, label, label_key, names, tbs, not_before, not_after,
                                   requested_by, requested_at, replaces, location)
          VALUES ($1, $2, $3, $4, $5, '', $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (serial) DO NOTHING",
-    )?;
-    let inserted = group.transaction.execute(
-        &statement,
-        &[
-            &(group.head.position + 1),
-            &intent.serial,
-            &intent.profile.name(),
-            &intent.label,
-            &intent.label.to_ascii_lowercase(),
-            &intent.tbs,
-            &intent.not_before.as_second(),
-            &intent.not_after.as_second(),
-            &intent.requested_by,
-            &intent.requested_at.as_second(),
-            &intent.replaces,
-            &intent.location,
-        ],
+        values,
     )?;
     if inserted == 0 {
         return Err(Fault::Store(StoreError::DuplicateSerial));
@@ -63,7 +62,8 @@ pub(super) fn complete(
     completion: &Completion,
     event: &NewEvent,
 ) -> Result<(), Fault> {
-    let updated = group.transaction.execute(
+    let entry = group.head.entries;
+    let updated = group.execute(
         "UPDATE certificate SET der = $2, issued_at = $3, names = $4, tbs = '', entry = $5
          WHERE serial = $1 AND der IS NULL",
         &[
@@ -71,7 +71,7 @@ pub(super) fn complete(
             &completion.der,
             &completion.issued_at.as_second(),
             &completion.names.to_lowercase(),
-            &group.head.entries,
+            &entry,
         ],
     )?;
     if updated == 0 {
@@ -82,7 +82,7 @@ pub(super) fn complete(
     if size.is_multiple_of(TILE) {
         log::seal(&mut group.transaction, size)?;
     }
-    Ok(append(&mut group.transaction, &mut group.head, event)?)
+    Ok(append(group, event)?)
 }
 
 pub(super) fn abandon(
@@ -91,14 +91,14 @@ pub(super) fn abandon(
     reason: &str,
     event: &NewEvent,
 ) -> Result<(), Fault> {
-    let abandoned = group.transaction.execute(
+    let abandoned = group.execute(
         "UPDATE certificate SET failure = $2 WHERE serial = $1 AND der IS NULL AND failure IS NULL",
         &[&serial, &reason],
     )?;
     if abandoned == 0 {
         return Err(Fault::Store(StoreError::NoIntent));
     }
-    Ok(append(&mut group.transaction, &mut group.head, event)?)
+    Ok(append(group, event)?)
 }
 
 pub(super) fn revoke(
@@ -109,20 +109,20 @@ pub(super) fn revoke(
 ) -> Result<(), Fault> {
     for (serial, event) in serials.iter().zip(events) {
         // One that another replica took back a moment before keeps its date and reason.
-        let revoked = group.transaction.execute(
+        let revoked = group.execute(
             "UPDATE certificate SET revoked_at = $2, revocation_reason = $3
              WHERE serial = $1 AND revoked_at IS NULL",
             &[serial, &record.at.as_second(), &i16::from(record.reason.code())],
         )?;
         if revoked > 0 {
-            append(&mut group.transaction, &mut group.head, event)?;
+            append(group, event)?;
         }
     }
     Ok(())
 }
 
 pub(super) fn release(group: &mut Group<'_>, serial: &[u8], event: &NewEvent) -> Result<(), Fault> {
-    let released = group.transaction.execute(
+    let released = group.execute(
         "UPDATE certificate SET revoked_at = NULL, revocation_reason = NULL
          WHERE serial = $1 AND revoked_at IS NOT NULL AND revocation_reason = $2",
         &[&serial, &i16::from(RevocationReason::CertificateHold.code())],
@@ -130,7 +130,7 @@ pub(super) fn release(group: &mut Group<'_>, serial: &[u8], event: &NewEvent) ->
     if released == 0 {
         return Err(Fault::Store(StoreError::NotOnHold));
     }
-    Ok(append(&mut group.transaction, &mut group.head, event)?)
+    Ok(append(group, event)?)
 }
 
 /// Records a list, and gives its number.
@@ -146,7 +146,7 @@ pub(super) fn number_crl(group: &mut Group<'_>, at: Timestamp) -> Result<u64, Fa
 /// Records a list of this number as of the beginning of time, unless there is a later one.
 pub(super) fn skip_list_numbers(group: &mut Group<'_>, last: u64) -> Result<(), Fault> {
     let last = i64::try_from(last).unwrap_or(i64::MAX);
-    group.transaction.execute(
+    group.execute(
         "INSERT INTO crl (number, this_update, signed) SELECT $1, 0, false WHERE $1 > (SELECT coalesce(max(number), 0) FROM crl)",
         &[&last],
     )?;
@@ -156,32 +156,31 @@ pub(super) fn skip_list_numbers(group: &mut Group<'_>, last: u64) -> Result<(), 
 /// Records that a list was signed.
 pub(super) fn finish_crl(group: &mut Group<'_>, number: u64) -> Result<(), Fault> {
     let number = i64::try_from(number).unwrap_or(i64::MAX);
-    group.transaction.execute("UPDATE crl SET signed = true WHERE number = $1", &[&number])?;
+    group.execute("UPDATE crl SET signed = true WHERE number = $1", &[&number])?;
     Ok(())
 }
 
 pub(super) fn commit(group: &mut Group<'_>, commit: &Commit) -> Result<(), Fault> {
     let mut head = group.head.clone();
+    let make = group.statement(
+        "INSERT INTO record (kind, id, owner, version, expires, body) VALUES ($1, $2, $3, 1, $4, $5)
+         ON CONFLICT (kind, id) DO NOTHING",
+    )?;
+    let change = group.statement(
+        "UPDATE record SET owner = $3, version = version + 1, expires = $4, body = $5
+         WHERE kind = $1 AND id = $2 AND version = $6",
+    )?;
+    let forget = group.statement("DELETE FROM record WHERE kind = $1 AND id = $2 AND version = $3")?;
+    let append = group.statement(APPEND)?;
     let mut savepoint = group.transaction.transaction()?;
     for write in &commit.writes {
         let Record { kind, id, owner, version, expires, body } = write.record();
         let expires = expires.map(Timestamp::as_second);
         let version = i64::try_from(*version).unwrap_or(i64::MAX);
         let changed = match write {
-            Write::Put(_) if version == 0 => savepoint.execute(
-                "INSERT INTO record (kind, id, owner, version, expires, body) VALUES ($1, $2, $3, 1, $4, $5)
-                 ON CONFLICT (kind, id) DO NOTHING",
-                &[kind, id, owner, &expires, body],
-            )?,
-            Write::Put(_) => savepoint.execute(
-                "UPDATE record SET owner = $3, version = version + 1, expires = $4, body = $5
-                 WHERE kind = $1 AND id = $2 AND version = $6",
-                &[kind, id, owner, &expires, body, &version],
-            )?,
-            Write::Delete(_) => savepoint.execute(
-                "DELETE FROM record WHERE kind = $1 AND id = $2 AND version = $3",
-                &[kind, id, &version],
-            )?,
+            Write::Put(_) if version == 0 => savepoint.execute(&make, &[kind, id, owner, &expires, body])?,
+            Write::Put(_) => savepoint.execute(&change, &[kind, id, owner, &expires, body, &version])?,
+            Write::Delete(_) => savepoint.execute(&forget, &[kind, id, &version])?,
         };
         if changed == 0 {
             savepoint.rollback()?;
@@ -190,7 +189,7 @@ pub(super) fn commit(group: &mut Group<'_>, commit: &Commit) -> Result<(), Fault
         }
     }
     for event in &commit.events {
-        append(&mut savepoint, &mut head, event)?;
+        append_in(&mut savepoint, &append, &mut head, event)?;
     }
     savepoint.commit()?;
     group.head = head;
@@ -198,20 +197,28 @@ pub(super) fn commit(group: &mut Group<'_>, commit: &Commit) -> Result<(), Fault
 }
 
 pub(super) fn prune_records(group: &mut Group<'_>, before: Timestamp) -> Result<u64, Fault> {
-    Ok(group.transaction.execute("DELETE FROM record WHERE expires < $1", &[&before.as_second()])?)
+    Ok(group.execute("DELETE FROM record WHERE expires < $1", &[&before.as_second()])?)
 }
 
+const APPEND: &str = "INSERT INTO audit (sequence, at, actor, origin, action, serial, details, hash)
+                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+
 /// Appends to the audit trail, whose end this transaction holds.
-fn append(
+fn append(group: &mut Group<'_>, event: &NewEvent) -> Result<(), postgres::Error> {
+    let statement = group.statement(APPEND)?;
+    append_in(&mut group.transaction, &statement, &mut group.head, event)
+}
+
+fn append_in(
     transaction: &mut Transaction<'_>,
+    statement: &Statement,
     head: &mut Head,
     event: &NewEvent,
 ) -> Result<(), postgres::Error> {
     let sequence = head.sequence + 1;
     let hash = event.hash(u64::try_from(sequence).unwrap_or(0), &head.hash);
     transaction.execute(
-        "INSERT INTO audit (sequence, at, actor, origin, action, serial, details, hash)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        statement,
         &[
             &sequence,
             &event.at.as_second(),

@@ -1,11 +1,13 @@
 //! Group commit: one thread writes, and what waits for it goes into one transaction. It holds the head of the trail from
 //! its beginning to its end, so of all replicas one group is written at a time: no two can wait for each other.
 
+use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use ca::StoreError;
-use postgres::{Client, Transaction};
+use postgres::types::ToSql;
+use postgres::{Client, Statement, Transaction};
 
 use super::news;
 use super::open::Server;
@@ -37,12 +39,45 @@ pub(super) struct Head {
     pub(super) entries: i64,
 }
 
+/// The statements that a connection has prepared, by their text: parsing and planning each one again costs as much as
+/// running it, and a round trip more.
+type Statements = HashMap<&'static str, Statement>;
+
+/// The writer's connection.
+struct Session {
+    client: Client,
+    statements: Statements,
+}
+
 /// A transaction that jobs share.
 pub(super) struct Group<'a> {
     pub(super) transaction: Transaction<'a>,
+    statements: &'a mut Statements,
     pub(super) head: Head,
     /// The number of the last audit event before the group.
     before: i64,
+}
+
+impl Group<'_> {
+    /// Runs a statement, and says how many rows it changed.
+    pub(super) fn execute(
+        &mut self,
+        sql: &'static str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, postgres::Error> {
+        let statement = self.statement(sql)?;
+        self.transaction.execute(&statement, values)
+    }
+
+    /// A statement, prepared once for each connection.
+    pub(super) fn statement(&mut self, sql: &'static str) -> Result<Statement, postgres::Error> {
+        if let Some(statement) = self.statements.get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.transaction.prepare(sql)?;
+        self.statements.insert(sql, statement.clone());
+        Ok(statement)
+    }
 }
 
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
@@ -111,10 +146,11 @@ impl Drop for Writer {
 }
 
 fn write_groups(server: &Server, client: Client, waiting: &Receiver<Job>) {
-    let mut client = Some(client);
+    let fresh = |client| Session { client, statements: Statements::new() };
+    let mut session = Some(fresh(client));
     while let Ok(first) = waiting.recv() {
-        let usable = client.take().filter(|client| !client.is_closed());
-        let mut usable = match usable.map_or_else(|| server.connect(), Ok) {
+        let usable = session.take().filter(|session| !session.client.is_closed());
+        let mut usable = match usable.map_or_else(|| server.connect().map(fresh), Ok) {
             Ok(usable) => usable,
             Err(error) => {
                 let ran = first(Err(error));
@@ -123,12 +159,12 @@ fn write_groups(server: &Server, client: Client, waiting: &Receiver<Job>) {
             }
         };
         write_group(server, &mut usable, first, waiting);
-        client = Some(usable);
+        session = Some(usable);
     }
 }
 
-fn write_group(server: &Server, client: &mut Client, first: Job, waiting: &Receiver<Job>) {
-    let mut group = match begin(client) {
+fn write_group(server: &Server, session: &mut Session, first: Job, waiting: &Receiver<Job>) {
+    let mut group = match begin(session) {
         Ok(group) => group,
         Err(error) => {
             let ran = first(Err(server.error(error)));
@@ -183,27 +219,33 @@ fn write_group(server: &Server, client: &mut Client, first: Job, waiting: &Recei
     }
 }
 
-fn begin(client: &mut Client) -> Result<Group<'_>, postgres::Error> {
+fn begin(session: &mut Session) -> Result<Group<'_>, postgres::Error> {
+    let Session { client, statements } = session;
     let mut transaction = client.transaction()?;
-    let row = transaction
-        .query_one("SELECT sequence, hash, position, entries FROM head WHERE id = 1 FOR UPDATE", &[])?;
+    const HEAD: &str = "SELECT sequence, hash, position, entries FROM head WHERE id = 1 FOR UPDATE";
+    let statement = match statements.get(HEAD) {
+        Some(statement) => statement.clone(),
+        None => transaction.prepare(HEAD)?,
+    };
+    let row = transaction.query_one(&statement, &[])?;
+    statements.insert(HEAD, statement);
     let hash: Vec<u8> = row.get(1);
     // 32 octets are all that is ever written there.
     let hash = hash.try_into().unwrap_or([0; 32]);
     let head = Head { sequence: row.get(0), hash, position: row.get(2), entries: row.get(3) };
     let before = head.sequence;
-    Ok(Group { transaction, head, before })
+    Ok(Group { transaction, statements, head, before })
 }
 
-fn end(group: Group<'_>) -> Result<(), postgres::Error> {
-    let Group { mut transaction, head, before } = group;
-    transaction.execute(
+fn end(mut group: Group<'_>) -> Result<(), postgres::Error> {
+    let head = group.head.clone();
+    group.execute(
         "UPDATE head SET sequence = $1, hash = $2, position = $3, entries = $4 WHERE id = 1",
         &[&head.sequence, &head.hash.as_slice(), &head.position, &head.entries],
     )?;
-    if head.sequence != before {
+    if head.sequence != group.before {
         // Told to all replicas when, and only when, the transaction is committed.
-        transaction.batch_execute(news::TELL)?;
+        group.transaction.batch_execute(news::TELL)?;
     }
-    transaction.commit()
+    group.transaction.commit()
 }
