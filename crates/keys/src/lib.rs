@@ -9,6 +9,7 @@ pub mod file;
 mod ml_dsa;
 mod passphrase;
 mod pbes2;
+pub mod pkcs11;
 pub mod pkcs12;
 pub mod private_key;
 pub mod random;

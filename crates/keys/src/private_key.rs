@@ -14,10 +14,11 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING,
-    EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, PqdsaKeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+    EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, PqdsaKeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384,
+    RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
 };
 use pki::der::{DerError, Reader, tag};
-use pki::key::{KeyAlgorithm, PublicKey, SignError, SigningKey};
+use pki::key::{KeyAlgorithm, PublicKey, SignError, SignatureAlgorithm, SigningKey};
 use pki::oid::{self, Oid};
 use zeroize::Zeroizing;
 
@@ -426,11 +427,7 @@ impl SigningKey for PrivateKey {
         match &self.0.pair {
             Pair::Ecdsa(pair) => Ok(pair.sign(&random, message).map_err(refused)?.as_ref().to_vec()),
             Pair::Ed25519(pair) => Ok(pair.try_sign(message).map_err(refused)?.as_ref().to_vec()),
-            Pair::Rsa(pair) => {
-                let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).map_err(refused)?;
-                Ok(signature)
-            }
+            Pair::Rsa(_) => self.sign_with(SignatureAlgorithm::RsaPkcs1Sha256, message),
             Pair::MlDsa(pair) => {
                 let mut signature = vec![0; pair.algorithm().signature_len()];
                 pair.sign(message, &mut signature).map_err(refused)?;
@@ -438,7 +435,39 @@ impl SigningKey for PrivateKey {
             }
         }
     }
+
+    fn signature_algorithms(&self) -> Vec<SignatureAlgorithm> {
+        match &self.0.pair {
+            Pair::Rsa(_) => RSA_ENCODINGS.iter().map(|(algorithm, _)| *algorithm).collect(),
+            _ => vec![self.signature_algorithm()],
+        }
+    }
+
+    fn sign_with(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        let key = self.0.public.algorithm();
+        let Pair::Rsa(pair) = &self.0.pair else {
+            let known = algorithm == self.signature_algorithm();
+            return if known { self.sign(message) } else { Err(SignError::Algorithm { key, algorithm }) };
+        };
+        let (_, encoding) = RSA_ENCODINGS
+            .iter()
+            .find(|(known, _)| *known == algorithm)
+            .ok_or(SignError::Algorithm { key, algorithm })?;
+        let mut signature = vec![0; pair.public_modulus_len()];
+        pair.sign(*encoding, &SystemRandom::new(), message, &mut signature)
+            .map_err(|_| SignError::Refused(format!("the {key} key did not sign")))?;
+        Ok(signature)
+    }
 }
+
+static RSA_ENCODINGS: [(SignatureAlgorithm, &dyn RsaEncoding); 6] = [
+    (SignatureAlgorithm::RsaPkcs1Sha256, &RSA_PKCS1_SHA256),
+    (SignatureAlgorithm::RsaPkcs1Sha384, &RSA_PKCS1_SHA384),
+    (SignatureAlgorithm::RsaPkcs1Sha512, &RSA_PKCS1_SHA512),
+    (SignatureAlgorithm::RsaPssSha256, &RSA_PSS_SHA256),
+    (SignatureAlgorithm::RsaPssSha384, &RSA_PSS_SHA384),
+    (SignatureAlgorithm::RsaPssSha512, &RSA_PSS_SHA512),
+];
 
 impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -446,6 +446,14 @@ pub enum SignError {
     /// The provider or token refused.
     #[error("signing failed: {0}")]
     Refused(String),
+    /// This key does not make that kind of signature.
+    #[error("the {key} key does not sign with {algorithm}")]
+    Algorithm {
+        /// The kind of key.
+        key: KeyAlgorithm,
+        /// What was asked of it.
+        algorithm: SignatureAlgorithm,
+    },
 }
 
 /// A private key, as far as its user is concerned: something that signs. Files, tokens and remote signers
@@ -464,6 +472,54 @@ pub trait SigningKey: Send + Sync {
     /// # Errors
     /// [`SignError`] where the token or provider refuses.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError>;
+
+    /// All that it signs with, the preferred one first.
+    fn signature_algorithms(&self) -> Vec<SignatureAlgorithm> {
+        vec![self.signature_algorithm()]
+    }
+
+    /// Signs `message` with this one of [`SigningKey::signature_algorithms`].
+    ///
+    /// # Errors
+    /// [`SignError::Algorithm`] for another algorithm; else as [`SigningKey::sign`].
+    fn sign_with(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        if algorithm == self.signature_algorithm() {
+            return self.sign(message);
+        }
+        Err(SignError::Algorithm { key: self.public_key().algorithm(), algorithm })
+    }
+
+    /// Whether a signature is made elsewhere, in a device, a process or across a network, and so may take long: it
+    /// is then not asked for on a thread that others wait for.
+    fn is_elsewhere(&self) -> bool {
+        false
+    }
+}
+
+impl<K: SigningKey + ?Sized> SigningKey for std::sync::Arc<K> {
+    fn public_key(&self) -> &PublicKey {
+        (**self).public_key()
+    }
+
+    fn signature_algorithm(&self) -> SignatureAlgorithm {
+        (**self).signature_algorithm()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        (**self).sign(message)
+    }
+
+    fn signature_algorithms(&self) -> Vec<SignatureAlgorithm> {
+        (**self).signature_algorithms()
+    }
+
+    fn sign_with(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        (**self).sign_with(algorithm, message)
+    }
+
+    fn is_elsewhere(&self) -> bool {
+        (**self).is_elsewhere()
+    }
 }
 
 #[cfg(test)]

@@ -51,7 +51,12 @@ pub enum CredentialsError {
 pub struct Credentials {
     chain: Vec<Certificate>,
     certified: Arc<CertifiedKey>,
+    elsewhere: bool,
 }
+
+/// The schemes of RSA with PKCS#1 v1.5.
+const PKCS1: [SignatureScheme; 3] =
+    [SignatureScheme::RSA_PKCS1_SHA256, SignatureScheme::RSA_PKCS1_SHA384, SignatureScheme::RSA_PKCS1_SHA512];
 
 impl Credentials {
     /// Credentials of a chain (leaf first, the anchor may be left out) and a private key in unencrypted PKCS#8.
@@ -75,7 +80,7 @@ impl Credentials {
     }
 
     /// Credentials whose key is elsewhere: in a token, or behind a service. Signing blocks the thread it runs on.
-    /// An RSA key that signs with PKCS#1 v1.5 serves TLS 1.2 only (RFC 8446 section 4.2.3).
+    /// An RSA key that signs with PKCS#1 v1.5 alone serves TLS 1.2 only (RFC 8446 section 4.2.3).
     ///
     /// # Errors
     /// [`CredentialsError`], where they do not belong together.
@@ -84,12 +89,20 @@ impl Credentials {
         signer: Arc<dyn SigningKey>,
     ) -> Result<Self, CredentialsError> {
         let leaf = chain.first().ok_or(CredentialsError::NoCertificate)?;
-        let scheme =
-            scheme_of(signer.signature_algorithm()).ok_or_else(|| CredentialsError::UnusableKey {
+        let mut algorithms = signer.signature_algorithms();
+        // TLS 1.3 takes RSA-PSS alone (RFC 8446 section 4.2.3), and whoever takes the other under TLS 1.2 takes both.
+        algorithms.sort_by_key(|algorithm| matches!(scheme_of(*algorithm), Some(s) if PKCS1.contains(&s)));
+        let schemes: Vec<SignatureScheme> = algorithms.into_iter().filter_map(scheme_of).collect();
+        if schemes.is_empty() {
+            return Err(CredentialsError::UnusableKey {
                 certificate: leaf.short_name(),
-                why: "its signature algorithm has no scheme in TLS".to_owned(),
-            })?;
-        Self::assemble(chain, Arc::new(Remote { signer, scheme }))
+                why: "none of its signature algorithms has a scheme in TLS".to_owned(),
+            });
+        }
+        let elsewhere = signer.is_elsewhere();
+        let mut made = Self::assemble(chain, Arc::new(Remote { signer, schemes }))?;
+        made.elsewhere = elsewhere;
+        Ok(made)
     }
 
     fn assemble(
@@ -115,7 +128,7 @@ impl Credentials {
             });
         }
         let ders = chain.iter().map(|c| CertificateDer::from(c.der().to_vec())).collect();
-        Ok(Credentials { certified: Arc::new(CertifiedKey::new(ders, key)), chain })
+        Ok(Credentials { certified: Arc::new(CertifiedKey::new(ders, key)), chain, elsewhere: false })
     }
 
     /// The certificate the key belongs to.
@@ -129,6 +142,12 @@ impl Credentials {
     #[must_use]
     pub fn chain(&self) -> &[Certificate] {
         &self.chain
+    }
+
+    /// Whether signatures are made elsewhere, and may take long.
+    #[must_use]
+    pub fn sign_elsewhere(&self) -> bool {
+        self.elsewhere
     }
 
     pub(crate) fn certified(&self) -> &Arc<CertifiedKey> {
@@ -161,10 +180,10 @@ fn scheme_of(algorithm: SignatureAlgorithm) -> Option<SignatureScheme> {
 }
 
 /// A `pki` signer in the shape rustls asks for.
-#[derive(Clone)]
 struct Remote {
     signer: Arc<dyn SigningKey>,
-    scheme: SignatureScheme,
+    /// What it signs with, the preferred one first; never empty.
+    schemes: Vec<SignatureScheme>,
 }
 
 impl fmt::Debug for Remote {
@@ -175,7 +194,10 @@ impl fmt::Debug for Remote {
 
 impl rustls::sign::SigningKey for Remote {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn rustls::sign::Signer>> {
-        offered.contains(&self.scheme).then(|| Box::new(self.clone()) as Box<dyn rustls::sign::Signer>)
+        let scheme = *self.schemes.iter().find(|scheme| offered.contains(scheme))?;
+        let algorithm =
+            self.signer.signature_algorithms().into_iter().find(|a| scheme_of(*a) == Some(scheme))?;
+        Some(Box::new(OneSignature { signer: Arc::clone(&self.signer), scheme, algorithm }))
     }
 
     fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {
@@ -183,24 +205,38 @@ impl rustls::sign::SigningKey for Remote {
     }
 
     fn algorithm(&self) -> rustls::SignatureAlgorithm {
+        use pki::key::KeyAlgorithm as Key;
         use rustls::SignatureAlgorithm as Kind;
-        match self.scheme {
-            SignatureScheme::ECDSA_NISTP256_SHA256
-            | SignatureScheme::ECDSA_NISTP384_SHA384
-            | SignatureScheme::ECDSA_NISTP521_SHA512 => Kind::ECDSA,
-            SignatureScheme::ED25519 => Kind::ED25519,
-            SignatureScheme::ML_DSA_44 | SignatureScheme::ML_DSA_65 | SignatureScheme::ML_DSA_87 => {
-                // TLS 1.2 alone asks, to choose a cipher suite, and has no number for ML-DSA.
-                Kind::Unknown(u16::from(self.scheme).to_be_bytes()[0])
+        match self.signer.public_key().algorithm() {
+            Key::P256 | Key::P384 | Key::P521 => Kind::ECDSA,
+            Key::Ed25519 => Kind::ED25519,
+            Key::Rsa(_) => Kind::RSA,
+            // TLS 1.2 alone asks, to choose a cipher suite, and has no number for ML-DSA.
+            Key::MlDsa44 | Key::MlDsa65 | Key::MlDsa87 => {
+                Kind::Unknown(u16::from(self.schemes[0]).to_be_bytes()[0])
             }
-            _ => Kind::RSA,
         }
     }
 }
 
-impl rustls::sign::Signer for Remote {
+/// A signature that is about to be made.
+struct OneSignature {
+    signer: Arc<dyn SigningKey>,
+    scheme: SignatureScheme,
+    algorithm: SignatureAlgorithm,
+}
+
+impl fmt::Debug for OneSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OneSignature({}, {:?})", self.algorithm, self.signer.public_key())
+    }
+}
+
+impl rustls::sign::Signer for OneSignature {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
-        self.signer.sign(message).map_err(|error| rustls::Error::Other(OtherError(Arc::new(error))))
+        self.signer
+            .sign_with(self.algorithm, message)
+            .map_err(|error| rustls::Error::Other(OtherError(Arc::new(error))))
     }
 
     fn scheme(&self) -> SignatureScheme {
