@@ -2,9 +2,12 @@
 //!
 //! Everything else in countersign sees a key as [`pki::key::SigningKey`], something that signs. What a key file
 //! may look like is in [`mod@read`] and [`encrypted`], PKCS#12 is in [`pkcs12`], and [`mod@file`] alone touches the disk.
+//! Keys that never come here are in tokens ([`pkcs11`]) and behind programs and services ([`external`], [`command`]).
 //! No cryptographic primitive is implemented here: all of them are AWS-LC's.
 
+pub mod command;
 pub mod encrypted;
+pub mod external;
 pub mod file;
 mod ml_dsa;
 mod passphrase;

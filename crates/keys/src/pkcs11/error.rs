@@ -16,7 +16,9 @@ pub enum TokenError {
     )]
     NoModule,
     /// A name without a file.
-    #[error("there is no PKCS#11 module '{name}' ({name}.so or lib{name}.so in {searched}); give its file with module-path=")]
+    #[error(
+        "there is no PKCS#11 module '{name}' ({name}.so or lib{name}.so in {searched}); give its file with module-path="
+    )]
     ModuleName {
         /// The name.
         name: String,
@@ -24,7 +26,9 @@ pub enum TokenError {
         searched: String,
     },
     /// The file is no module that can be loaded.
-    #[error("the PKCS#11 module {path} cannot be used: {why}; give the file that the token's maker installs, such as /usr/lib/softhsm/libsofthsm2.so")]
+    #[error(
+        "the PKCS#11 module {path} cannot be used: {why}; give the file that the token's maker installs, such as /usr/lib/softhsm/libsofthsm2.so"
+    )]
     Module {
         /// The file.
         path: PathBuf,
@@ -50,22 +54,32 @@ pub enum TokenError {
         found: String,
     },
     /// No PIN was given, and the token wants one.
-    #[error("the token '{0}' wants a PIN, and none is given; write it into a file with mode 0600 and name that: pin-source=file:/path/to/pin")]
+    #[error(
+        "the token '{0}' wants a PIN, and none is given; write it into a file with mode 0600 and name that: pin-source=file:/path/to/pin"
+    )]
     NoPin(String),
     /// The token refused the PIN.
-    #[error("the token '{0}' refused the PIN. It is not tried again, since tokens lock themselves after a few wrong ones; put the right PIN into the file, then start again")]
+    #[error(
+        "the token '{0}' refused the PIN. It is not tried again, since tokens lock themselves after a few wrong ones; put the right PIN into the file, then start again"
+    )]
     PinRefused(String),
     /// One try is left.
-    #[error("the token '{0}' locks itself after one more wrong PIN, so none is tried here; log in once with the right one by the token's own tool (pkcs11-tool --login --test), which sets the count back")]
+    #[error(
+        "the token '{0}' locks itself after one more wrong PIN, so none is tried here; log in once with the right one by the token's own tool (pkcs11-tool --login --test), which sets the count back"
+    )]
     PinLastTry(String),
     /// The token is locked.
-    #[error("the token '{0}' has locked its user PIN after too many wrong ones; its security officer can set a new one (pkcs11-tool --init-pin --login --login-type so)")]
+    #[error(
+        "the token '{0}' has locked its user PIN after too many wrong ones; its security officer can set a new one (pkcs11-tool --init-pin --login --login-type so)"
+    )]
     PinLocked(String),
     /// The token was never given a user PIN.
     #[error("the token '{0}' has no user PIN yet; set one: pkcs11-tool --init-pin --login --login-type so")]
     PinNotSet(String),
     /// The PIN has a form that the token does not take.
-    #[error("the token '{token}' takes PINs of {shortest} to {longest} characters, and the one given has {length}")]
+    #[error(
+        "the token '{token}' takes PINs of {shortest} to {longest} characters, and the one given has {length}"
+    )]
     PinLength {
         /// The token.
         token: String,
@@ -90,7 +104,9 @@ pub enum TokenError {
         found: String,
     },
     /// More than one key fits.
-    #[error("the token '{token}' has several private keys for {wanted}: {found}; name one by its object= or id=")]
+    #[error(
+        "the token '{token}' has several private keys for {wanted}: {found}; name one by its object= or id="
+    )]
     SeveralKeys {
         /// The token.
         token: String,
@@ -100,7 +116,9 @@ pub enum TokenError {
         found: String,
     },
     /// The public half is not in the token.
-    #[error("the token '{token}' has no public half for its key {key}: neither a public key nor a certificate with the same id; write the certificate into it (pkcs11-tool --write-object CERT --type cert --id ID)")]
+    #[error(
+        "the token '{token}' has no public half for its key {key}: neither a public key nor a certificate with the same id; write the certificate into it (pkcs11-tool --write-object CERT --type cert --id ID)"
+    )]
     NoPublicKey {
         /// The token.
         token: String,
@@ -108,7 +126,9 @@ pub enum TokenError {
         key: String,
     },
     /// The key is of a kind that is not used.
-    #[error("the key {key} in the token '{token}' cannot be used: {why}; use RSA of 2048 bits and more, ECDSA P-256 or P-384, or Ed25519")]
+    #[error(
+        "the key {key} in the token '{token}' cannot be used: {why}; use RSA of 2048 bits and more, ECDSA P-256 or P-384, or Ed25519"
+    )]
     KeyKind {
         /// The token.
         token: String,
@@ -118,7 +138,9 @@ pub enum TokenError {
         why: String,
     },
     /// The key asks for a PIN for every signature.
-    #[error("the key {key} in the token '{token}' wants its PIN again for every signature (CKA_ALWAYS_AUTHENTICATE), which no service can give; use another key of the token")]
+    #[error(
+        "the key {key} in the token '{token}' wants its PIN again for every signature (CKA_ALWAYS_AUTHENTICATE), which no service can give; use another key of the token"
+    )]
     AlwaysAuthenticate {
         /// The token.
         token: String,
@@ -126,7 +148,9 @@ pub enum TokenError {
         key: String,
     },
     /// The key may not sign.
-    #[error("the key {key} in the token '{token}' may not sign (its CKA_SIGN is false); use a key that was made for signatures")]
+    #[error(
+        "the key {key} in the token '{token}' may not sign (its CKA_SIGN is false); use a key that was made for signatures"
+    )]
     MayNotSign {
         /// The token.
         token: String,
@@ -149,7 +173,9 @@ pub enum TokenError {
     #[error("{0} keys are not made in tokens; use p256, p384, ed25519, rsa2048, rsa3072 or rsa4096")]
     NotMade(KeyAlgorithm),
     /// A key of that name is there.
-    #[error("the token '{token}' has a key named '{label}' already, and it is left as it is; take another name, or use that key")]
+    #[error(
+        "the token '{token}' has a key named '{label}' already, and it is left as it is; take another name, or use that key"
+    )]
     KeyIsThere {
         /// The token.
         token: String,
@@ -168,10 +194,14 @@ pub enum TokenError {
     #[error("the token '{0}' was taken away; it is used again as soon as it is back")]
     Away(String),
     /// The token answers too slowly.
-    #[error("the token did not answer within {0} seconds; look whether it is connected, and whether another program holds it")]
+    #[error(
+        "the token did not answer within {0} seconds; look whether it is connected, and whether another program holds it"
+    )]
     Slow(u64),
     /// What the token made is no signature of its key.
-    #[error("the token made a signature that its own public key does not verify; the public key or certificate beside the key belongs to another, or the token is broken")]
+    #[error(
+        "the token made a signature that its own public key does not verify; the public key or certificate beside the key belongs to another, or the token is broken"
+    )]
     WrongSignature,
     /// The token or its module said no.
     #[error("{call} failed with {code}")]

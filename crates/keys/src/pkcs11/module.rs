@@ -168,7 +168,8 @@ impl Module {
         }
         let info = self.context.get_library_info().map_err(TokenError::of)?;
         let version = (info.library_version().major(), info.library_version().minor());
-        let same = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|w| w == found.trim_end());
+        let same =
+            |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|w| w == found.trim_end());
         if same(&uri.library_description, info.library_description())
             && same(&uri.library_manufacturer, info.manufacturer_id())
             && uri.library_version.is_none_or(|wanted| wanted == version)
@@ -189,7 +190,8 @@ impl Module {
     }
 
     fn fits(&self, uri: &Uri, slot: Slot, info: &TokenInfo) -> bool {
-        let same = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|w| w == found.trim_end());
+        let same =
+            |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|w| w == found.trim_end());
         let of_slot = || {
             if uri.slot_description.is_none() && uri.slot_manufacturer.is_none() {
                 return true;

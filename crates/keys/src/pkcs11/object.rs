@@ -60,11 +60,14 @@ fn names(session: &Session, keys: &[ObjectHandle]) -> Vec<String> {
 }
 
 fn name(session: &Session, key: ObjectHandle) -> String {
-    let attributes = session.get_attributes(key, &[AttributeType::Label, AttributeType::Id]).unwrap_or_default();
+    let attributes =
+        session.get_attributes(key, &[AttributeType::Label, AttributeType::Id]).unwrap_or_default();
     let mut text = String::new();
     for attribute in attributes {
         match attribute {
-            Attribute::Label(label) => text = format!("'{}'{text}", String::from_utf8_lossy(&label).trim_end()),
+            Attribute::Label(label) => {
+                text = format!("'{}'{text}", String::from_utf8_lossy(&label).trim_end())
+            }
             Attribute::Id(id) => {
                 let octets: String = id.iter().map(|octet| format!("%{octet:02X}")).collect();
                 text.push_str(&format!(" (id={octets})"));
@@ -122,20 +125,28 @@ fn public_half(session: &Session, private: ObjectHandle) -> Option<Result<Vec<u8
         return Some(found);
     }
     let certificate = beside(ObjectClass::CERTIFICATE)?;
-    attributes(session, certificate, &[AttributeType::Value]).into_iter().find_map(|attribute| match attribute {
-        Attribute::Value(der) => Some(
-            Certificate::from_der(&der)
-                .map_err(|error| format!("the certificate beside it is damaged: {error}"))
-                .and_then(|c| c.public_key().map(|k| k.spki_der().to_vec()).map_err(|e| e.to_string())),
-        ),
-        _ => None,
-    })
+    attributes(session, certificate, &[AttributeType::Value]).into_iter().find_map(
+        |attribute| match attribute {
+            Attribute::Value(der) => Some(
+                Certificate::from_der(&der)
+                    .map_err(|error| format!("the certificate beside it is damaged: {error}"))
+                    .and_then(|c| c.public_key().map(|k| k.spki_der().to_vec()).map_err(|e| e.to_string())),
+            ),
+            _ => None,
+        },
+    )
 }
 
 fn spki_of(session: &Session, object: ObjectHandle) -> Option<Result<Vec<u8>, String>> {
     use AttributeType as Type;
-    let wanted =
-        [Type::PublicKeyInfo, Type::KeyType, Type::EcParams, Type::EcPoint, Type::Modulus, Type::PublicExponent];
+    let wanted = [
+        Type::PublicKeyInfo,
+        Type::KeyType,
+        Type::EcParams,
+        Type::EcPoint,
+        Type::Modulus,
+        Type::PublicExponent,
+    ];
     let (mut kind, mut parameters, mut point, mut modulus, mut exponent) = (None, None, None, None, None);
     for attribute in attributes(session, object, &wanted) {
         match attribute {
@@ -221,7 +232,11 @@ pub(super) fn algorithms(
         KeyAlgorithm::Rsa(_) => {
             let mut found = Vec::new();
             if has(MechanismType::RSA_PKCS) {
-                found.extend([Algorithm::RsaPkcs1Sha256, Algorithm::RsaPkcs1Sha384, Algorithm::RsaPkcs1Sha512]);
+                found.extend([
+                    Algorithm::RsaPkcs1Sha256,
+                    Algorithm::RsaPkcs1Sha384,
+                    Algorithm::RsaPkcs1Sha512,
+                ]);
             }
             let pss = [
                 (Algorithm::RsaPssSha256, MechanismType::SHA256_RSA_PKCS_PSS),
@@ -229,7 +244,9 @@ pub(super) fn algorithms(
                 (Algorithm::RsaPssSha512, MechanismType::SHA512_RSA_PKCS_PSS),
             ];
             let bare = has(MechanismType::RSA_PKCS_PSS);
-            found.extend(pss.into_iter().filter(|(_, whole)| bare || has(*whole)).map(|(algorithm, _)| algorithm));
+            found.extend(
+                pss.into_iter().filter(|(_, whole)| bare || has(*whole)).map(|(algorithm, _)| algorithm),
+            );
             (found, MechanismType::RSA_PKCS)
         }
         KeyAlgorithm::MlDsa44 | KeyAlgorithm::MlDsa65 | KeyAlgorithm::MlDsa87 => {

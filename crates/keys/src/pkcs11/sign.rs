@@ -36,7 +36,11 @@ pub(super) fn sign(
         Algorithm::RsaPssSha256 | Algorithm::RsaPssSha384 | Algorithm::RsaPssSha512 => {
             let (parameters, whole) = pss(algorithm);
             if mechanisms.contains(&MechanismType::RSA_PKCS_PSS) {
-                return session.sign(&Mechanism::RsaPkcsPss(parameters), key, hash(hash_of(algorithm)).as_ref());
+                return session.sign(
+                    &Mechanism::RsaPkcsPss(parameters),
+                    key,
+                    hash(hash_of(algorithm)).as_ref(),
+                );
             }
             session.sign(&whole, key, message)
         }
