@@ -13,6 +13,7 @@ use store::tls::{TlsMaterial, TlsWish, read_address};
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _};
 use crate::input;
+use crate::key::OwnKey;
 
 /// The files of a home.
 #[derive(Debug, Clone)]
@@ -128,8 +129,13 @@ impl Home {
         path: &Path,
         passphrase: Option<&Passphrase>,
     ) -> Result<Box<dyn SigningKey>, Failure> {
-        let key = input::private_key(context, path, passphrase)?;
-        Ok(Box::new(key))
+        // Where the key is in a token or behind a signer, a file with its reference stands in its place.
+        let place = path.with_extension("uri");
+        if !place.exists() {
+            return Ok(Box::new(input::private_key(context, path, passphrase)?));
+        }
+        let reference = String::from_utf8(input::bytes(&place)?).unwrap_or_default();
+        Ok(Box::new(OwnKey::open(context, Path::new(reference.trim()), passphrase)?))
     }
 }
 
@@ -214,7 +220,7 @@ impl Home {
         now: Timestamp,
         lifetime: SignedDuration,
     ) -> Result<Option<Vec<u8>>, Failure> {
-        if !self.root_key().exists() {
+        if !self.root_key().exists() && !self.root_key().with_extension("uri").exists() {
             context.warn(format!(
                 "{} is not here, so the root's own list is left out; OpenSSL's -crl_check_all, nginx and Node.js \
                  refuse every client without it",

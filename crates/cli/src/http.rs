@@ -117,5 +117,5 @@ impl Answer {
 /// A certificate with its key, as credentials for a connection.
 pub(crate) fn credentials(context: &Context, certificate: &Path, key: &Path) -> Result<Credentials, Failure> {
     let (chain, key) = input::credentials(context, certificate, key, None)?;
-    Credentials::new(chain, key.to_pkcs8_der()).or_usage()
+    key.credentials(chain).or_usage()
 }

@@ -10,6 +10,7 @@ use pki::pem::{self, Block};
 
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _};
+use crate::key::OwnKey;
 
 /// More than any certificate file holds; a CRL of 1,000,000 entries has 40 MB.
 const LARGEST_FILE: u64 = 256 << 20;
@@ -141,16 +142,16 @@ pub(crate) fn credentials(
     certificate: &Path,
     key: &Path,
     passphrase: Option<&Passphrase>,
-) -> Result<(Vec<Certificate>, PrivateKey), Failure> {
+) -> Result<(Vec<Certificate>, OwnKey), Failure> {
     use pki::key::SigningKey as _;
     let chain = certificates(certificate)?;
-    let key_in_file = private_key(context, key, passphrase)?;
-    let matches = |c: &Certificate| c.public_key().is_ok_and(|public| public == key_in_file.public_key());
+    let own = OwnKey::open(context, key, passphrase)?;
+    let matches = |c: &Certificate| c.public_key().is_ok_and(|public| public == own.public_key());
     if matches(&chain[0]) {
-        return Ok((chain, key_in_file));
+        return Ok((chain, own));
     }
     let failure = Failure::usage(format!(
-        "the key in {} does not belong to the certificate of '{}' in {}",
+        "the key {} does not belong to the certificate of '{}' in {}",
         key.display(),
         chain[0].short_name(),
         certificate.display()
@@ -160,6 +161,7 @@ pub(crate) fn credentials(
             "it belongs to certificate {} of that file: put the leaf first, then its issuers",
             position + 1
         )),
+        None if crate::key::reference(key).is_some() => failure,
         None => failure.hint(format!("countersign inspect {} {}", certificate.display(), key.display())),
     })
 }

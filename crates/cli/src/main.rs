@@ -12,6 +12,7 @@ mod handover;
 mod home;
 mod http;
 mod input;
+mod key;
 mod material;
 mod service_manager;
 mod table;

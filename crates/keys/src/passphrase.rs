@@ -45,6 +45,11 @@ impl Passphrase {
         self.0.is_ascii()
     }
 
+    /// Lends the bytes for one use, such as a header that is sent. What is made of them is a secret as well.
+    pub fn with_bytes<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
+        read(&self.0)
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }

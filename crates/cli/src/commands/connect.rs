@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use net::dial::TlsOptions;
-use net::tls::Credentials;
 use net::tls::server_verifier::{Expectation, ServerIdentity};
 use net::tunnel::{self, Handle, ListenAddress, LocalListener, Settings, Target, TunnelRecord};
 use pki::name::ServerName;
@@ -247,7 +246,7 @@ impl Connect {
         let mut tls = TlsOptions::new(expectation);
         tls.alpn = self.alpn.iter().map(|name| name.clone().into_bytes()).collect();
         if let Some(own) = self.tls.credentials(context)? {
-            tls.credentials = Some(Credentials::new(own.chain, own.key.to_pkcs8_der()).or_usage()?);
+            tls.credentials = Some(own.key.credentials(own.chain).or_usage()?);
         }
         let mut settings = Settings::new(self.to.clone(), tls);
         settings.server_name = self.verify.server_name()?;

@@ -11,7 +11,7 @@ use net::dial::{ConnectTo, Resolve, Route, TlsOptions};
 use net::fetch::{FetchError, HttpVersion, Options, Request, RequestBody, Response, fetch};
 use net::tls::key_log::KeyLogFile;
 use net::tls::server_verifier::Expectation;
-use net::tls::{Credentials, TlsVersion, TlsVersions};
+use net::tls::{TlsVersion, TlsVersions};
 use net::url::Url;
 
 use crate::commands::tls_arguments::TlsArguments;
@@ -149,7 +149,7 @@ impl Fetch {
         }
         let mut tls = TlsOptions::new(expectation);
         if let Some(own) = self.tls.credentials(context).map_err(|failure| failure.with_curl_code(58))? {
-            let credentials = Credentials::new(own.chain, own.key.to_pkcs8_der());
+            let credentials = own.key.credentials(own.chain);
             tls.credentials = Some(credentials.map_err(|error| fail(&FetchError::from(error), &self.url))?);
         }
         let least = if self.tls_v1_3 { TlsVersion::Tls13 } else { TlsVersion::Tls12 };

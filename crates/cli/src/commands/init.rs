@@ -6,9 +6,10 @@ use ca::{Authority, CreateAuthority};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use keys::file::{Replace, write_private};
+use keys::pkcs11::Uri;
 use keys::{Passphrase, PrivateKey, encrypted};
 use pki::extension::NameConstraints;
-use pki::key::{KeyAlgorithm, SigningKey as _};
+use pki::key::{KeyAlgorithm, SigningKey};
 use pki::name::{IpRange, NameError, Subtree, dns_name};
 use serde_json::json;
 
@@ -16,6 +17,7 @@ use crate::commands::issue::requester;
 use crate::context::{BOLD, Context, DIM};
 use crate::failure::{Exit, Failure, OrFail as _, Outcome};
 use crate::home::{self, Home};
+use crate::key::{self, OwnKey};
 use crate::material;
 
 /// Make a certificate authority: a root, and an issuing intermediate
@@ -28,7 +30,11 @@ Examples:
       # and for names of your own
   countersign init --name 'Acme Partners' --no-constraints \\
       --passphrase-file pass.txt
-      # an organisation's authority")]
+      # an organisation's authority
+  countersign init --name 'Acme Partners' --no-constraints \\
+      --pkcs11-module /usr/lib/softhsm/libsofthsm2.so \\
+      --token authority --pin-file /etc/authority.pin
+      # whose keys never leave their token")]
 pub(crate) struct Init {
     /// What the authority is called in its certificates [default: countersign and this machine's name]
     #[arg(long, value_name = "NAME")]
@@ -54,6 +60,26 @@ pub(crate) struct Init {
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 
+    /// Keep its keys in a token: the token's PKCS#11 module
+    #[arg(long, value_name = "FILE", requires = "token", conflicts_with = "passphrase_file")]
+    pkcs11_module: Option<PathBuf>,
+
+    /// The label of the token
+    #[arg(long, value_name = "LABEL", requires = "pkcs11_module")]
+    token: Option<String>,
+
+    /// The token's PIN, in the first line of this file, which is read again whenever the authority signs
+    #[arg(long, value_name = "FILE", requires = "pkcs11_module")]
+    pin_file: Option<PathBuf>,
+
+    /// Use this key for the root instead of making one: pkcs11:…, command:… or https+signer:…
+    #[arg(long, value_name = "REFERENCE")]
+    root_key: Option<String>,
+
+    /// Use this key for the issuing intermediate instead of making one
+    #[arg(long, value_name = "REFERENCE")]
+    issuing_key: Option<String>,
+
     /// Print the facts as JSON
     #[arg(long)]
     json: bool,
@@ -63,7 +89,8 @@ impl Init {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let home = Home::of(context)?;
         let constraints = constraints(&self.permit, self.no_constraints)?;
-        if home.exists() || home.root_key().exists() || home.issuing_key().exists() {
+        let taken = |path: PathBuf| path.exists() || path.with_extension("uri").exists();
+        if home.exists() || taken(home.root_key()) || taken(home.issuing_key()) {
             return Err(Failure::refused(format!(
                 "there is an authority in {} already, and it is left as it is",
                 home.directory().display()
@@ -82,14 +109,72 @@ impl Init {
             constraints,
             requested_by: requester(),
         };
-        let authority = create(&home, &wish, self.key, passphrase.as_ref(), context.now())?;
+        let root = self.made(context, "root", self.root_key.as_deref())?;
+        let issuing = self.made(context, "issuing", self.issuing_key.as_deref())?;
+        let authority = create_with(&home, &wish, &root, &issuing, passphrase.as_ref(), context.now())?;
         first_admin(&home, &authority, context.now())?;
         tell(context, &home, &authority, &self)
     }
 }
 
-/// Makes directory, keys and memory, in this order: the database is what says that an authority exists, so it comes
-/// last, and what was written before a failure is taken away again.
+/// A key of a new authority.
+enum Made {
+    /// It was made here, and is written to a file.
+    File(PrivateKey),
+    /// It is elsewhere, and its reference is written to a file.
+    Elsewhere(OwnKey, String),
+}
+
+impl Made {
+    fn key(&self) -> Box<dyn SigningKey> {
+        match self {
+            Made::File(key) => Box::new(key.clone()),
+            Made::Elsewhere(key, _) => Box::new(key.clone()),
+        }
+    }
+}
+
+impl Init {
+    /// The key for one part of the authority: the one referred to, one made in the token, or one made here.
+    fn made(&self, context: &Context, part: &str, reference: Option<&str>) -> Result<Made, Failure> {
+        if let Some(reference) = reference {
+            if key::reference(std::path::Path::new(reference)).is_none() {
+                return Err(Failure::usage(format!(
+                    "--{part}-key {reference} refers to no key in a token or behind a signer"
+                ))
+                .hint(format!(
+                    "--{part}-key 'pkcs11:token=TOKEN;object=KEY?module-path=FILE&pin-source=file:FILE'"
+                )));
+            }
+            let key = OwnKey::open(context, std::path::Path::new(reference), None)?;
+            return Ok(Made::Elsewhere(key, reference.to_owned()));
+        }
+        let (Some(module), Some(token)) = (&self.pkcs11_module, &self.token) else {
+            return Ok(Made::File(PrivateKey::generate(self.key).or_usage()?));
+        };
+        let name = self.name.clone().unwrap_or_else(default_name);
+        let uri = Uri {
+            token: Some(token.clone()),
+            object: Some(format!("{name} {part}")),
+            module_path: Some(absolute(module)?),
+            pin_source: self.pin_file.as_deref().map(absolute).transpose()?,
+            ..Uri::default()
+        };
+        let pin = crate::input::passphrase(context, uri.pin_source.as_deref())?;
+        let made = keys::pkcs11::generate(&uri, pin, self.key).or_usage()?.to_string();
+        let key = OwnKey::open(context, std::path::Path::new(&made), None)?;
+        context.say(format!("Made a key in the token '{token}': {made}"));
+        Ok(Made::Elsewhere(key, made))
+    }
+}
+
+/// What is written into a file must be found from everywhere.
+fn absolute(path: &std::path::Path) -> Result<PathBuf, Failure> {
+    std::fs::canonicalize(path)
+        .map_err(|error| Failure::usage(format!("{}: {}", path.display(), crate::input::plain(&error))))
+}
+
+/// As [`create_with`], with keys that are made here.
 pub(crate) fn create(
     home: &Home,
     wish: &CreateAuthority,
@@ -97,24 +182,46 @@ pub(crate) fn create(
     passphrase: Option<&Passphrase>,
     now: Timestamp,
 ) -> Result<home::Authority, Failure> {
-    let root_key = PrivateKey::generate(key).or_usage()?;
-    let issuing_key = PrivateKey::generate(key).or_usage()?;
+    let made = || PrivateKey::generate(key).map(Made::File).or_usage();
+    create_with(home, wish, &made()?, &made()?, passphrase, now)
+}
+
+/// Makes directory, keys and memory, in this order: the database is what says that an authority exists, so it comes
+/// last, and what was written before a failure is taken away again.
+fn create_with(
+    home: &Home,
+    wish: &CreateAuthority,
+    root: &Made,
+    issuing: &Made,
+    passphrase: Option<&Passphrase>,
+    now: Timestamp,
+) -> Result<home::Authority, Failure> {
     make_directory(home.directory())?;
     make_directory(&home.keys())?;
-    let written = [(home.root_key(), &root_key), (home.issuing_key(), &issuing_key)];
+    let place = |path: PathBuf, made: &Made| match made {
+        Made::File(_) => path,
+        Made::Elsewhere(..) => path.with_extension("uri"),
+    };
+    let written = [(place(home.root_key(), root), root), (place(home.issuing_key(), issuing), issuing)];
     let finish = || -> Result<home::Authority, Failure> {
-        for (path, key) in &written {
-            write_private(path, key_pem(key, passphrase)?.as_bytes(), Replace::No).or_usage()?;
+        for (path, made) in &written {
+            match made {
+                Made::File(key) => {
+                    write_private(path, key_pem(key, passphrase)?.as_bytes(), Replace::No).or_usage()?;
+                }
+                Made::Elsewhere(_, reference) => {
+                    write_private(path, format!("{reference}\n").as_bytes(), Replace::No).or_usage()?;
+                }
+            }
         }
         let store = home.create_memory()?;
         let authority =
-            Authority::create(store, &root_key, Box::new(issuing_key.clone()), wish, home::entropy(), now)
-                .or_refuse()?;
+            Authority::create(store, &*root.key(), issuing.key(), wish, home::entropy(), now).or_refuse()?;
         material::write_anchor(&home.anchor(), authority.issuer().anchor())?;
         Ok(authority)
     };
     finish().inspect_err(|_| {
-        // Best effort: the failure that is told is the first one.
+        // Best effort: the failure that is told is the first one. A key in a token stays; it is named above.
         for path in written.iter().map(|(path, _)| path.clone()).chain([home.anchor(), home.database()]) {
             let _ = std::fs::remove_file(path);
         }
@@ -274,7 +381,11 @@ fn tell(context: &Context, home: &Home, authority: &home::Authority, init: &Init
     } else {
         context.say(format!("  certifies only {}", permitted.join(", ")));
     }
-    if init.passphrase_file.is_none() {
+    let elsewhere = home.issuing_key().with_extension("uri").exists();
+    if elsewhere {
+        let references = home.keys();
+        context.say(format!("  {DIM}keys      elsewhere; {} says where{DIM:#}", references.display()));
+    } else if init.passphrase_file.is_none() {
         context.say(format!("  {DIM}keys      {} (not encrypted, mode 0600){DIM:#}", home.keys().display()));
     }
     context.say(

@@ -17,6 +17,7 @@ use crate::context::{BOLD, Context, DIM};
 use crate::failure::{Exit, OrFail as _, Outcome};
 use crate::home::Home;
 use crate::input;
+use crate::key::OwnKey;
 use crate::material::Files;
 
 /// Make a key and a certificate for a server or a client
@@ -103,6 +104,11 @@ pub(crate) struct Common {
     #[arg(long, value_name = "KIND", default_value = "p256")]
     key: KeyAlgorithm,
 
+    /// Certify a key that stays where it is: pkcs11:…, command:… or https+signer:…; one that a pkcs11: URI names by
+    /// its object= and the token has not yet is made there
+    #[arg(long, value_name = "REFERENCE", conflicts_with = "p12")]
+    key_at: Option<String>,
+
     /// Where the files go
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
@@ -176,7 +182,13 @@ impl Common {
         let authority = Home::of(context)?.open(context, self.passphrase_file.as_deref())?;
 
         self.advise(context, names, password.as_ref());
-        let key = PrivateKey::generate(self.key).or_usage()?;
+        let (key, reference) = match &self.key_at {
+            None => (OwnKey::File(PrivateKey::generate(self.key).or_usage()?), None),
+            Some(reference) => {
+                let (key, reference) = crate::key::open_or_make(context, reference, self.key)?;
+                (key, Some(reference))
+            }
+        };
         // From here on the authority sees a request, as from any stranger, and never the key.
         let request = csr::build_request(names, &key).or_usage()?;
         let request = CertificateRequest::from_der(&request).or_refuse()?;
@@ -197,6 +209,12 @@ impl Common {
             )
             .or_refuse()?;
         let chain = full_chain(&issued);
+        let OwnKey::File(key) = key else {
+            files.write_certificate(&chain, &issued.anchor, replace)?;
+            let reference = reference.unwrap_or_default();
+            tell_key(context, label, &files, &issued, Some(&reference), Packed::default(), self.json);
+            return Ok(Exit::Done);
+        };
         files.write(&key, &chain, &issued.anchor, replace)?;
         let password_file = self.p12 && files.write_pkcs12(&key, &chain, label, password, replace)?;
         tell(context, label, &files, &issued, self.p12, password_file, self.json);
@@ -249,6 +267,28 @@ pub(crate) fn tell(
     password_file: bool,
     json: bool,
 ) {
+    tell_key(context, label, files, issued, None, Packed { pkcs12, password_file }, json);
+}
+
+/// What was written as PKCS#12.
+#[derive(Clone, Copy, Default)]
+struct Packed {
+    pkcs12: bool,
+    password_file: bool,
+}
+
+/// As [`tell`]; the key may be elsewhere.
+fn tell_key(
+    context: &Context,
+    label: &str,
+    files: &Files,
+    issued: &Issued,
+    elsewhere: Option<&str>,
+    packed: Packed,
+    json: bool,
+) {
+    let Packed { pkcs12, password_file } = packed;
+    let key = elsewhere.map_or_else(|| files.key(), PathBuf::from);
     let certificate = &issued.certificate;
     if json {
         context.json(&json!({
@@ -260,7 +300,7 @@ pub(crate) fn tell(
             "not_after": certificate.not_after().to_string(),
             "sha256": pki::hex(&certificate.sha256()),
             "certificate": files.certificate(),
-            "key": files.key(),
+            "key": key,
             "anchor": files.anchor(),
             "pkcs12": pkcs12.then(|| files.pkcs12()),
             "pkcs12_password": password_file.then(|| files.pkcs12_password()),
@@ -275,7 +315,7 @@ pub(crate) fn tell(
     ));
     let line = |what: &str, path: PathBuf| context.data(format!("{what:<12} {}\n", path.display()));
     line("certificate", files.certificate());
-    line("key", files.key());
+    line("key", key);
     line("anchor", files.anchor());
     if pkcs12 {
         line("pkcs12", files.pkcs12());

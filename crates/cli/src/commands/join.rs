@@ -272,11 +272,11 @@ pub(crate) fn renew_joined(
     keep_key: bool,
 ) -> Result<Certificate, Failure> {
     let anchors = TrustBundle::new(input::certificates(&files.anchor())?);
-    let (old, old_key) = input::credentials(context, &files.certificate(), &files.key(), None)?;
+    let old = input::certificates(&files.certificate())?;
     let site =
         Site::new(base, anchors.clone(), Some(credentials(context, &files.certificate(), &files.key())?))?;
     let key = if keep_key {
-        old_key
+        input::private_key(context, &files.key(), None)?
     } else {
         let algorithm = old[0].public_key().map_or(KeyAlgorithm::P256, |key| key.algorithm());
         PrivateKey::generate(super::renew::makeable(algorithm)).or_usage()?

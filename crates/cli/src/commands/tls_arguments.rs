@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use keys::{Passphrase, PrivateKey};
+use keys::Passphrase;
 use pki::Certificate;
 use pki::verify::TrustBundle;
 
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _};
 use crate::input;
+use crate::key::OwnKey;
 
 /// How certificates are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -36,7 +37,7 @@ pub(crate) struct TlsArguments {
     #[arg(long, value_name = "KIND", value_enum, ignore_case = true, requires = "cert")]
     cert_type: Option<CertificateType>,
 
-    /// The client's private key [default: the one in --cert]
+    /// The client's private key: a file, or pkcs11:…, command:… or https+signer:… [default: the one in --cert]
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
 
@@ -56,7 +57,7 @@ pub(crate) struct TlsArguments {
 /// A client's certificate with its chain and key.
 pub(crate) struct ClientCredentials {
     pub(crate) chain: Vec<Certificate>,
-    pub(crate) key: PrivateKey,
+    pub(crate) key: OwnKey,
 }
 
 impl TlsArguments {
@@ -158,5 +159,5 @@ fn pkcs12(path: &Path, password: Option<Passphrase>) -> Result<ClientCredentials
         .position(|c| c.public_key().is_ok_and(|public| public == key.public_key()))
         .ok_or_else(|| Failure::usage(format!("{} holds no certificate for its key", path.display())))?;
     chain.swap(0, leaf);
-    Ok(ClientCredentials { chain, key })
+    Ok(ClientCredentials { chain, key: OwnKey::File(key) })
 }

@@ -54,7 +54,11 @@ impl Check<'_> {
 
     /// A path, relative to the folder of the file.
     fn path(&self, path: &str) -> PathBuf {
-        self.folder.join(path)
+        // A key in a token or behind a signer is no file of this folder.
+        match crate::key::reference(Path::new(path)) {
+            Some(_) => PathBuf::from(path),
+            None => self.folder.join(path),
+        }
     }
 
     fn parsed<T: FromStr>(&self, text: &Text) -> Checked<T>

@@ -132,7 +132,7 @@ fn options(anchors: Option<&std::path::Path>, credentials: Option<Credentials>) 
 /// The pair in place, to connect with.
 fn own(context: &Context, wanted: &Wanted) -> Result<Credentials, Failure> {
     let (chain, key) = input::credentials(context, &wanted.files.certificate(), &wanted.files.key(), None)?;
-    Credentials::new(chain, key.to_pkcs8_der()).or_usage()
+    key.credentials(chain).or_usage()
 }
 
 fn failed(what: &str, error: &dyn std::error::Error) -> Failure {

@@ -7,7 +7,6 @@ use clap::Args;
 use explain::capture::reassembly::Index;
 use explain::capture::{KeyLog, Transcript, pcap};
 use explain::doctor::{Beside, Program, Report, judge_recorded};
-use net::tls::Credentials;
 use pki::Certificate;
 use pki::verify::TrustBundle;
 
@@ -103,7 +102,7 @@ impl Server {
     pub(super) fn run(&self, context: &Context) -> Outcome {
         let passphrase = input::passphrase(context, self.passphrase_file.as_deref())?;
         let (chain, key) = input::credentials(context, &self.cert, &self.key, passphrase.as_ref())?;
-        let credentials = Credentials::new(chain, key.to_pkcs8_der()).or_usage()?;
+        let credentials = key.credentials(chain).or_usage()?;
         let mut server_trust = Vec::new();
         for file in &self.client_ca {
             server_trust.extend(input::certificates(file)?);

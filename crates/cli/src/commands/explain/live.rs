@@ -9,7 +9,7 @@ use net::dial::recorded;
 use net::dial::{Route, TlsOptions};
 use net::tls::key_log::KeyLogFile;
 use net::tls::server_verifier::Expectation;
-use net::tls::{Credentials, TlsVersion, TlsVersions};
+use net::tls::{TlsVersion, TlsVersions};
 use net::url::Url;
 
 use super::LiveArguments;
@@ -46,7 +46,7 @@ pub(super) fn record(
         options.versions = TlsVersions::Only(TlsVersion::Tls12);
     }
     if let Some(own) = tls.credentials(context)? {
-        options.credentials = Some(Credentials::new(own.chain, own.key.to_pkcs8_der()).or_usage()?);
+        options.credentials = Some(own.key.credentials(own.chain).or_usage()?);
     }
     if let Some(path) = std::env::var_os("SSLKEYLOGFILE").filter(|path| !path.is_empty()) {
         let path = std::path::PathBuf::from(path);

@@ -5,7 +5,6 @@ use std::time::Duration;
 use explain::{Inspection, describe_chain};
 use net::dial::probe::{Outcome, Probe, probe};
 use net::dial::{Route, TlsOptions};
-use net::tls::Credentials;
 use net::tls::server_verifier::Expectation;
 use net::url::Url;
 use serde_json::{Value, json};
@@ -37,7 +36,7 @@ pub(super) fn look(
     let mut options = TlsOptions::new(Expectation::new(tls.anchors(context)?));
     options.alpn = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     if let Some(own) = tls.credentials(context)? {
-        options.credentials = Some(Credentials::new(own.chain, own.key.to_pkcs8_der()).or_usage()?);
+        options.credentials = Some(own.key.credentials(own.chain).or_usage()?);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

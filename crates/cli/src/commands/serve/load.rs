@@ -133,7 +133,7 @@ impl Loader {
                 let mut all = Vec::new();
                 for (cert, key) in pairs {
                     let (chain, key) = input::credentials(context, cert, key, passphrase.as_ref())?;
-                    all.push(Credentials::new(chain, key.to_pkcs8_der()).or_usage()?);
+                    all.push(key.credentials(chain).or_usage()?);
                 }
                 all
             }
@@ -359,7 +359,7 @@ fn tls_options(
     if let Some((cert, key)) = &tls.credentials {
         let passphrase = input::passphrase(context, passphrase)?;
         let (chain, key) = input::credentials(context, cert, key, passphrase.as_ref())?;
-        options.credentials = Some(Credentials::new(chain, key.to_pkcs8_der()).or_usage()?);
+        options.credentials = Some(key.credentials(chain).or_usage()?);
     }
     Ok(options)
 }
