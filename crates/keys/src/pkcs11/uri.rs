@@ -332,7 +332,7 @@ impl fmt::Display for Uri {
             format!("id={octets}")
         }));
         let mut query: Vec<String> = Vec::new();
-        let file = |path: &PathBuf| encode(path.to_string_lossy().as_bytes());
+        let file = |path: &PathBuf| encode(path.to_string_lossy().as_bytes()).replace("%2F", "/");
         query.extend(self.module_path.as_ref().map(|path| format!("module-path={}", file(path))));
         query
             .extend(self.module_name.as_ref().map(|name| format!("module-name={}", encode(name.as_bytes()))));
@@ -342,7 +342,7 @@ impl fmt::Display for Uri {
     }
 }
 
-/// What is unreserved stays, and slashes, where they may.
+/// What is unreserved stays.
 fn encode(octets: &[u8]) -> String {
     let mut text = String::with_capacity(octets.len());
     for octet in octets {
