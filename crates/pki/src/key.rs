@@ -384,9 +384,30 @@ impl PublicKey {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), SignatureInvalid> {
+        aws::UnparsedPublicKey::new(self.verification(algorithm)?, self.key_octets())
+            .verify(message, signature)
+            .map_err(|_| SignatureInvalid)
+    }
+
+    /// Verifies a signature over a message of which only the hash is at hand; Ed25519 and ML-DSA cannot.
+    pub(crate) fn verify_digest(
+        &self,
+        algorithm: SignatureAlgorithm,
+        digest: &aws_lc_rs::digest::Digest,
+        signature: &[u8],
+    ) -> Result<(), SignatureInvalid> {
+        aws::UnparsedPublicKey::new(self.verification(algorithm)?, self.key_octets())
+            .verify_digest(digest, signature)
+            .map_err(|_| SignatureInvalid)
+    }
+
+    fn verification(
+        &self,
+        algorithm: SignatureAlgorithm,
+    ) -> Result<&'static dyn aws::VerificationAlgorithm, SignatureInvalid> {
         use KeyAlgorithm as Key;
         use SignatureAlgorithm as Signature;
-        let verification: &'static dyn aws::VerificationAlgorithm = match (self.algorithm, algorithm) {
+        Ok(match (self.algorithm, algorithm) {
             (Key::P256, Signature::EcdsaSha256) => &aws::ECDSA_P256_SHA256_ASN1,
             (Key::P256, Signature::EcdsaSha384) => &aws::ECDSA_P256_SHA384_ASN1,
             (Key::P256, Signature::EcdsaSha512) => &aws::ECDSA_P256_SHA512_ASN1,
@@ -407,10 +428,7 @@ impl PublicKey {
             (Key::MlDsa65, Signature::MlDsa65) => &aws::ML_DSA_65,
             (Key::MlDsa87, Signature::MlDsa87) => &aws::ML_DSA_87,
             _ => return Err(SignatureInvalid),
-        };
-        aws::UnparsedPublicKey::new(verification, self.key_octets())
-            .verify(message, signature)
-            .map_err(|_| SignatureInvalid)
+        })
     }
 }
 

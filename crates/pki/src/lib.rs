@@ -5,6 +5,7 @@
 
 pub mod certificate;
 pub mod certificate_policy;
+pub mod cms;
 pub mod crl;
 pub mod csr;
 pub mod der;

@@ -164,14 +164,14 @@ fn start(source: &Arc<Source>, introduce: Option<SyncSender<Introduction>>) -> R
     source.threads.fetch_add(1, Ordering::SeqCst);
     let of_thread = Arc::clone(source);
     let run = move || {
-        let opened = introduce.and_then(|introduce| match open(&of_thread) {
+        let opened = introduce.map(|introduce| match open(&of_thread) {
             Ok((open, public, algorithms)) => {
                 let _ = introduce.send(Ok((public, algorithms)));
-                Some(Ok(open))
+                Ok(open)
             }
             Err(error) => {
                 let _ = introduce.send(Err(error));
-                Some(Err(()))
+                Err(())
             }
         });
         match opened {
