@@ -11,6 +11,7 @@ mod connect;
 mod crl;
 mod demo;
 mod doctor;
+mod document;
 mod ends;
 mod explain;
 mod fetch;
@@ -128,6 +129,9 @@ pub(crate) enum Command {
     Fetch(fetch::Fetch),
     /// Say which side refuses the other, why, and the one command that mends it
     Doctor(Box<doctor::Doctor>),
+    /// Sign documents, and verify what others signed
+    #[command(subcommand)]
+    Document(Box<document::Document>),
     /// Print the completion script of a shell
     Completions(completions::Completions),
     /// Write the manual pages
@@ -169,6 +173,7 @@ impl Command {
             Command::Connect(command) => command.run(context),
             Command::Fetch(command) => command.run(context),
             Command::Doctor(command) => command.run(context),
+            Command::Document(command) => command.run(context),
             Command::Completions(command) => command.run(context),
             Command::Man(command) => command.run(context),
         }

@@ -10,6 +10,7 @@ mod ber;
 pub mod check;
 mod draft;
 mod hash;
+mod purpose;
 mod signed_data;
 mod timestamp;
 
@@ -17,6 +18,7 @@ pub use ber::BerError;
 pub use check::CheckError;
 pub use draft::{Draft, DraftError, with_timestamp};
 pub use hash::{ContentHash, HashAlgorithm, Hasher};
+pub use purpose::{DocumentPurpose, PurposeError};
 pub use signed_data::{CmsError, Intake, SignedData, SignerIdentifier, SignerInfo};
 pub use timestamp::{Timestamp, TimestampError, request};
 
