@@ -152,10 +152,14 @@ async fn attempt(
         }
         None => config,
     });
+    let elsewhere = config.as_ref().ok().filter(|_| current.signs_elsewhere()).cloned();
     let socket = config.and_then(|config| TlsSocket::new(tcp, config, now));
     let mut socket =
         socket.map_err(|error| RefusedHandshake::new(refusal::of_tls(&error, Sender::Server)))?;
     socket.set_recorder(recorder.cloned());
+    if let Some(config) = elsewhere {
+        socket.sign_elsewhere(config);
+    }
     let budget = HANDSHAKE_BYTES + u64::from(limits.chain_bytes);
     let done = poll_fn(|cx| match socket.poll_handshake(cx, budget) {
         Poll::Pending if watch.has_expired() => {

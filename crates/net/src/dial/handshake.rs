@@ -17,6 +17,8 @@ use rustls::client::{ClientSessionStore, ResolvesClientCert};
 use rustls::sign::CertifiedKey;
 use rustls::{KeyLog, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 use super::Transport;
@@ -266,7 +268,14 @@ pub(crate) async fn handshake_with(
     };
     let connect =
         TlsConnector::from(Arc::new(config)).connect(name, Watched::new(transport, options.recorder));
-    match connect.into_fallible().await {
+    let done = if memory.credentials.as_ref().is_some_and(Credentials::sign_elsewhere) {
+        elsewhere(connect.into_fallible()).await.ok_or_else(|| {
+            failed(io::Error::other("there is no thread for a key that is elsewhere"), &memory)
+        })?
+    } else {
+        connect.into_fallible().await
+    };
+    match done {
         Ok(stream) => {
             let negotiated = Negotiated::of(stream.get_ref().1);
             Ok(TlsStream { stream, memory, negotiated })
@@ -279,6 +288,18 @@ pub(crate) async fn handshake_with(
             Err(failure)
         }
     }
+}
+
+/// Has a handshake done on threads that may wait for a token or a service, so that nobody waits on this one. It ends with
+/// whoever asked for it. `None` where there are no threads to be had.
+async fn elsewhere<T: Send + 'static>(handshake: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    static THREADS: OnceLock<Option<Runtime>> = OnceLock::new();
+    let threads = THREADS.get_or_init(|| {
+        Builder::new_multi_thread().worker_threads(2).thread_name("signer").enable_all().build().ok()
+    });
+    let mut one = JoinSet::new();
+    one.spawn_on(handshake, threads.as_ref()?.handle());
+    one.join_next().await?.ok()
 }
 
 /// The finding for a server whose first bytes are no TLS.

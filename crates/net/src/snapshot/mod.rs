@@ -161,6 +161,7 @@ pub(crate) struct Current {
     identity_front: Option<IdentityFront>,
     online: Option<Arc<Online>>,
     config: Result<Arc<ServerConfig>, rustls::Error>,
+    signs_elsewhere: bool,
 }
 
 impl Current {
@@ -188,6 +189,9 @@ impl Current {
         let verifier = Arc::new(ClientVerifier::new(Arc::clone(&judge), client_auth, tells_refused, hints));
         let alpn = if is_tcp { &[] } else { ALPN };
         let config = server_config(verifier, &credentials, &more_credentials, versions, alpn);
+        let signs_elsewhere = std::iter::once(&credentials)
+            .chain(&more_credentials)
+            .any(crate::tls::Credentials::sign_elsewhere);
         routes.sort_by_key(|route| std::cmp::Reverse(route.rank()));
         Current {
             generation,
@@ -201,7 +205,13 @@ impl Current {
             identity_front,
             online,
             config: config.map(Arc::new),
+            signs_elsewhere,
         }
+    }
+
+    /// Whether a key signs in a token or behind a service, and so may make a handshake wait.
+    pub(crate) fn signs_elsewhere(&self) -> bool {
+        self.signs_elsewhere
     }
 
     pub(crate) fn generation(&self) -> u64 {

@@ -10,6 +10,8 @@ use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
 use rustls::sign::CertifiedKey;
 use rustls::{OtherError, SignatureScheme};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
 
 /// Why a chain and a key are no credentials.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -234,9 +236,11 @@ impl fmt::Debug for OneSignature {
 
 impl rustls::sign::Signer for OneSignature {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
-        self.signer
-            .sign_with(self.algorithm, message)
-            .map_err(|error| rustls::Error::Other(OtherError(Arc::new(error))))
+        let sign = || self.signer.sign_with(self.algorithm, message);
+        // Other tasks of this thread go on elsewhere meanwhile, where the runtime can do that.
+        let on_many = Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread);
+        let signed = if on_many && self.signer.is_elsewhere() { block_in_place(sign) } else { sign() };
+        signed.map_err(|error| rustls::Error::Other(OtherError(Arc::new(error))))
     }
 
     fn scheme(&self) -> SignatureScheme {

@@ -4,6 +4,7 @@
 //! plaintext that was not taken yet, and the ciphertext that the socket did not take.
 
 use std::cell::RefCell;
+use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use super::slot::{self, Slot};
 use crate::record::Recorder;
@@ -59,6 +61,21 @@ pub(crate) struct TlsSocket {
     received: u64,
     /// Hears the handshake, where refused ones are recorded.
     recorder: Option<Recorder>,
+    /// What a stand-in is made of while a step of the handshake is made on another thread; none where the key signs here
+    /// and at once.
+    elsewhere: Option<Arc<ServerConfig>>,
+    step: Option<JoinHandle<Step>>,
+}
+
+/// A step of a handshake that may wait for a token or a service: what went into it, and what came out.
+struct Step {
+    tls: UnbufferedServerConnection,
+    slot: Box<Slot>,
+    records: Vec<u8>,
+    plain: Vec<u8>,
+    outgoing: Vec<u8>,
+    processed: Result<Processed, rustls::Error>,
+    count: usize,
 }
 
 /// Why a connection cannot go on.
@@ -102,7 +119,14 @@ impl TlsSocket {
             said_close: false,
             received: 0,
             recorder: None,
+            elsewhere: None,
+            step: None,
         })
+    }
+
+    /// Has the steps of the handshake made on threads that may wait, since the key's signatures are made elsewhere.
+    pub(crate) fn sign_elsewhere(&mut self, config: Arc<ServerConfig>) {
+        self.elsewhere = Some(config);
     }
 
     /// Has the handshake recorded, or nothing more from here on.
@@ -199,6 +223,9 @@ impl TlsSocket {
 
     /// One read, and what follows from it. After an error the alert that says why is among what is to be sent.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Failure>> {
+        if self.step.is_some() {
+            return self.poll_step(cx);
+        }
         READ_BUFFER.with_borrow_mut(|buffer| {
             let kept = self.incoming.len();
             if kept > KEPT {
@@ -223,6 +250,10 @@ impl TlsSocket {
             if let Some(recorder) = &self.recorder {
                 recorder.bytes(Sender::Client, &records[kept..]);
             }
+            if self.elsewhere.is_some() && self.slot.is_some() {
+                self.begin_step(records.to_vec(), count)?;
+                return self.poll_step(cx);
+            }
             let processed = match &mut self.slot {
                 None => process(&mut self.tls, records, &mut self.plain, &mut self.outgoing),
                 Some(slot) => slot::within(slot, || {
@@ -245,6 +276,46 @@ impl TlsSocket {
                 }
             }
         })
+    }
+
+    /// Hands the connection to a thread that may wait. A new one stands in for it, which is never spoken with.
+    fn begin_step(&mut self, mut records: Vec<u8>, count: usize) -> Result<(), Failure> {
+        let (Some(config), Some(mut slot)) = (&self.elsewhere, self.slot.take()) else { return Ok(()) };
+        let stand_in = UnbufferedServerConnection::new(Arc::clone(config)).map_err(Failure::Tls)?;
+        let mut tls = std::mem::replace(&mut self.tls, stand_in);
+        self.step = Some(tokio::task::spawn_blocking(move || {
+            let (mut plain, mut outgoing) = (Vec::new(), Vec::new());
+            let processed =
+                slot::within(&mut slot, || process(&mut tls, &mut records, &mut plain, &mut outgoing));
+            if processed.is_err() {
+                queue_alert(&mut tls, &mut outgoing);
+            }
+            Step { tls, slot, records, plain, outgoing, processed, count }
+        }));
+        Ok(())
+    }
+
+    /// Takes the connection back once the step is made.
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Failure>> {
+        let Some(step) = &mut self.step else { return Poll::Ready(Ok(0)) };
+        let made = ready!(Pin::new(step).poll(cx));
+        self.step = None;
+        let Ok(made) = made else {
+            let ended = "the thread that signs ended".to_owned();
+            return Poll::Ready(Err(Failure::Tls(rustls::Error::General(ended))));
+        };
+        self.tls = made.tls;
+        self.slot = Some(made.slot);
+        self.plain.extend_from_slice(&made.plain);
+        self.outgoing.extend_from_slice(&made.outgoing);
+        match made.processed {
+            Ok(Processed { used, closed }) => {
+                self.peer_closed |= closed;
+                self.incoming = made.records[used..].to_vec();
+                Poll::Ready(Ok(made.count))
+            }
+            Err(error) => Poll::Ready(Err(Failure::Tls(error))),
+        }
     }
 
     /// Seals these parts and sends them, together with what was to be sent before. What the socket does not take is

@@ -81,6 +81,9 @@ enum State {
     Done,
 }
 
+/// Takes content, with the hash algorithms as far as they are known.
+pub(super) type Sink<'a> = dyn FnMut(Option<&[u8]>, &[u8]) + 'a;
+
 /// Brings BER into DER, piece by piece.
 pub(super) struct Normaliser {
     state: State,
@@ -109,11 +112,7 @@ impl Normaliser {
     }
 
     /// Takes the next octets; those of the content go to `content`, with the hash algorithms as far as they are known.
-    pub(super) fn push(
-        &mut self,
-        mut bytes: &[u8],
-        content: &mut dyn FnMut(Option<&[u8]>, &[u8]),
-    ) -> Result<(), BerError> {
+    pub(super) fn push(&mut self, mut bytes: &[u8], content: &mut Sink<'_>) -> Result<(), BerError> {
         while !bytes.is_empty() {
             match self.state {
                 State::Done => return Err(BerError::Trailing(self.offset)),
@@ -154,7 +153,7 @@ impl Normaliser {
     }
 
     /// Looks at the octets of a header so far; acts once they are all there.
-    fn header(&mut self, content: &mut dyn FnMut(Option<&[u8]>, &[u8])) -> Result<(), BerError> {
+    fn header(&mut self, content: &mut Sink<'_>) -> Result<(), BerError> {
         let start = self.offset - self.header_length as u64;
         let header = &self.header[..self.header_length];
         let tag = header[0];
@@ -203,7 +202,7 @@ impl Normaliser {
         start: u64,
         tag: u8,
         length: Option<u64>,
-        content: &mut dyn FnMut(Option<&[u8]>, &[u8]),
+        content: &mut Sink<'_>,
     ) -> Result<(), BerError> {
         let limit = self.stack.last().map_or(u64::MAX, |frame| frame.end.unwrap_or(frame.limit));
         let end = match length {
