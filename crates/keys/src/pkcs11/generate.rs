@@ -30,11 +30,15 @@ pub fn generate(uri: &Uri, pin: Option<Passphrase>, algorithm: KeyAlgorithm) -> 
     let run = move || {
         let _ = answer.send(make(&uri, pin.as_ref(), algorithm));
     };
-    thread::Builder::new().name("token".to_owned()).spawn(run).map_err(|_| TokenError::NoThread)?;
-    answered.recv_timeout(MAKING).map_err(|error| match error {
+    let thread =
+        thread::Builder::new().name("token".to_owned()).spawn(run).map_err(|_| TokenError::NoThread)?;
+    let made = answered.recv_timeout(MAKING).map_err(|error| match error {
         RecvTimeoutError::Timeout => TokenError::Slow(MAKING.as_secs()),
         RecvTimeoutError::Disconnected => TokenError::NoThread,
-    })?
+    })?;
+    // It ends at once; a process that ended before it would crash in the module.
+    let _ = thread.join();
+    made
 }
 
 fn make(uri: &Uri, pin: Option<&Passphrase>, algorithm: KeyAlgorithm) -> Result<Uri, TokenError> {

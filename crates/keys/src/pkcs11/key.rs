@@ -6,8 +6,8 @@
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use cryptoki::mechanism::MechanismType;
@@ -30,13 +30,15 @@ const OPENING: Duration = Duration::from_secs(20);
 /// How long a signature may take: RSA of 4096 bits takes a card three seconds, and callers may queue.
 const SIGNING: Duration = Duration::from_secs(20);
 
+/// How long the end of a session may take; a token that hangs is left alone then.
+const ENDING: Duration = Duration::from_secs(2);
+
 /// A private key in a token. Cloning it is cheap.
 #[derive(Clone)]
 pub struct TokenKey(Arc<Shared>);
 
 struct Shared {
-    jobs: Mutex<Sender<Job>>,
-    source: Arc<Source>,
+    pool: Pool,
     public: PublicKey,
     algorithms: Vec<SignatureAlgorithm>,
 }
@@ -46,8 +48,34 @@ struct Source {
     uri: Uri,
     pin: Option<Passphrase>,
     queue: Mutex<Receiver<Job>>,
-    threads: AtomicUsize,
+    threads: Mutex<usize>,
+    ended: Condvar,
+    handles: Mutex<Vec<JoinHandle<()>>>,
     waiting: AtomicUsize,
+}
+
+/// The threads and the way to them. Dropping it ends them, and waits for that: a thread that is inside of a module, or in
+/// what the module does at the end of a thread, while the process ends, crashes it.
+struct Pool {
+    /// `None` only while it is dropped.
+    jobs: Mutex<Option<Sender<Job>>>,
+    source: Arc<Source>,
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let threads = self.source.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.source.ended.wait_timeout_while(threads, ENDING, |threads| *threads > 0);
+        if waited.is_ok_and(|(_, limit)| !limit.timed_out()) {
+            let handles =
+                std::mem::take(&mut *self.source.handles.lock().unwrap_or_else(PoisonError::into_inner));
+            for handle in handles {
+                // Its panic was printed when it happened.
+                let _ = handle.join();
+            }
+        }
+    }
 }
 
 struct Job {
@@ -78,22 +106,25 @@ impl TokenKey {
             uri: uri.clone(),
             pin,
             queue: Mutex::new(queue),
-            threads: AtomicUsize::new(0),
+            threads: Mutex::new(0),
+            ended: Condvar::new(),
+            handles: Mutex::default(),
             waiting: AtomicUsize::new(0),
         });
+        let pool = Pool { jobs: Mutex::new(Some(jobs)), source: Arc::clone(&source) };
         let (introduce, introduction) = sync_channel::<Introduction>(1);
         start(&source, Some(introduce))?;
         let (public, algorithms) = introduction.recv_timeout(OPENING).map_err(|error| match error {
             RecvTimeoutError::Timeout => TokenError::Slow(OPENING.as_secs()),
             RecvTimeoutError::Disconnected => TokenError::NoThread,
         })??;
-        Ok(TokenKey(Arc::new(Shared { jobs: Mutex::new(jobs), source, public, algorithms })))
+        Ok(TokenKey(Arc::new(Shared { pool, public, algorithms })))
     }
 
     /// The URI that it was found by; it never holds a PIN.
     #[must_use]
     pub fn uri(&self) -> &Uri {
-        &self.0.source.uri
+        &self.0.pool.source.uri
     }
 
     fn ask(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, TokenError> {
@@ -101,18 +132,19 @@ impl TokenKey {
         if !shared.algorithms.contains(&algorithm) {
             return Err(TokenError::Algorithm { key: shared.public.algorithm(), algorithm });
         }
-        let source = &shared.source;
-        if source.waiting.load(Ordering::SeqCst) == 0 && source.threads.load(Ordering::SeqCst) < SESSIONS {
+        let source = &shared.pool.source;
+        if source.waiting.load(Ordering::SeqCst) == 0 && source.running() < SESSIONS {
             match start(source, None) {
                 // One that is there already takes the job.
-                Err(_) if source.threads.load(Ordering::SeqCst) > 0 => {}
+                Err(_) if source.running() > 0 => {}
                 other => other?,
             }
         }
         let (answer, answered) = sync_channel(1);
         let job = Job { algorithm, message: message.to_vec(), answer };
-        let sent = shared.jobs.lock().unwrap_or_else(PoisonError::into_inner).send(job);
-        sent.map_err(|_| TokenError::NoThread)?;
+        let jobs = shared.pool.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.as_ref().and_then(|jobs| jobs.send(job).ok()).ok_or(TokenError::NoThread)?;
+        drop(jobs);
         let signature = answered.recv_timeout(SIGNING).map_err(|error| match error {
             RecvTimeoutError::Timeout => TokenError::Slow(SIGNING.as_secs()),
             RecvTimeoutError::Disconnected => TokenError::NoThread,
@@ -155,13 +187,13 @@ impl SigningKey for TokenKey {
 
 impl fmt::Debug for TokenKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TokenKey({}, {:?})", described(&self.0.source.uri), self.0.public)
+        write!(f, "TokenKey({}, {:?})", described(&self.0.pool.source.uri), self.0.public)
     }
 }
 
 /// Starts a thread. The first one introduces the key; those after it take jobs at once.
 fn start(source: &Arc<Source>, introduce: Option<SyncSender<Introduction>>) -> Result<(), TokenError> {
-    source.threads.fetch_add(1, Ordering::SeqCst);
+    source.count(1);
     let of_thread = Arc::clone(source);
     let run = move || {
         let opened = introduce.map(|introduce| match open(&of_thread) {
@@ -179,14 +211,33 @@ fn start(source: &Arc<Source>, introduce: Option<SyncSender<Introduction>>) -> R
             Some(Ok(open)) => serve(&of_thread, Some(open)),
             Some(Err(())) => {}
         }
-        of_thread.threads.fetch_sub(1, Ordering::SeqCst);
+        of_thread.count(-1);
     };
-    let started = thread::Builder::new().name("token".to_owned()).spawn(run);
-    if started.is_err() {
-        source.threads.fetch_sub(1, Ordering::SeqCst);
-        return Err(TokenError::NoThread);
+    match thread::Builder::new().name("token".to_owned()).spawn(run) {
+        Ok(handle) => {
+            let mut handles = source.handles.lock().unwrap_or_else(PoisonError::into_inner);
+            handles.retain(|handle| !handle.is_finished());
+            handles.push(handle);
+            Ok(())
+        }
+        Err(_) => {
+            source.count(-1);
+            Err(TokenError::NoThread)
+        }
     }
-    Ok(())
+}
+
+impl Source {
+    fn running(&self) -> usize {
+        *self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, change: isize) {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        *threads = threads.saturating_add_signed(change);
+        drop(threads);
+        self.ended.notify_all();
+    }
 }
 
 fn open(source: &Source) -> Result<(Open, PublicKey, Vec<SignatureAlgorithm>), TokenError> {
