@@ -398,10 +398,13 @@ mod tests {
     use super::*;
     use crate::PrivateKey;
 
+    /// What becomes of an answer.
+    type Spoil = fn(Value) -> Vec<u8>;
+
     /// A signer in the process, which answers as it is told.
     struct Local {
         key: PrivateKey,
-        spoil: fn(Value) -> Vec<u8>,
+        spoil: Spoil,
     }
 
     impl Exchange for Local {
@@ -421,7 +424,7 @@ mod tests {
         }
     }
 
-    fn signed(spoil: fn(Value) -> Vec<u8>) -> Result<Vec<u8>, String> {
+    fn signed(spoil: Spoil) -> Result<Vec<u8>, String> {
         let key = PrivateKey::generate(KeyAlgorithm::Ed25519).unwrap();
         let key = ExternalKey::open(Box::new(Local { key, spoil }), None).unwrap();
         key.sign(b"message").map_err(|error| error.to_string())
@@ -437,7 +440,7 @@ mod tests {
     #[test]
     fn a_good_answer_is_used_and_every_bad_one_is_named() {
         assert!(signed(|answer| answer.to_string().into_bytes()).is_ok());
-        let cases: [(fn(Value) -> Vec<u8>, &str); 6] = [
+        let cases: [(Spoil, &str); 6] = [
             (|_| b"not json".to_vec(), "no JSON"),
             (|_| b"{}".to_vec(), "without 'signature'"),
             (|_| br#"{"signature":"*"}"#.to_vec(), "not Base64"),
