@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Two replicas of the authority on one PostgreSQL, without a leader: what is invited at one is joined at the other, once;
 # what is revoked at one is on the other's list; one is killed in the middle and nothing that was confirmed is missing.
-# Then everything is copied into SQLite, where the trail ends with the same hash.
-# needs: pg_ctlcluster setpriv node openssl curl
+# An ACME nonce of one is good at the other, once. A dump that is made meanwhile and restored into another database is an
+# authority that uses no number again. Then everything is copied into SQLite, where the trail ends with the same hash.
+# needs: pg_ctlcluster setpriv node openssl curl python3 psql
 . "$(dirname "$0")/../lib.sh"
 
 # A cluster of our own, as somebody who is not root, on a unix socket alone.
@@ -49,6 +50,74 @@ expect_success "$COUNTERSIGN" revoke alice --ca "${bases[0]}"
 curl -sS --cacert "$COUNTERSIGN_HOME/rootCA.pem" -o list.crl "${bases[1]}/crl/issuing.crl"
 serial=$(openssl x509 -in "$alice" -noout -serial)
 assert_contains "$(openssl crl -inform DER -in list.crl -noout -text)" "${serial#serial=}" "the other replica's list"
+
+# ACME: a nonce that one gave is spent at the other, and is worth nothing at the first after that.
+openssl ecparam -name prime256v1 -genkey -noout -out account-key.pem
+cat >account.py <<'PROGRAM'
+import base64, json, ssl, subprocess, sys, urllib.error, urllib.request
+
+one, two, root = sys.argv[1:]
+context = ssl.create_default_context(cafile=root)
+text = lambda octets: base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+spki = subprocess.run(["openssl", "pkey", "-in", "account-key.pem", "-pubout", "-outform", "DER"],
+                      capture_output=True, check=True).stdout
+key = {"kty": "EC", "crv": "P-256", "x": text(spki[-64:-32]), "y": text(spki[-32:])}
+
+
+def sign(message):
+    der = subprocess.run(["openssl", "dgst", "-sha256", "-sign", "account-key.pem"], input=message,
+                         capture_output=True, check=True).stdout
+    first = der[4 : 4 + der[3]]
+    second = der[6 + der[3] :]
+    return b"".join(number[-32:].rjust(32, b"\0") for number in (first, second))
+
+
+def ask(base, nonce):
+    url = base + "/acme/new-account"
+    protected = text(json.dumps({"alg": "ES256", "jwk": key, "nonce": nonce, "url": URL}).encode())
+    payload = text(json.dumps({"termsOfServiceAgreed": True}).encode())
+    signature = text(sign(f"{protected}.{payload}".encode()))
+    body = json.dumps({"protected": protected, "payload": payload, "signature": signature}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/jose+json"})
+    try:
+        with urllib.request.urlopen(request, context=context) as answer:
+            return str(answer.status)
+    except urllib.error.HTTPError as error:
+        return json.loads(error.read())["type"].rsplit(":", 1)[-1]
+
+
+def directory(base):
+    with urllib.request.urlopen(base + "/acme/directory", context=context) as answer:
+        return json.loads(answer.read())
+
+
+# What is signed is where clients reach the authority; each replica is asked at an address of its own here.
+with urllib.request.urlopen(urllib.request.Request(directory(one)["newNonce"], method="HEAD"), context=context) as answer:
+    nonce = answer.headers["Replay-Nonce"]
+URL = directory(two)["newAccount"]
+results = [ask(two, nonce)]
+URL = directory(one)["newAccount"]
+results.append(ask(one, nonce))
+print(" ".join(results))
+PROGRAM
+expect_success python3 account.py "${bases[0]}" "${bases[1]}" "$COUNTERSIGN_HOME/rootCA.pem"
+assert_eq "201 badNonce" "$STDOUT" "a nonce of one replica at the other, and then at the first"
+
+# A dump of the living database, restored beside it: the trail and the log are whole, and no list number comes again.
+expect_success "$COUNTERSIGN" audit log checkpoint
+printf '%s\n' "$STDOUT" >monday.checkpoint
+expect_success "$binaries/pg_dump" --format=custom --file=ca.dump "$COUNTERSIGN_STORE"
+expect_success "$COUNTERSIGN" issue client later --out .
+expect_success "$COUNTERSIGN" crl --out used.pem
+expect_success psql -q "$COUNTERSIGN_STORE" -c 'CREATE DATABASE restored'
+restored=${COUNTERSIGN_STORE%/postgres}/restored
+expect_success "$binaries/pg_restore" --exit-on-error --dbname="$restored" ca.dump
+expect_success "$COUNTERSIGN" --store "$restored" audit verify
+expect_success "$COUNTERSIGN" --store "$restored" audit log verify --since monday.checkpoint
+expect_success "$COUNTERSIGN" --store "$restored" issue client anew --out .
+expect_success "$COUNTERSIGN" --store "$restored" crl --out anew.crl.pem
+number() { openssl crl -in "$1" -noout -crlnumber | sed 's/.*0x//'; }
+[ "$((16#$(number anew.crl.pem)))" -gt "$((16#$(number used.pem)))" ] || fail "a list number came again"
 
 # Many join while one replica is killed; what was confirmed is there.
 expect_success "$COUNTERSIGN" invite many --uses 12 --ca "${bases[0]}" --json

@@ -5,6 +5,7 @@ mod log;
 mod news;
 mod open;
 mod read;
+mod reader;
 mod statistics;
 pub mod tls;
 mod write;
@@ -19,11 +20,10 @@ use ca::{
     RevocationRecord, Selector, Statistics, Store, StoreError, Unfinished,
 };
 use jiff::Timestamp;
-use pki::crl::RevokedEntry;
-use postgres::Client;
-
 use news::Listener;
 use open::Server;
+use pki::crl::RevokedEntry;
+use reader::Reader;
 use tls::{Connector, TlsMaterial};
 use writer::Writer;
 
@@ -34,7 +34,7 @@ const MOST_IDLE: usize = 16;
 pub struct PostgresStore {
     server: Server,
     writer: Writer,
-    readers: Mutex<Vec<Client>>,
+    readers: Mutex<Vec<Reader>>,
     listener: Listener,
 }
 
@@ -61,18 +61,18 @@ impl PostgresStore {
         Ok(PostgresStore { server, writer, readers: Mutex::new(Vec::new()), listener: Listener::default() })
     }
 
-    fn reader(&self) -> Result<Client, StoreError> {
+    fn reader(&self) -> Result<Reader, StoreError> {
         let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        match idle.filter(|client| !client.is_closed()) {
-            Some(client) => Ok(client),
-            None => self.server.connect(),
+        match idle.filter(|reader| !reader.is_closed()) {
+            Some(reader) => Ok(reader),
+            None => self.server.connect().map(Reader::new),
         }
     }
 
-    fn done_with(&self, client: Client) {
+    fn done_with(&self, reader: Reader) {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if readers.len() < MOST_IDLE && !client.is_closed() {
-            readers.push(client);
+        if readers.len() < MOST_IDLE && !reader.is_closed() {
+            readers.push(reader);
         }
     }
 
@@ -88,16 +88,16 @@ impl PostgresStore {
 
     fn reading<T>(
         &self,
-        operation: impl Fn(&mut Client) -> Result<T, postgres::Error>,
+        operation: impl Fn(&mut Reader) -> Result<T, postgres::Error>,
     ) -> Result<T, StoreError> {
-        let mut client = self.reader()?;
-        let mut result = operation(&mut client);
-        if result.is_err() && client.is_closed() {
+        let mut reader = self.reader()?;
+        let mut result = operation(&mut reader);
+        if result.is_err() && reader.is_closed() {
             // The server was restarted since this connection was used last: reading again changes nothing.
-            client = self.server.connect()?;
-            result = operation(&mut client);
+            reader = self.server.connect().map(Reader::new)?;
+            result = operation(&mut reader);
         }
-        self.done_with(client);
+        self.done_with(reader);
         result.map_err(|error| self.server.error(error))
     }
 }
@@ -139,19 +139,19 @@ impl Store for PostgresStore {
     }
 
     fn log_size(&self) -> Result<u64, StoreError> {
-        self.reading(log::size)
+        self.reading(|reader| log::size(reader.client()))
     }
 
     fn log_hashes(&self, level: u8, start: u64, count: u64) -> Result<Vec<Hash>, StoreError> {
-        self.reading(|client| log::hashes(client, level, start, count))
+        self.reading(|reader| log::hashes(reader.client(), level, start, count))
     }
 
     fn log_entries(&self, start: u64, count: u64) -> Result<Vec<Vec<u8>>, StoreError> {
-        self.reading(|client| log::entries(client, start, count))
+        self.reading(|reader| log::entries(reader.client(), start, count))
     }
 
     fn log_index(&self, serial: &[u8]) -> Result<Option<u64>, StoreError> {
-        self.reading(|client| log::index(client, serial))
+        self.reading(|reader| log::index(reader.client(), serial))
     }
 
     fn wait_for_news(&self, seen: u64, longest: Duration) -> u64 {
@@ -159,11 +159,11 @@ impl Store for PostgresStore {
     }
 
     fn find(&self, selector: &Selector) -> Result<Vec<Entry>, StoreError> {
-        self.reading(|client| read::find(client, selector))
+        self.reading(|reader| read::find(reader, selector))
     }
 
     fn list(&self, query: &Query, now: Timestamp) -> Result<Page, StoreError> {
-        self.reading(|client| read::list(client, query, now))
+        self.reading(|reader| read::list(reader, query, now))
     }
 
     fn revoke(
@@ -181,12 +181,13 @@ impl Store for PostgresStore {
         // The reader's moment is fixed while the writer holds the head, so the list of a higher number was read later and
         // says no less; and nobody waits while it is read.
         let (number, mut reader) = self.writer.run(move |group| {
-            let begun = reader.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT id FROM head");
+            let begun =
+                reader.client().batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT id FROM head");
             begun.map_err(|error| writer::Fault::Store(server.error(error)))?;
             Ok((write::number_crl(group, at)?, reader))
         })?;
         let entries = read::revoked(&mut reader);
-        let ended = reader.batch_execute("COMMIT");
+        let ended = reader.client().batch_execute("COMMIT");
         self.done_with(reader);
         let wrap = |error| self.server.error(error);
         ended.map_err(wrap)?;
@@ -218,11 +219,11 @@ impl Store for PostgresStore {
     }
 
     fn audit(&self, serial: Option<&[u8]>) -> Result<Vec<AuditEvent>, StoreError> {
-        self.reading(|client| read::audit(client, serial))
+        self.reading(|reader| read::audit(reader, serial))
     }
 
     fn audit_after(&self, sequence: u64, limit: usize) -> Result<Vec<AuditEvent>, StoreError> {
-        self.reading(|client| read::audit_after(client, sequence, limit))
+        self.reading(|reader| read::audit_after(reader, sequence, limit))
     }
 
     fn audit_length(&self) -> Result<u64, StoreError> {
@@ -230,11 +231,11 @@ impl Store for PostgresStore {
     }
 
     fn statistics(&self, now: Timestamp) -> Result<Statistics, StoreError> {
-        self.reading(|client| statistics::statistics(client, now))
+        self.reading(|reader| statistics::statistics(reader, now))
     }
 
     fn record(&self, kind: &str, id: &str) -> Result<Option<Record>, StoreError> {
-        self.reading(|client| read::record(client, kind, id))
+        self.reading(|reader| read::record(reader, kind, id))
     }
 
     fn records(
@@ -244,11 +245,11 @@ impl Store for PostgresStore {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
-        self.reading(|client| read::records(client, kind, owner, after, limit))
+        self.reading(|reader| read::records(reader, kind, owner, after, limit))
     }
 
     fn count_records(&self, kind: &str, owner: &str) -> Result<u64, StoreError> {
-        self.reading(|client| read::count_records(client, kind, owner))
+        self.reading(|reader| read::count_records(reader, kind, owner))
     }
 
     fn commit(&self, commit: Commit) -> Result<(), StoreError> {

@@ -8,15 +8,16 @@ use jiff::Timestamp;
 use pki::Profile;
 use pki::crl::{RevocationReason, RevokedEntry};
 use postgres::types::ToSql;
-use postgres::{Client, Error, Row};
+use postgres::{Error, Row};
 
+use super::reader::Reader;
 use crate::read::{after, time};
 
 const ENTRY: &str = "serial, label, profile, der, not_before, not_after, issued_at, requested_by, replaces, location, \
                      revoked_at, revocation_reason";
 
-pub(super) fn authority(client: &mut Client) -> Result<Option<AuthorityRecord>, Error> {
-    let row = client.query_opt("SELECT name, root, issuing, created_at FROM authority", &[])?;
+pub(super) fn authority(reader: &mut Reader) -> Result<Option<AuthorityRecord>, Error> {
+    let row = reader.query_opt("SELECT name, root, issuing, created_at FROM authority", &[])?;
     Ok(row.map(|row| AuthorityRecord {
         name: row.get(0),
         root: row.get(1),
@@ -25,8 +26,8 @@ pub(super) fn authority(client: &mut Client) -> Result<Option<AuthorityRecord>, 
     }))
 }
 
-pub(super) fn unfinished(client: &mut Client) -> Result<Vec<Unfinished>, Error> {
-    let rows = client.query(
+pub(super) fn unfinished(reader: &mut Reader) -> Result<Vec<Unfinished>, Error> {
+    let rows = reader.query(
         "SELECT serial, profile, label, tbs, not_before, not_after, requested_by, requested_at, replaces, location,
                 failure
          FROM certificate WHERE der IS NULL ORDER BY position",
@@ -47,16 +48,16 @@ pub(super) fn unfinished(client: &mut Client) -> Result<Vec<Unfinished>, Error> 
     Ok(rows.iter().map(|row| Unfinished { intent: intent(row), reason: row.get(10) }).collect())
 }
 
-pub(super) fn find(client: &mut Client, selector: &Selector) -> Result<Vec<Entry>, Error> {
+pub(super) fn find(reader: &mut Reader, selector: &Selector) -> Result<Vec<Entry>, Error> {
     let entries = |rows: Vec<Row>| rows.iter().map(entry).collect();
     match selector {
-        Selector::Label(label) => by_label(client, label).map(entries),
+        Selector::Label(label) => by_label(reader, label).map(entries),
         Selector::Serial(serial) => {
             let sql = format!("SELECT {ENTRY} FROM certificate WHERE serial = $1 AND der IS NOT NULL");
-            client.query(&sql, &[serial]).map(entries)
+            reader.query(&sql, &[serial]).map(entries)
         }
         Selector::LabelOrSerial(label, prefix) => {
-            let found = by_label(client, label)?;
+            let found = by_label(reader, label)?;
             if !found.is_empty() {
                 return Ok(entries(found));
             }
@@ -64,19 +65,19 @@ pub(super) fn find(client: &mut Client, selector: &Selector) -> Result<Vec<Entry
                 "SELECT {ENTRY} FROM certificate WHERE serial >= $1 AND serial < $2 AND der IS NOT NULL
                  ORDER BY position DESC LIMIT 100"
             );
-            client.query(&sql, &[prefix, &after(prefix)]).map(entries)
+            reader.query(&sql, &[prefix, &after(prefix)]).map(entries)
         }
     }
 }
 
-fn by_label(client: &mut Client, label: &str) -> Result<Vec<Row>, Error> {
+fn by_label(reader: &mut Reader, label: &str) -> Result<Vec<Row>, Error> {
     let sql = format!(
         "SELECT {ENTRY} FROM certificate WHERE label_key = $1 AND der IS NOT NULL ORDER BY position DESC"
     );
-    client.query(&sql, &[&label.to_ascii_lowercase()])
+    reader.query(&sql, &[&label.to_ascii_lowercase()])
 }
 
-pub(super) fn list(client: &mut Client, query: &Query, now: Timestamp) -> Result<Page, Error> {
+pub(super) fn list(reader: &mut Reader, query: &Query, now: Timestamp) -> Result<Page, Error> {
     let mut conditions = vec!["der IS NOT NULL".to_owned()];
     let mut values: Vec<Box<dyn ToSql + Sync>> = Vec::new();
     let mut bind = |value: Box<dyn ToSql + Sync>| {
@@ -131,7 +132,7 @@ pub(super) fn list(client: &mut Client, query: &Query, now: Timestamp) -> Result
         conditions.join(" AND ")
     );
     let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value).collect();
-    let mut entries: Vec<Entry> = client.query(&sql, &values)?.iter().map(entry).collect();
+    let mut entries: Vec<Entry> = reader.query(&sql, &values)?.iter().map(entry).collect();
     let more = query.limit != 0 && entries.len() > query.limit;
     if more {
         entries.truncate(query.limit);
@@ -140,8 +141,8 @@ pub(super) fn list(client: &mut Client, query: &Query, now: Timestamp) -> Result
 }
 
 /// What belongs on a list: every revoked certificate that no earlier list was made after the end of.
-pub(super) fn revoked(client: &mut Client) -> Result<Vec<RevokedEntry>, Error> {
-    let rows = client.query(
+pub(super) fn revoked(reader: &mut Reader) -> Result<Vec<RevokedEntry>, Error> {
+    let rows = reader.query(
         "SELECT serial, revoked_at, revocation_reason FROM certificate
          WHERE revoked_at IS NOT NULL
            AND greatest(not_after, revoked_at) >= (SELECT coalesce(max(this_update), 0) FROM crl WHERE signed)",
@@ -155,58 +156,58 @@ pub(super) fn revoked(client: &mut Client) -> Result<Vec<RevokedEntry>, Error> {
     Ok(rows.iter().map(entry).collect())
 }
 
-pub(super) fn revocation_version(client: &mut Client) -> Result<u64, Error> {
-    number(client, "SELECT coalesce(max(sequence), 0) FROM audit WHERE action IN ('revoke', 'release')")
+pub(super) fn revocation_version(reader: &mut Reader) -> Result<u64, Error> {
+    number(reader, "SELECT coalesce(max(sequence), 0) FROM audit WHERE action IN ('revoke', 'release')")
 }
 
-pub(super) fn list_number(client: &mut Client) -> Result<u64, Error> {
-    number(client, "SELECT coalesce(max(number), 0) FROM crl")
+pub(super) fn list_number(reader: &mut Reader) -> Result<u64, Error> {
+    number(reader, "SELECT coalesce(max(number), 0) FROM crl")
 }
 
-pub(super) fn record_kinds(client: &mut Client) -> Result<Vec<String>, Error> {
-    let rows = client.query("SELECT DISTINCT kind FROM record ORDER BY kind", &[])?;
+pub(super) fn record_kinds(reader: &mut Reader) -> Result<Vec<String>, Error> {
+    let rows = reader.query("SELECT DISTINCT kind FROM record ORDER BY kind", &[])?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-pub(super) fn audit_length(client: &mut Client) -> Result<u64, Error> {
-    number(client, "SELECT coalesce(max(sequence), 0) FROM audit")
+pub(super) fn audit_length(reader: &mut Reader) -> Result<u64, Error> {
+    number(reader, "SELECT coalesce(max(sequence), 0) FROM audit")
 }
 
-fn number(client: &mut Client, sql: &str) -> Result<u64, Error> {
-    Ok(u64::try_from(client.query_one(sql, &[])?.get::<_, i64>(0)).unwrap_or(0))
+fn number(reader: &mut Reader, sql: &str) -> Result<u64, Error> {
+    Ok(u64::try_from(reader.query_one(sql, &[])?.get::<_, i64>(0)).unwrap_or(0))
 }
 
 const EVENT: &str = "sequence, at, actor, origin, action, serial, details, hash";
 
-pub(super) fn audit(client: &mut Client, serial: Option<&[u8]>) -> Result<Vec<AuditEvent>, Error> {
+pub(super) fn audit(reader: &mut Reader, serial: Option<&[u8]>) -> Result<Vec<AuditEvent>, Error> {
     let rows = match serial {
-        Some(serial) => client
+        Some(serial) => reader
             .query(&format!("SELECT {EVENT} FROM audit WHERE serial = $1 ORDER BY sequence"), &[&serial]),
-        None => client.query(&format!("SELECT {EVENT} FROM audit ORDER BY sequence"), &[]),
+        None => reader.query(&format!("SELECT {EVENT} FROM audit ORDER BY sequence"), &[]),
     }?;
     Ok(rows.iter().map(event).collect())
 }
 
 pub(super) fn audit_after(
-    client: &mut Client,
+    reader: &mut Reader,
     sequence: u64,
     limit: usize,
 ) -> Result<Vec<AuditEvent>, Error> {
     let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let sql = format!("SELECT {EVENT} FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2");
-    Ok(client.query(&sql, &[&sequence, &limit])?.iter().map(event).collect())
+    Ok(reader.query(&sql, &[&sequence, &limit])?.iter().map(event).collect())
 }
 
 const RECORD: &str = "kind, id, owner, version, expires, body";
 
-pub(super) fn record(client: &mut Client, kind: &str, id: &str) -> Result<Option<Record>, Error> {
+pub(super) fn record(reader: &mut Reader, kind: &str, id: &str) -> Result<Option<Record>, Error> {
     let sql = format!("SELECT {RECORD} FROM record WHERE kind = $1 AND id = $2");
-    Ok(client.query_opt(&sql, &[&kind, &id])?.as_ref().map(from_row))
+    Ok(reader.query_opt(&sql, &[&kind, &id])?.as_ref().map(from_row))
 }
 
 pub(super) fn records(
-    client: &mut Client,
+    reader: &mut Reader,
     kind: &str,
     owner: Option<&str>,
     after: Option<&str>,
@@ -219,19 +220,19 @@ pub(super) fn records(
             let sql = format!(
                 "SELECT {RECORD} FROM record WHERE kind = $1 AND owner = $2 AND id > $3 ORDER BY id LIMIT $4"
             );
-            client.query(&sql, &[&kind, &owner, &after, &limit])?
+            reader.query(&sql, &[&kind, &owner, &after, &limit])?
         }
         None => {
             let sql = format!("SELECT {RECORD} FROM record WHERE kind = $1 AND id > $2 ORDER BY id LIMIT $3");
-            client.query(&sql, &[&kind, &after, &limit])?
+            reader.query(&sql, &[&kind, &after, &limit])?
         }
     };
     Ok(rows.iter().map(from_row).collect())
 }
 
-pub(super) fn count_records(client: &mut Client, kind: &str, owner: &str) -> Result<u64, Error> {
+pub(super) fn count_records(reader: &mut Reader, kind: &str, owner: &str) -> Result<u64, Error> {
     let row =
-        client.query_one("SELECT count(*) FROM record WHERE kind = $1 AND owner = $2", &[&kind, &owner])?;
+        reader.query_one("SELECT count(*) FROM record WHERE kind = $1 AND owner = $2", &[&kind, &owner])?;
     Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
 }
 

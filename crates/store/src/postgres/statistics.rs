@@ -3,16 +3,17 @@
 use ca::Statistics;
 use ca::statistics::{Day, SOON, Week, day_bounds, week_bounds};
 use jiff::Timestamp;
+use postgres::Error;
 use postgres::types::ToSql;
-use postgres::{Client, Error};
 
 use super::read::audit_length;
+use super::reader::Reader;
 use crate::read::time;
 
-pub(super) fn statistics(client: &mut Client, now: Timestamp) -> Result<Statistics, Error> {
+pub(super) fn statistics(reader: &mut Reader, now: Timestamp) -> Result<Statistics, Error> {
     let moment = now.as_second();
     let soon = now.checked_add(SOON).unwrap_or(now).as_second() + 1;
-    let states = client.query_one(
+    let states = reader.query_one(
         "SELECT count(*) FILTER (WHERE revoked_at IS NULL AND not_after >= $1),
                 count(*) FILTER (WHERE revoked_at IS NOT NULL),
                 count(*) FILTER (WHERE revoked_at IS NULL AND not_after < $1),
@@ -27,7 +28,7 @@ pub(super) fn statistics(client: &mut Client, now: Timestamp) -> Result<Statisti
         let issued =
             "SELECT count(*) FROM certificate WHERE der IS NOT NULL AND issued_at >= $1 AND issued_at < $2";
         let revoked = "SELECT count(*) FROM audit WHERE action = 'revoke' AND at >= $1 AND at < $2";
-        let (issued, revoked) = (count(client, issued, day)?, count(client, revoked, day)?);
+        let (issued, revoked) = (count(reader, issued, day)?, count(reader, revoked, day)?);
         by_day.push(Day { start: time(day[0]), issued, revoked });
     }
     let weeks = week_bounds(now);
@@ -35,7 +36,7 @@ pub(super) fn statistics(client: &mut Client, now: Timestamp) -> Result<Statisti
     for week in weeks.windows(2) {
         let ending = "SELECT count(*) FROM certificate
                       WHERE der IS NOT NULL AND revoked_at IS NULL AND not_after >= $1 AND not_after < $2";
-        by_week.push(Week { start: time(week[0]), ending: count(client, ending, week)? });
+        by_week.push(Week { start: time(week[0]), ending: count(reader, ending, week)? });
     }
     Ok(Statistics {
         good: state(0),
@@ -44,11 +45,11 @@ pub(super) fn statistics(client: &mut Client, now: Timestamp) -> Result<Statisti
         expiring_soon: state(3),
         by_day,
         by_week,
-        audit_length: audit_length(client)?,
+        audit_length: audit_length(reader)?,
     })
 }
 
-fn count(client: &mut Client, sql: &str, bounds: &[i64]) -> Result<u64, Error> {
+fn count(reader: &mut Reader, sql: &str, bounds: &[i64]) -> Result<u64, Error> {
     let bounds: Vec<&(dyn ToSql + Sync)> = bounds.iter().map(|bound| bound as &(dyn ToSql + Sync)).collect();
-    Ok(u64::try_from(client.query_one(sql, &bounds)?.get::<_, i64>(0)).unwrap_or(0))
+    Ok(u64::try_from(reader.query_one(sql, &bounds)?.get::<_, i64>(0)).unwrap_or(0))
 }

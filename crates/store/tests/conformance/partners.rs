@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ca::redeem::From;
-use ca::{Invite, NewInvite, Partner, RedeemError, Redeemed, Step, Store as _, Who};
+use ca::{Invite, InviteError, NewInvite, Partner, RedeemError, Redeemed, Step, Store as _, Who};
 use jiff::SignedDuration;
 use pki::Profile;
 use pki::key::SigningKey as _;
@@ -58,6 +58,29 @@ fn of_many_who_join_at_once_no_more_get_a_certificate_than_the_partner_may_have(
         assert_eq!((issued, outcomes.iter().filter(full).count()), (3, 9), "{outcomes:?}");
         assert_eq!(Partner::certificates(&memory, "acme", testkit::now()).unwrap(), 3);
         assert_eq!(memory.count_records("partner-place", "acme").unwrap(), 0, "every place was given back");
+    });
+}
+
+#[test]
+fn an_identity_of_one_partner_is_no_other_partners() {
+    every_memory(|memory| {
+        invite(&memory, 3);
+        let by = Who::from("warden");
+        let rival = Partner { name: "rival".to_owned(), contact: None, most_certificates: 9 };
+        rival.put(&memory, by, testkit::now()).unwrap();
+        let wish = NewInvite {
+            label: "acme-client".to_owned(),
+            names: SubjectNames::for_client("acme-client").unwrap(),
+            profile: Profile::Client,
+            lifetime: None,
+            uses: 1,
+            open_for: SignedDuration::from_hours(1),
+            approve: false,
+            partner: Some("rival".to_owned()),
+            contact: None,
+        };
+        let refused = Invite::create(&memory, &entropy(), wish, by, testkit::now()).unwrap_err();
+        assert!(matches!(refused, InviteError::OtherPartner { .. }), "{refused}");
     });
 }
 
