@@ -6,12 +6,14 @@
 
 mod acme;
 mod authority;
+mod documents;
 mod explain;
 mod gateway;
 mod issue;
 mod report;
 mod service;
 mod store;
+mod tokens;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -20,8 +22,10 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 
 const USAGE: &str = "\
-usage: bench [acme|explain|gateway|issue|service|store|verify] [--dir DIR] [--seconds N] [--certificates N]
+usage: bench [acme|documents|explain|gateway|issue|service|store|tokens|verify] [--dir DIR] [--seconds N] [--certificates N]
 
+  documents           a document of 10 GiB signed and verified, beside openssl cms
+  tokens              signatures by keys in SoftHSM
   explain             a capture of 5,000 handshakes, beside tshark
   issue               issuance from a CSR into SQLite, with real commits
   store               lookups, revocation and CRL in a store of a million certificates
@@ -58,9 +62,8 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().with_context(|| format!("{argument} needs a value"));
         match argument.as_str() {
-            "acme" | "explain" | "gateway" | "issue" | "service" | "store" | "verify" => {
-                wanted.push(argument.as_str())
-            }
+            "acme" | "documents" | "explain" | "gateway" | "issue" | "service" | "store" | "tokens"
+            | "verify" => wanted.push(argument.as_str()),
             "--dir" => options.directory = PathBuf::from(value()?),
             "--seconds" => options.seconds = value()?.parse().context("--seconds takes a number")?,
             "--certificates" => {
@@ -95,6 +98,12 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
     // Asked for by name alone: it takes minutes, and servers of others.
     if wanted.contains(&"gateway") {
         gateway::run(&options)?;
+    }
+    if wanted.contains(&"documents") {
+        documents::run(&options)?;
+    }
+    if wanted.contains(&"tokens") {
+        tokens::run(&options)?;
     }
     if wanted.contains(&"service") {
         service::run(&options)?;

@@ -36,6 +36,7 @@ const fn peer(program: &'static str, package: &'static str, role: &'static str) 
 pub(crate) const PEERS: &[Peer] = &[
     peer("acme-tiny",   "acme-tiny",            "acme-tiny, two hundred lines of Python"),
     Peer { program: "apache2", package: "apache2", service: Some("apache2"), role: "Apache, with mod_ssl" },
+    peer("cc",          "gcc",                  "a C compiler, for a module of PKCS#11 that a case makes"),
     peer("certbot",     "certbot",              "the ACME client of the EFF"),
     peer("certutil",    "libnss3-tools",        "NSS: the trust store of Firefox and Chromium"),
     peer("chromium",    "chromium",             "a browser, for pages of ours"),
