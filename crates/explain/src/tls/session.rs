@@ -213,8 +213,10 @@ impl<'a> Session<'a> {
         let kind = record.header[0];
         let tls13 = self.is_tls13();
         // Under TLS 1.3 what is encrypted calls itself application data; an alert of a side that could not switch
-        // is in clear.
-        let is_protected = !matches!(self.side(sender).protected, Protected::Not) && (!tls13 || kind == 23);
+        // is in clear, and so is the ChangeCipherSpec before 0-RTT data, when the version is not yet agreed on.
+        let hides_kind = tls13 || self.side_is_early(sender);
+        let is_protected =
+            !matches!(self.side(sender).protected, Protected::Not) && (!hides_kind || kind == 23);
         if !is_protected {
             self.content(sender, kind, &record.fragment, record.place, Protection::Clear);
             return;

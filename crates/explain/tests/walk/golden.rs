@@ -52,4 +52,6 @@ golden! {
     resumed_session_has_no_certificates = "resumed";
     both_sides_prove_who_they_are_under_tls_1_2 = "tls12-mutual";
     nodejs_closes_without_a_word = "nodejs-closes-silently";
+    zero_round_trip_data_is_sent_before_the_server_speaks = "early-data";
+    both_certificates_are_compressed = "compressed-brotli";
 }

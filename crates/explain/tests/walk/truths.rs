@@ -109,6 +109,39 @@ fn resumption_and_retry_are_recognised() {
 }
 
 #[test]
+fn data_before_the_handshake_is_opened_told_and_warned_of() {
+    let conversation = explain(&recording("early-data"));
+    assert!(conversation.early_data && conversation.resumed && conversation.complete);
+    let place = |kind: Kind| conversation.messages.iter().position(|message| message.kind == kind).unwrap();
+    let data = &conversation.messages[place(Kind::ApplicationData)];
+    assert_eq!(data.sender, Sender::Client);
+    assert_eq!(data.bytes, b"sent before the handshake is done\n");
+    assert!(data.why.contains("0-RTT") && data.why.contains("replay"), "{}", data.why);
+    // ServerHello (2) comes after it, EndOfEarlyData (5) ends it.
+    assert!(place(Kind::ApplicationData) < place(Kind::Handshake(2)));
+    assert!(place(Kind::Handshake(2)) < place(Kind::Handshake(5)));
+}
+
+#[test]
+fn certificates_are_shown_whichever_way_they_were_compressed() {
+    for algorithm in ["zlib", "brotli", "zstd"] {
+        let conversation = explain(&recording(&format!("compressed-{algorithm}")));
+        let compressed: Vec<_> =
+            conversation.messages.iter().filter(|message| message.kind == Kind::Handshake(25)).collect();
+        let senders: Vec<Sender> = compressed.iter().map(|message| message.sender).collect();
+        assert_eq!(senders, [Sender::Server, Sender::Client], "{algorithm}");
+        for message in compressed {
+            let (plain, inside) = message.inside.as_ref().unwrap();
+            assert!(plain.len() > message.bytes.len(), "{algorithm}: {} octets", plain.len());
+            assert!(inside.leaves().iter().all(|leaf| leaf.problem.is_none()), "{algorithm}");
+            let names: Vec<String> = message.node.leaves().iter().map(|leaf| leaf.value.clone()).collect();
+            assert!(names.iter().any(|value| value.contains(algorithm)), "{algorithm}: {names:?}");
+        }
+        assert!(conversation.is_mutual() && conversation.findings.is_empty(), "{algorithm}");
+    }
+}
+
+#[test]
 fn what_comes_after_a_key_update_is_decrypted_in_both_directions() {
     let conversation = explain(&recording("key-update"));
     let updates: Vec<Sender> = conversation

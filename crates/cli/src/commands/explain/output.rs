@@ -13,7 +13,7 @@ use crate::context::{Context, colour_on_stdout, width};
 use crate::failure::{Exit, Failure, OrFail as _, Outcome};
 
 /// What is wanted.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Output {
     /// Each message with all its bytes and fields
     #[arg(long, conflicts_with = "json", help_heading = "What comes out")]
@@ -49,6 +49,25 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    /// The same for the connection of this number: behind the first, files get a number of their own,
+    /// `handshake-2.pcapng`.
+    pub(super) fn numbered(&self, number: usize) -> Self {
+        let name = |path: &Option<PathBuf>| {
+            let path = path.as_ref()?;
+            if number < 2 {
+                return Some(path.clone());
+            }
+            let mut file = path.file_stem().unwrap_or_default().to_os_string();
+            file.push(format!("-{number}"));
+            if let Some(extension) = path.extension() {
+                file.push(".");
+                file.push(extension);
+            }
+            Some(path.with_file_name(file))
+        };
+        Output { html: name(&self.html), save: name(&self.save), pcapng: name(&self.pcapng), ..self.clone() }
+    }
+
     /// Whether several connections fit into it.
     pub(super) fn takes_many(&self) -> bool {
         self.json || self.html.is_some()

@@ -37,7 +37,7 @@ pub(super) fn run(explain: &Explain, context: &Context, listen: SocketAddr, to: 
     let mut worst = Exit::Done;
     for (count, mut transcript) in (1..).zip(heard.iter()) {
         add_secrets(&mut transcript, explain.key_log(context)?);
-        if explain.output.show(context, &[transcript], None)? != Exit::Done {
+        if explain.output.numbered(count).show(context, &[transcript], None)? != Exit::Done {
             worst = Exit::Refused;
         }
         if explain.connections.is_some_and(|most| count >= most) {

@@ -118,6 +118,7 @@ fn head(sheet: &mut Sheet, conversation: &Conversation, width: usize) {
     facts.extend(conversation.alpn.as_ref().map(|alpn| format!("ALPN {alpn}")));
     facts.extend(conversation.server_name.as_ref().map(|name| format!("for {name}")));
     facts.extend(conversation.resumed.then(|| "a resumed session".to_owned()));
+    facts.extend(conversation.early_data.then(|| "with 0-RTT data".to_owned()));
     facts.extend(conversation.hello_retry.then(|| "after a HelloRetryRequest".to_owned()));
     sheet.line(0, &facts.join(", "), None);
     if let Some(started) = conversation.started {

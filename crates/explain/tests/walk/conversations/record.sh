@@ -2,7 +2,8 @@
 # Records the conversations that the tests explain, with real peers: `record.sh COUNTERSIGN`, from this folder.
 # The recordings are kept in the repository, since a golden text needs the same bytes each time; run this again only
 # to add one, and look at what changes. Needs openssl, curl, node. The keys are made here and thrown away; the secrets
-# in the recordings open nothing else.
+# in the recordings open nothing else. Compressed certificates come from two tlslite-ng peers (PyPI: tlslite-ng brotli
+# zstandard), since no OpenSSL or GnuTLS of a distribution compresses them: PYTHON names an interpreter that has them.
 set -euo pipefail
 countersign=$(realpath "$1")
 here=$PWD
@@ -75,6 +76,25 @@ tap resumed 20013 20001
 sleep 0.5 | openssl s_client -connect 127.0.0.1:20013 -servername localhost -CAfile rootCA.pem -sess_in session.pem \
   -keylogfile keys.log > /dev/null 2>&1 || true
 tapped resumed
+
+# Data in the first flight, which the server takes since it was told not to mind replays.
+serve 20007 -Verify 3 -early_data -no_anti_replay
+sleep 1 | openssl s_client -connect 127.0.0.1:20007 -servername localhost -cert alice.pem -cert_chain above.pem \
+  -key alice-key.pem -CAfile rootCA.pem -sess_out early.pem > /dev/null 2>&1 || true
+printf 'sent before the handshake is done\n' > early.txt
+: > keys.log
+tap early-data 20014 20007
+sleep 0.5 | openssl s_client -connect 127.0.0.1:20014 -servername localhost -CAfile rootCA.pem -sess_in early.pem \
+  -early_data early.txt -keylogfile keys.log > /dev/null 2>&1 || true
+tapped early-data
+
+# Both certificates compressed, in the three ways of RFC 8879.
+for algorithm in zlib brotli zstd; do
+  : > keys.log
+  tap "compressed-$algorithm" 20015 20008
+  "${PYTHON:-python3}" "$here/compressed.py" "$algorithm" 20008 20015 keys.log > /dev/null
+  tapped "compressed-$algorithm"
+done
 
 # Node.js closes the connection without a word.
 cat > server.js <<'JS'
