@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 
 const USAGE: &str = "\
-usage: bench [acme|documents|explain|gateway|issue|service|store|tokens|verify] [--dir DIR] [--seconds N] [--certificates N]
+usage: bench [acme|documents|explain|gateway|growth|issue|service|store|tokens|verify] [--dir DIR] [--seconds N] [--certificates N]
 
   documents           a document of 10 GiB signed and verified, beside openssl cms
   tokens              signatures by keys in SoftHSM
@@ -31,6 +31,7 @@ usage: bench [acme|documents|explain|gateway|issue|service|store|tokens|verify] 
   store               lookups, revocation and CRL in a store of a million certificates
   acme                whole ACME orders, each name really looked at
   gateway             `serve` beside nginx and HAProxy, where those are installed
+  growth              the gateway beside 10,000 idle connections, and with 100,000 identities
   service             `ca serve` on SQLite and PostgreSQL, OCSP, lists; cfssl and `openssl ca` beside it
   verify              path validation, and graphs made to keep it busy
   --dir DIR           where the database is made; a real disk, not tmpfs (default: the target folder)
@@ -62,8 +63,8 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().with_context(|| format!("{argument} needs a value"));
         match argument.as_str() {
-            "acme" | "documents" | "explain" | "gateway" | "issue" | "service" | "store" | "tokens"
-            | "verify" => wanted.push(argument.as_str()),
+            "acme" | "documents" | "explain" | "gateway" | "growth" | "issue" | "service" | "store"
+            | "tokens" | "verify" => wanted.push(argument.as_str()),
             "--dir" => options.directory = PathBuf::from(value()?),
             "--seconds" => options.seconds = value()?.parse().context("--seconds takes a number")?,
             "--certificates" => {
@@ -98,6 +99,9 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
     // Asked for by name alone: it takes minutes, and servers of others.
     if wanted.contains(&"gateway") {
         gateway::run(&options)?;
+    }
+    if wanted.contains(&"growth") {
+        gateway::grow(&options)?;
     }
     if wanted.contains(&"documents") {
         documents::run(&options)?;

@@ -68,7 +68,6 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             }
         }
     }
-    growth::run(&binary, &client, upstream, &material, seconds)?;
     for (work, mode) in WORK {
         for kind in &kinds {
             let mut of: Vec<Figure> = figures
@@ -84,6 +83,17 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What growth costs, of the gateway alone.
+pub(crate) fn grow(options: &Options) -> anyhow::Result<()> {
+    let binary = binary()?;
+    let folder = tempfile::tempdir_in(&options.directory)?;
+    let material = material(&binary, folder.path())?;
+    let client = Client::new(&material)?;
+    let upstream = upstream::start()?;
+    let seconds = Duration::from_secs(options.seconds.min(10)).div_f32(2.0);
+    growth::run(&binary, &client, upstream, &material, seconds)
 }
 
 /// The gateway as it is released, beside this program.

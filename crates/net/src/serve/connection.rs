@@ -203,12 +203,16 @@ impl Connection {
         }
     }
 
-    /// The span of a request that came with these `traceparent`s, where requests are traced. More than one is none.
-    pub(crate) fn trace(&self, traceparents: &[&[u8]]) -> Option<TraceContext> {
+    /// The span of a request, where requests are traced; `header` finds the values of a header of it. More than one
+    /// `traceparent` is none.
+    pub(crate) fn trace<'h>(
+        &self,
+        header: impl FnOnce(&'static str) -> Vec<&'h [u8]>,
+    ) -> Option<TraceContext> {
         if !self.server.traces {
             return None;
         }
-        TraceContext::continuing(match traceparents {
+        TraceContext::continuing(match header(TRACEPARENT).as_slice() {
             [one] => Some(one),
             _ => None,
         })
@@ -343,8 +347,8 @@ pub(crate) async fn answer(
     let protocol = if version == Version::HTTP_2 { "HTTP/2.0" } else { "HTTP/1.1" };
     let path = parts.uri.path().to_owned();
     let mut record = Box::new(connection.record(parts.method.clone(), path, protocol, now));
-    let told: Vec<&[u8]> = parts.headers.get_all(TRACEPARENT).iter().map(HeaderValue::as_bytes).collect();
-    record.trace = connection.trace(&told);
+    record.trace =
+        connection.trace(|name| parts.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect());
     continue_trace(&mut parts.headers, record.trace.as_ref());
     let is_head = parts.method == Method::HEAD;
     let wanted = pages::Wanted::of(&parts.headers);

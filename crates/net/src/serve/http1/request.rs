@@ -252,7 +252,7 @@ pub(super) fn begin(
         let same = |field: &&Field| field.name(bytes).eq_ignore_ascii_case(name.as_bytes());
         fields.iter().filter(same).map(|field| field.value(bytes)).collect()
     };
-    record.trace = connection.trace(&values(TRACEPARENT));
+    record.trace = connection.trace(values);
     let seat = connection.judge(&lower, path, Some(method.as_str()), now, values);
     let seat =
         seat.map_err(|why| refuse(Fault { status: StatusCode::BAD_REQUEST, text: Cow::Owned(why) }))?;
