@@ -127,7 +127,9 @@ impl Session<'_> {
         place: RecordPlace,
         protection: Protection,
     ) {
-        let tls13 = self.is_tls13() || (self.out.version.is_none() && self.out.hello_retry);
+        // Before the ServerHello a retry or 0-RTT data give TLS 1.3 away.
+        let is_early = self.side_is_early(sender);
+        let tls13 = self.is_tls13() || (self.out.version.is_none() && (self.out.hello_retry || is_early));
         let why = if tls13 {
             "Means nothing in TLS 1.3: sent so that middleboxes see what looks like TLS 1.2."
         } else {
