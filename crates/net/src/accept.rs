@@ -173,7 +173,8 @@ async fn attempt(
         return Err(refuse(socket, slot, failure, limits.handshake_timeout).await);
     }
 
-    let negotiated = Negotiated::shared(socket.tls());
+    let offers = slot.as_ref().map(|slot| slot.offers).unwrap_or_default();
+    let negotiated = Negotiated::shared(socket.tls(), offers);
     let resumed = socket.tls().handshake_kind() == Some(HandshakeKind::Resumed);
     let (verdict, shown) = slot.map_or((None, None), |slot| (slot.verdict, slot.shown));
     let client = match (socket.tls().peer_certificates(), verdict) {

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::serve::{AccessRecord, Counters, RequestRecord};
+use crate::tls::Offers;
 
 /// Identities that the radar remembers; about 500 octets each. The one that was seen longest ago makes room.
 const REMEMBERED: usize = 20_000;
@@ -28,6 +29,9 @@ struct Sighting {
     not_after: Timestamp,
     key: String,
     tls_version: String,
+    group: String,
+    offers: Offers,
+    has_post_quantum_key: bool,
     address: String,
     requests: u64,
     refused: u64,
@@ -124,6 +128,9 @@ impl Observer {
             not_after: certificate.not_after(),
             key: String::new(),
             tls_version: String::new(),
+            group: String::new(),
+            offers: Offers::default(),
+            has_post_quantum_key: false,
             address: String::new(),
             requests: 0,
             refused: 0,
@@ -137,13 +144,17 @@ impl Observer {
             serial.clone_into(&mut sighting.serial);
             sighting.issuer = certificate.issuer().to_string();
             sighting.not_after = certificate.not_after();
-            sighting.key = certificate
-                .public_key()
-                .map_or_else(|_| "unknown".to_owned(), |key| key.algorithm().to_string());
+            let kind = certificate.public_key().map(|key| key.algorithm());
+            sighting.has_post_quantum_key = kind.as_ref().is_ok_and(|kind| kind.is_post_quantum());
+            sighting.key = kind.map_or_else(|_| "unknown".to_owned(), |kind| kind.to_string());
         }
         if sighting.tls_version != request.tls.version {
             sighting.tls_version = request.tls.version.to_string();
         }
+        if sighting.group != request.tls.group {
+            sighting.group = request.tls.group.to_string();
+        }
+        sighting.offers = request.tls.offers;
         sighting.address = request.peer.ip().to_string();
     }
 
@@ -164,6 +175,9 @@ impl Observer {
                     "days_left": sighting.not_after.duration_since(now).as_hours().div_euclid(24),
                     "key": sighting.key,
                     "tls_version": sighting.tls_version,
+                    "group": sighting.group,
+                    "offers_post_quantum_group": sighting.offers.post_quantum_group,
+                    "offers_post_quantum_signature": sighting.offers.post_quantum_signature,
                     "address": sighting.address,
                     "first_seen": sighting.first_seen.to_string(),
                     "last_seen": sighting.last_seen.to_string(),
@@ -172,7 +186,8 @@ impl Observer {
                 })
             })
             .collect();
-        json!({ "clients": clients })
+        let readiness = Readiness::of(seen.clients.values());
+        json!({ "clients": clients, "post_quantum": readiness.counts().into_iter().collect::<BTreeMap<_, _>>() })
     }
 
     /// The state in short.
@@ -235,6 +250,11 @@ impl Observer {
             head(&mut text, name, kind, help);
             let _ = writeln!(text, "countersign_{name} {}", counter.load(Ordering::Relaxed));
         }
+        head(&mut text, "handshakes_by_group_total", "counter", "Handshakes, by their key exchange group.");
+        for (group, counter) in counters.groups.each() {
+            let count = counter.load(Ordering::Relaxed);
+            let _ = writeln!(text, "countersign_handshakes_by_group_total{{group=\"{group}\"}} {count}");
+        }
         head(
             &mut text,
             "request_duration_seconds",
@@ -272,6 +292,15 @@ impl Observer {
         }
         head(text, "clients", "gauge", "Client identities that are remembered.");
         let _ = writeln!(text, "countersign_clients {}", seen.clients.len());
+        head(
+            text,
+            "clients_post_quantum",
+            "gauge",
+            "Clients that have, or could have, post-quantum parameters.",
+        );
+        for (what, count) in Readiness::of(seen.clients.values()).counts() {
+            let _ = writeln!(text, "countersign_clients_post_quantum{{what=\"{what}\"}} {count}");
+        }
         head(text, "client_certificate_expiry_seconds", "gauge", "Until a client's certificate ends.");
         for (identity, sighting) in &seen.clients {
             let left = sighting.not_after.duration_since(now).as_secs();
@@ -302,6 +331,36 @@ impl Observer {
                 );
             }
         }
+    }
+}
+
+/// How many clients could switch to post-quantum parameters, by when they were last seen.
+#[derive(Debug, Default, Clone, Copy)]
+struct Readiness {
+    uses_group: u64,
+    offers_group: u64,
+    offers_signature: u64,
+    has_certificate: u64,
+}
+
+impl Readiness {
+    fn of<'a>(clients: impl Iterator<Item = &'a Sighting>) -> Self {
+        clients.fold(Readiness::default(), |mut all, client| {
+            all.uses_group += u64::from(client.group == "X25519MLKEM768");
+            all.offers_group += u64::from(client.offers.post_quantum_group);
+            all.offers_signature += u64::from(client.offers.post_quantum_signature);
+            all.has_certificate += u64::from(client.has_post_quantum_key);
+            all
+        })
+    }
+
+    fn counts(self) -> [(&'static str, u64); 4] {
+        [
+            ("uses_group", self.uses_group),
+            ("offers_group", self.offers_group),
+            ("offers_signature", self.offers_signature),
+            ("has_certificate", self.has_certificate),
+        ]
     }
 }
 

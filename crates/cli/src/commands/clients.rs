@@ -60,16 +60,33 @@ impl Clients {
             return Ok(Exit::Done);
         }
         context.data(table(list));
+        context.say(readiness(list.len(), &clients["post_quantum"]));
         Ok(Exit::Done)
     }
 }
 
+/// Who could switch to post-quantum parameters, in a sentence.
+fn readiness(clients: usize, counts: &Value) -> String {
+    let count = |what: &str| counts[what].as_u64().unwrap_or_default();
+    format!(
+        "Post-quantum: of {clients} {}, {} {} on X25519MLKEM768, {} could, {} could verify an ML-DSA certificate, {} {} one.",
+        if clients == 1 { "client" } else { "clients" },
+        count("uses_group"),
+        if count("uses_group") == 1 { "agrees" } else { "agree" },
+        count("offers_group"),
+        count("offers_signature"),
+        count("has_certificate"),
+        if count("has_certificate") == 1 { "shows" } else { "show" },
+    )
+}
+
 fn table(clients: &[Value]) -> String {
-    const COLUMNS: [(&str, &str); 7] = [
+    const COLUMNS: [(&str, &str); 8] = [
         ("CLIENT", "identity"),
         ("DAYS LEFT", "days_left"),
         ("KEY", "key"),
         ("TLS", "tls_version"),
+        ("KEY EXCHANGE", "group"),
         ("REQUESTS", "requests"),
         ("REFUSED", "refused"),
         ("LAST SEEN", "last_seen"),

@@ -244,6 +244,7 @@ impl Connect {
             expectation.revocation = RevocationMode::Required;
         }
         let mut tls = TlsOptions::new(expectation);
+        tls.classical = self.tls.is_classical();
         tls.alpn = self.alpn.iter().map(|name| name.clone().into_bytes()).collect();
         if let Some(own) = self.tls.credentials(context)? {
             tls.credentials = Some(own.key.credentials(own.chain).or_usage()?);

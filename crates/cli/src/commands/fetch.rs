@@ -148,6 +148,7 @@ impl Fetch {
             expectation = net::danger::accept_any_server(expectation);
         }
         let mut tls = TlsOptions::new(expectation);
+        tls.classical = self.tls.is_classical();
         if let Some(own) = self.tls.credentials(context).map_err(|failure| failure.with_curl_code(58))? {
             let credentials = own.key.credentials(own.chain);
             tls.credentials = Some(credentials.map_err(|error| fail(&FetchError::from(error), &self.url))?);

@@ -41,7 +41,7 @@ pub(crate) struct TlsArguments {
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
 
-    /// The passphrase of the key, in the first line of this file
+    /// The passphrase of the key, in the first line of this file, or fd:N, credential:NAME, prompt
     #[arg(long, value_name = "FILE", requires = "cert")]
     passphrase_file: Option<PathBuf>,
 
@@ -52,6 +52,11 @@ pub(crate) struct TlsArguments {
     /// The anchors to believe [default: the system's, and that of the local authority]
     #[arg(long, value_name = "FILE")]
     cacert: Vec<PathBuf>,
+
+    /// Offer no post-quantum key exchange, so that the first message fits one packet: for boxes in between that read no
+    /// more. What is recorded then can be read once there are quantum computers
+    #[arg(long)]
+    classical: bool,
 }
 
 /// A client's certificate with its chain and key.
@@ -83,6 +88,11 @@ impl TlsArguments {
         let key = self.key.clone().or_else(|| key_beside(&path)).unwrap_or_else(|| path.clone());
         let (chain, key) = input::credentials(context, &path, &key, passphrase.as_ref())?;
         Ok(Some(ClientCredentials { chain, key }))
+    }
+
+    /// Whether the post-quantum key exchange is left out.
+    pub(crate) fn is_classical(&self) -> bool {
+        self.classical
     }
 
     /// Whether a client's certificate is given.

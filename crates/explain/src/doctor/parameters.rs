@@ -210,7 +210,10 @@ fn silence(facts: &Facts, main: &Attempt) -> Finding {
         .evidence("without it, in one packet: the server answers")
         .fix(Fault::Client, format!("curl --curves X25519 {}", shell(&facts.target.url())))
         .alternative(Fault::Network, "update the firewall or load balancer that reads only the first packet")
-        .remedy("update the device in between; meanwhile offer no post-quantum group");
+        .remedy(
+            "update the device in between; meanwhile offer no post-quantum group (countersign fetch, connect, inspect and \
+             explain: --classical)",
+        );
     }
     if first_group_decides(facts) {
         return first_group().evidence(end_text(&main.end));

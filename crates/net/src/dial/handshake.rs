@@ -37,6 +37,8 @@ pub struct TlsOptions {
     pub credentials: Option<Credentials>,
     /// The versions offered.
     pub versions: TlsVersions,
+    /// Whether the post-quantum group is left out, so that the ClientHello fits one TCP segment.
+    pub classical: bool,
     /// The application protocols offered, the preferred one first.
     pub alpn: Vec<Vec<u8>>,
     /// Where the secrets go, where they are wanted.
@@ -53,6 +55,7 @@ impl TlsOptions {
             expectation,
             credentials: None,
             versions: TlsVersions::default(),
+            classical: false,
             alpn: Vec::new(),
             key_log: None,
             recorder: None,
@@ -256,6 +259,7 @@ pub(crate) async fn handshake_with(
         verifier,
         resolver,
         versions: options.versions,
+        classical: options.classical,
         alpn: options.alpn,
         key_log: options.key_log,
         tickets,

@@ -29,6 +29,28 @@ pub struct Counters {
     pub requests_open: AtomicU64,
     /// Connections turned away at once, since their address had too many.
     pub turned_away: AtomicU64,
+    /// Handshakes by what the key exchange was.
+    pub groups: GroupCounters,
+}
+
+/// The key exchange groups that are spoken here, in the names of the registry; the last stands for none, which is a
+/// session that was resumed without a new exchange.
+const GROUPS: [&str; 5] = ["X25519MLKEM768", "X25519", "secp256r1", "secp384r1", "none"];
+
+/// Handshakes by their key exchange group.
+#[derive(Debug, Default)]
+pub struct GroupCounters([AtomicU64; GROUPS.len()]);
+
+impl GroupCounters {
+    pub(crate) fn add(&self, group: &str) {
+        let at = GROUPS.iter().position(|known| *known == group).unwrap_or(GROUPS.len() - 1);
+        Counters::add(&self.0[at]);
+    }
+
+    /// Each group with its count.
+    pub fn each(&self) -> impl Iterator<Item = (&'static str, &AtomicU64)> {
+        GROUPS.into_iter().zip(&self.0)
+    }
 }
 
 impl Counters {

@@ -43,7 +43,7 @@ use tokio::time::{interval, sleep, timeout};
 pub use access::{AccessRecord, RefusalRecord, RequestRecord};
 pub use behind::IdentityFront;
 pub use body::IncomingBody;
-pub use counters::{Counters, Gate, Pass, TurnedAway};
+pub use counters::{Counters, Gate, GroupCounters, Pass, TurnedAway};
 pub use directory::{Directory, DirectoryError};
 pub(crate) use headers::percent_encode;
 pub use identity_headers::{Dialect, UnknownDialect};

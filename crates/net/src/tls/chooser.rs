@@ -8,45 +8,72 @@ use pki::name::GeneralName;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::{Credentials, slot};
+use super::negotiated::Offers;
+use super::{Credentials, TlsVersion, TlsVersions, slot};
 
 /// The certificates of one snapshot by their names.
 #[derive(Debug)]
 pub(crate) struct Chooser {
     default: Arc<CertifiedKey>,
+    /// What stands in for the default where a client cannot verify it, or can verify something stronger: the certificates
+    /// that name a host of the default's.
+    beside_default: Vec<Arc<CertifiedKey>>,
     /// By name in lower case; `*.` and a parent for all names of one label below it.
     named: HashMap<String, Vec<Arc<CertifiedKey>>>,
 }
 
 impl Chooser {
-    pub(crate) fn new(default: &Credentials, more: &[Credentials]) -> Self {
+    /// Where certificates of several kinds of key share a name, those with a post-quantum key go first: a client that
+    /// offers ML-DSA gets one, every other client the first that it can verify.
+    pub(crate) fn new(default: &Credentials, more: &[Credentials], versions: TlsVersions) -> Self {
+        // Under TLS 1.2 alone nobody can be shown an ML-DSA certificate.
+        let usable = |credentials: &&Credentials| {
+            versions != TlsVersions::Only(TlsVersion::Tls12) || !is_post_quantum_key(credentials)
+        };
         let mut named: HashMap<String, Vec<Arc<CertifiedKey>>> = HashMap::new();
         // The default comes last: a certificate that was given for a name goes before.
         let by_name = if more.is_empty() { None } else { Some(default) };
-        for credentials in more.iter().chain(by_name) {
-            for name in credentials.leaf().subject_alt_names() {
-                if let GeneralName::Dns(name) = name {
-                    let keys = named.entry(name.to_ascii_lowercase()).or_default();
-                    keys.push(Arc::clone(credentials.certified()));
-                }
+        let mut given: Vec<&Credentials> = more.iter().chain(by_name).filter(usable).collect();
+        given.sort_by_key(|credentials| !is_post_quantum_key(credentials));
+        let mut beside_default = Vec::new();
+        let names_of_default = dns_names(default);
+        for credentials in given {
+            let names = dns_names(credentials);
+            if names.iter().any(|name| names_of_default.contains(name)) {
+                beside_default.push(Arc::clone(credentials.certified()));
+            }
+            for name in names {
+                named.entry(name).or_default().push(Arc::clone(credentials.certified()));
             }
         }
-        Chooser { default: Arc::clone(default.certified()), named }
+        Chooser { default: Arc::clone(default.certified()), beside_default, named }
     }
 
-    fn candidates(&self, name: &str) -> &[Arc<CertifiedKey>] {
+    fn candidates(&self, name: &str) -> Option<&[Arc<CertifiedKey>]> {
         let name = name.to_ascii_lowercase();
         let wildcard = || self.named.get(&format!("*.{}", name.split_once('.')?.1));
-        self.named.get(&name).or_else(wildcard).map_or(&[], Vec::as_slice)
+        self.named.get(&name).or_else(wildcard).map(Vec::as_slice)
     }
+}
+
+fn is_post_quantum_key(credentials: &Credentials) -> bool {
+    credentials.leaf().public_key().is_ok_and(|key| key.algorithm().is_post_quantum())
+}
+
+fn dns_names(credentials: &Credentials) -> Vec<String> {
+    let names = credentials.leaf().subject_alt_names().iter().filter_map(|name| match name {
+        GeneralName::Dns(name) => Some(name.to_ascii_lowercase()),
+        _ => None,
+    });
+    names.collect()
 }
 
 impl ResolvesServerCert for Chooser {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let candidates = match hello.server_name() {
-            Some(name) if !self.named.is_empty() => self.candidates(name),
-            _ => &[],
-        };
+        slot::look(|slot| slot.offers = Offers::of(&hello));
+        let named = hello.server_name().and_then(|name| self.candidates(name));
+        // Whoever asks for no name, an address for instance, or for one that is nobody's, gets the default.
+        let candidates = named.unwrap_or(&self.beside_default);
         let schemes = hello.signature_schemes();
         let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(schemes).is_some();
         let chosen = candidates.iter().find(fits).or(candidates.first());
@@ -70,14 +97,14 @@ mod tests {
         };
         let default = credentials(&["a.x.test", "default.x.test"]);
         let (a, wild) = (credentials(&["a.x.test"]), credentials(&["*.x.test"]));
-        let chooser = Chooser::new(&default, &[wild.clone(), a.clone()]);
+        let chooser = Chooser::new(&default, &[wild.clone(), a.clone()], TlsVersions::Both);
         for (name, expected) in [
             ("A.x.test", Some(&a)),
             ("b.x.test", Some(&wild)),
             ("default.x.test", Some(&default)),
             ("x.y.test", None),
         ] {
-            let found = chooser.candidates(name).first();
+            let found = chooser.candidates(name).and_then(<[_]>::first);
             assert_eq!(found.map(Arc::as_ptr), expected.map(|c| Arc::as_ptr(c.certified())), "{name}");
         }
     }

@@ -21,7 +21,7 @@ use rustls::server::NoServerSessionStorage;
 use rustls::{ClientConfig, KeyLog, ServerConfig, SupportedProtocolVersion};
 
 pub use credentials::{Credentials, CredentialsError};
-pub use negotiated::Negotiated;
+pub use negotiated::{Negotiated, Offers};
 
 /// A version of TLS that is spoken here. SSL 2 and 3, TLS 1.0 and 1.1 are not (RFC 8996).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,6 +90,17 @@ pub(crate) fn provider() -> &'static Arc<CryptoProvider> {
     &PROVIDER
 }
 
+/// The same without the hybrid group, whose share makes a ClientHello larger than one TCP segment: for boxes in between
+/// that read no further.
+pub(crate) fn classical_provider() -> &'static Arc<CryptoProvider> {
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
+        let mut provider = CryptoProvider::clone(provider());
+        provider.kx_groups.retain(|group| group.name() != rustls::NamedGroup::X25519MLKEM768);
+        Arc::new(provider)
+    });
+    &PROVIDER
+}
+
 /// The server side's settings for all connections of one snapshot.
 ///
 /// Resumption is by tickets alone, which are bound to the snapshot (see [`ticket`]); one is sent, since each costs 5 %
@@ -105,7 +116,7 @@ pub(crate) fn server_config(
     let mut config = ServerConfig::builder_with_provider(Arc::clone(provider()))
         .with_protocol_versions(versions.for_rustls())?
         .with_client_cert_verifier(verifier)
-        .with_cert_resolver(Arc::new(chooser::Chooser::new(credentials, more_credentials)));
+        .with_cert_resolver(Arc::new(chooser::Chooser::new(credentials, more_credentials, versions)));
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = Arc::new(ticket::Tickets::new());
     config.send_tls13_tickets = 1;
@@ -118,6 +129,8 @@ pub(crate) struct ClientParts {
     pub(crate) verifier: Arc<server_verifier::ServerVerifier>,
     pub(crate) resolver: Arc<dyn ResolvesClientCert>,
     pub(crate) versions: TlsVersions,
+    /// Whether the hybrid group is left out.
+    pub(crate) classical: bool,
     pub(crate) alpn: Vec<Vec<u8>>,
     pub(crate) key_log: Option<Arc<dyn KeyLog>>,
     /// Is told of tickets; what it keeps is offered again. `None` keeps nothing.
@@ -126,7 +139,8 @@ pub(crate) struct ClientParts {
 
 /// The client side's settings for one connection.
 pub(crate) fn client_config(parts: ClientParts) -> Result<ClientConfig, rustls::Error> {
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(provider()))
+    let provider = if parts.classical { classical_provider() } else { provider() };
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
         .with_protocol_versions(parts.versions.for_rustls())?
         .dangerous()
         // Not without verification: with our own.

@@ -17,6 +17,33 @@ pub struct Negotiated {
     pub group: String,
     /// The application protocol, where ALPN chose one: `h2`, `http/1.1`.
     pub alpn: Option<String>,
+    /// What the client offered beyond it; nothing is known of servers.
+    pub offers: Offers,
+}
+
+/// What a ClientHello offered of the post-quantum world, whether it came to be used or not: who could switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct Offers {
+    /// A hybrid key exchange group: X25519MLKEM768.
+    pub post_quantum_group: bool,
+    /// An ML-DSA signature scheme: a certificate with such a key could be shown to it.
+    pub post_quantum_signature: bool,
+}
+
+impl Offers {
+    pub(crate) fn of(hello: &rustls::server::ClientHello<'_>) -> Self {
+        let groups = hello.named_groups().unwrap_or_default();
+        Offers {
+            post_quantum_group: groups.contains(&rustls::NamedGroup::X25519MLKEM768),
+            post_quantum_signature: hello.signature_schemes().iter().copied().any(is_post_quantum),
+        }
+    }
+}
+
+/// Whether a signature scheme is ML-DSA's: for TLS 1.3 alone (draft-ietf-tls-mldsa section 3).
+pub(crate) fn is_post_quantum(scheme: rustls::SignatureScheme) -> bool {
+    use rustls::SignatureScheme as Scheme;
+    matches!(scheme, Scheme::ML_DSA_44 | Scheme::ML_DSA_65 | Scheme::ML_DSA_87)
 }
 
 impl Negotiated {
@@ -36,12 +63,12 @@ impl Negotiated {
             .negotiated_key_exchange_group()
             .map_or_else(String::new, |group| format!("{:?}", group.name()));
         let alpn = connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
-        Negotiated { version, cipher_suite, group, alpn }
+        Negotiated { version, cipher_suite, group, alpn, offers: Offers::default() }
     }
 
-    /// The same as [`Self::of`], shared by all connections of a thread that agreed on the same.
-    pub(crate) fn shared(connection: &CommonState) -> Arc<Self> {
-        type Agreed = (Option<u16>, Option<u16>, Option<u16>, Option<Vec<u8>>);
+    /// The same as [`Self::of`] with the client's offers, shared by all connections of a thread that agreed on the same.
+    pub(crate) fn shared(connection: &CommonState, offers: Offers) -> Arc<Self> {
+        type Agreed = (Option<u16>, Option<u16>, Option<u16>, Option<Vec<u8>>, Offers);
         thread_local! {
             static KNOWN: RefCell<HashMap<Agreed, Arc<Negotiated>>> = RefCell::default();
         }
@@ -50,10 +77,12 @@ impl Negotiated {
             connection.negotiated_cipher_suite().map(|suite| u16::from(suite.suite())),
             connection.negotiated_key_exchange_group().map(|group| u16::from(group.name())),
             connection.alpn_protocol().map(<[u8]>::to_vec),
+            offers,
         );
-        // Bounded: a server chooses all four of what it has itself.
+        // Bounded: a server chooses the first four of what it has itself, and the last is two bits.
         KNOWN.with_borrow_mut(|known| {
-            Arc::clone(known.entry(agreed).or_insert_with(|| Arc::new(Self::of(connection))))
+            let new = || Arc::new(Negotiated { offers, ..Self::of(connection) });
+            Arc::clone(known.entry(agreed).or_insert_with(new))
         })
     }
 

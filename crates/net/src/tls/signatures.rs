@@ -4,6 +4,7 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::CertificateDer;
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
+use super::negotiated::is_post_quantum;
 use super::provider;
 
 pub(crate) fn verify_tls12(
@@ -11,6 +12,10 @@ pub(crate) fn verify_tls12(
     certificate: &CertificateDer<'_>,
     signature: &DigitallySignedStruct,
 ) -> Result<HandshakeSignatureValid, Error> {
+    // TLS 1.2 knows no ML-DSA, whatever a peer's library would do (draft-ietf-tls-mldsa section 3).
+    if is_post_quantum(signature.scheme) {
+        return Err(rustls::PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
+    }
     let algorithms = &provider().signature_verification_algorithms;
     rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
 }

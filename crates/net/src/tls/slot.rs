@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rustls::sign::CertifiedKey;
 
+use super::negotiated::Offers;
 use crate::snapshot::{Client, NoClient};
 
 /// The slot of one connection, kept with it until its handshake is done.
@@ -20,11 +21,13 @@ pub(crate) struct Slot {
     pub(crate) shown: Option<Arc<CertifiedKey>>,
     /// Until when a ticket that was accepted is good, in seconds of Unix time.
     pub(crate) resumed_until: Option<i64>,
+    /// What the ClientHello offered.
+    pub(crate) offers: Offers,
 }
 
 impl Slot {
     pub(crate) fn new(now: Timestamp) -> Self {
-        Slot { now, verdict: None, shown: None, resumed_until: None }
+        Slot { now, verdict: None, shown: None, resumed_until: None, offers: Offers::default() }
     }
 }
 

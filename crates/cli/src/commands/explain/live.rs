@@ -38,6 +38,7 @@ pub(super) fn record(
         expectation.crls.extend(input::revocation_lists(file)?);
     }
     let mut options = TlsOptions::new(expectation);
+    options.classical = tls.is_classical();
     options.alpn = match live.get {
         Some(_) => vec![b"http/1.1".to_vec()],
         None => vec![b"h2".to_vec(), b"http/1.1".to_vec()],

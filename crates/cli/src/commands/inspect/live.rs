@@ -34,6 +34,7 @@ pub(super) fn look(
 ) -> Result<(Inspection, Facts), Failure> {
     let url = Url::parse(address).or_usage()?;
     let mut options = TlsOptions::new(Expectation::new(tls.anchors(context)?));
+    options.classical = tls.is_classical();
     options.alpn = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     if let Some(own) = tls.credentials(context)? {
         options.credentials = Some(own.key.credentials(own.chain).or_usage()?);
