@@ -23,7 +23,7 @@ pub(crate) struct ApiArguments {
     #[command(flatten)]
     remote: RemoteArguments,
 
-    /// The passphrase of the authority's keys, in the first line of this file
+    /// The passphrase of the authority's keys, in the first line of this file, or fd:N, credential:NAME, prompt
     #[arg(long, value_name = "FILE", conflicts_with = "ca")]
     passphrase_file: Option<PathBuf>,
 }

@@ -40,6 +40,11 @@ impl Context {
         std::env::var(name).ok().filter(|value| !value.is_empty())
     }
 
+    /// Where systemd puts the credentials of a service (`LoadCredential=`, systemd.exec(5)).
+    pub(crate) fn credentials_directory(&self) -> Option<PathBuf> {
+        std::env::var_os("CREDENTIALS_DIRECTORY").filter(|path| !path.is_empty()).map(PathBuf::from)
+    }
+
     /// Where the authority's memory is, where that is not in its home.
     pub(crate) fn store(&self) -> Option<&str> {
         self.store.as_deref()

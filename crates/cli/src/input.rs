@@ -126,14 +126,9 @@ pub(crate) fn private_key(
     Ok(key)
 }
 
-/// The passphrase in the first line of a file; warnings about its mode are told.
-pub(crate) fn passphrase(context: &Context, path: Option<&Path>) -> Result<Option<Passphrase>, Failure> {
-    let Some(path) = path else { return Ok(None) };
-    let (passphrase, warnings) = keys::file::read_passphrase_file(path).or_usage()?;
-    for warning in warnings {
-        context.warn(warning.to_string());
-    }
-    Ok(Some(passphrase))
+/// A passphrase from where it is kept ([`crate::passphrase`]); warnings about a file's mode are told.
+pub(crate) fn passphrase(context: &Context, source: Option<&Path>) -> Result<Option<Passphrase>, Failure> {
+    source.map(|source| crate::passphrase::read(context, source, "Passphrase")).transpose()
 }
 
 /// Certificate and key that belong together; the wrong pair is named as such.

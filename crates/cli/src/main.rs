@@ -14,6 +14,7 @@ mod http;
 mod input;
 mod key;
 mod material;
+mod passphrase;
 mod service_manager;
 mod table;
 mod trust;

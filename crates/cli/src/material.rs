@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use keys::file::{Replace, write_private, write_public};
+use keys::pkcs12::Target;
 use keys::{Passphrase, PrivateKey};
 use pki::Certificate;
 use zeroize::Zeroizing;
@@ -111,13 +112,14 @@ impl Files {
         chain: &[Certificate],
         friendly_name: &str,
         password: Option<Passphrase>,
+        target: Target,
         replace: Replace,
     ) -> Result<bool, Failure> {
         let made_here = if password.is_none() { Some(new_password()?) } else { None };
         let password =
             password.unwrap_or_else(|| Passphrase::new(made_here.as_ref().map_or("", |made| made.as_str())));
         let ders: Vec<&[u8]> = chain.iter().map(Certificate::der).collect();
-        let pkcs12 = keys::pkcs12::write_pkcs12(key, &ders, friendly_name, &password).or_usage()?;
+        let pkcs12 = keys::pkcs12::write_pkcs12(key, &ders, friendly_name, &password, target).or_usage()?;
         write_private(&self.pkcs12(), &pkcs12, replace).or_usage()?;
         if let Some(made_here) = &made_here {
             let line = Zeroizing::new(format!("{}\n", made_here.as_str()));
@@ -144,7 +146,7 @@ pub(crate) fn write_anchor(path: &Path, anchor: &Certificate) -> Result<(), Fail
 }
 
 /// 20 characters of 31 that cannot be mistaken for each other: 99 bits.
-fn new_password() -> Result<Zeroizing<String>, Failure> {
+pub(crate) fn new_password() -> Result<Zeroizing<String>, Failure> {
     const ALPHABET: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";
     let mut password = Zeroizing::new(String::with_capacity(20));
     while password.len() < 20 {

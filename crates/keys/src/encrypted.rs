@@ -1,8 +1,8 @@
 //! Encrypted PKCS#8 (EncryptedPrivateKeyInfo, RFC 5958 section 3), in DER.
 //!
-//! Written with PBES2, PBKDF2-HMAC-SHA-256 and AES-256-CBC, which OpenSSL, Node.js, Java and Go read. Read with
-//! PBKDF2 over HMAC-SHA-1, -256, -384 or -512 and AES-128, -192 or -256 in CBC mode. Everything else is refused
-//! with the command that converts it.
+//! Written with PBES2, AES-256-CBC and PBKDF2-HMAC-SHA-256, which OpenSSL, Node.js, Java and Go read, or on demand scrypt.
+//! Read with PBKDF2 over HMAC-SHA-1, -256, -384 or -512, scrypt, AES-128, -192 or -256 and Triple DES in CBC mode, and with
+//! the schemes of PKCS#12. Everything else is refused with the command that converts it.
 
 use std::num::NonZeroU32;
 
@@ -10,7 +10,9 @@ use pki::der::{DerError, Reader, Writer, tag};
 use zeroize::Zeroizing;
 
 use crate::passphrase::Passphrase;
+use crate::password::Password;
 use crate::pbes2::{CipherFailed, ITERATION_LIMIT, Pbes2, SchemeError};
+use crate::pkcs12_encryption::Scheme;
 use crate::private_key::{PrivateKey, PrivateKeyError};
 use crate::random::RandomError;
 
@@ -38,11 +40,14 @@ pub enum DecryptKeyError {
     /// The DER around the encryption is broken.
     #[error("the encrypted key is damaged: {0}; export it again from where it came")]
     Der(#[from] DerError),
-    /// The key derivation scrypt (RFC 7914), which the cryptographic library does not offer.
+    /// A key derivation that would use more memory than any honest file.
     #[error(
-        "the key is encrypted with scrypt, which is not supported; convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -iter 600000 -in KEY -out NEW.pem"
+        "the key asks for {found} octets of memory for its key derivation (scrypt), and the limit is 64 MiB; convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -iter 600000 -in KEY -out NEW.pem"
     )]
-    Scrypt,
+    Memory {
+        /// The octets that scrypt would use.
+        found: u64,
+    },
     /// An obsolete or unknown algorithm.
     #[error(
         "the key is encrypted with {algorithm}, which is not supported; convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -iter 600000 -in KEY -out NEW.pem (for DES, RC2 and RC4 add -provider legacy -provider default)"
@@ -73,7 +78,7 @@ impl From<SchemeError> for DecryptKeyError {
     fn from(error: SchemeError) -> Self {
         match error {
             SchemeError::Der(error) => DecryptKeyError::Der(error),
-            SchemeError::Unsupported(name) if name == pki::oid::SCRYPT.to_string() => DecryptKeyError::Scrypt,
+            SchemeError::Memory(found) => DecryptKeyError::Memory { found },
             SchemeError::Unsupported(algorithm) => DecryptKeyError::Unsupported { algorithm },
             SchemeError::Iterations(found) => DecryptKeyError::Iterations { found, limit: ITERATION_LIMIT },
         }
@@ -99,7 +104,26 @@ pub fn encrypt(key: &PrivateKey, passphrase: &Passphrase) -> Result<Vec<u8>, Enc
     if passphrase.is_empty() {
         return Err(EncryptKeyError::EmptyPassphrase);
     }
-    encrypt_with(key, passphrase.bytes(), PBKDF2_ITERATIONS)
+    encrypt_under(key, Pbes2::generate(PBKDF2_ITERATIONS)?, passphrase)
+}
+
+/// The same under scrypt with 16 MiB of memory: each guess costs an attacker memory too. Go and Java do not read it.
+///
+/// # Errors
+/// [`EncryptKeyError`].
+pub fn encrypt_with_scrypt(key: &PrivateKey, passphrase: &Passphrase) -> Result<Vec<u8>, EncryptKeyError> {
+    if passphrase.is_empty() {
+        return Err(EncryptKeyError::EmptyPassphrase);
+    }
+    encrypt_under(key, Pbes2::generate_with_scrypt()?, passphrase)
+}
+
+fn encrypt_under(
+    key: &PrivateKey,
+    scheme: Pbes2,
+    passphrase: &Passphrase,
+) -> Result<Vec<u8>, EncryptKeyError> {
+    encrypt_with(key, &Scheme::Pbes2(scheme), &Password::new(passphrase.bytes()))
 }
 
 /// Encrypts a key as PEM `ENCRYPTED PRIVATE KEY`.
@@ -110,15 +134,14 @@ pub fn encrypt_to_pem(key: &PrivateKey, passphrase: &Passphrase) -> Result<Strin
     Ok(pki::pem::encode("ENCRYPTED PRIVATE KEY", &encrypt(key, passphrase)?))
 }
 
-/// The same with any iteration count and passphrase: PKCS#12 has its own.
+/// The same with any scheme: PKCS#12 has its own.
 pub(crate) fn encrypt_with(
     key: &PrivateKey,
-    passphrase: &[u8],
-    iterations: NonZeroU32,
+    scheme: &Scheme,
+    password: &Password<'_>,
 ) -> Result<Vec<u8>, EncryptKeyError> {
-    let scheme = Pbes2::generate(iterations)?;
     let encrypted =
-        scheme.encrypt(passphrase, key.to_pkcs8_der()).map_err(|CipherFailed| EncryptKeyError::Provider)?;
+        scheme.encrypt(password, key.to_pkcs8_der()).map_err(|CipherFailed| EncryptKeyError::Provider)?;
     let mut writer = Writer::new();
     writer.nested(tag::SEQUENCE, |w| {
         scheme.write(w);
@@ -132,19 +155,22 @@ pub(crate) fn encrypt_with(
 /// # Errors
 /// [`DecryptKeyError`]; [`DecryptKeyError::WrongPassphrase`] where the passphrase does not fit.
 pub fn decrypt(der: &[u8], passphrase: &Passphrase) -> Result<PrivateKey, DecryptKeyError> {
-    decrypt_with(der, passphrase.bytes())
+    decrypt_with(der, &Password::new(passphrase.bytes()))
 }
 
-pub(crate) fn decrypt_with(der: &[u8], passphrase: &[u8]) -> Result<PrivateKey, DecryptKeyError> {
+pub(crate) fn decrypt_with(der: &[u8], password: &Password<'_>) -> Result<PrivateKey, DecryptKeyError> {
     let mut outer = Reader::new(der);
     let mut info = outer.nested(tag::SEQUENCE)?;
     outer.finish()?;
     let identifier = info.expect(tag::SEQUENCE)?;
     let encrypted = info.expect(tag::OCTET_STRING)?.content;
     info.finish()?;
-    let scheme = Pbes2::read(identifier)?;
+    let scheme = Scheme::read(identifier)?;
+    if scheme.cost() > u64::from(ITERATION_LIMIT) {
+        return Err(DecryptKeyError::Iterations { found: scheme.cost(), limit: ITERATION_LIMIT });
+    }
     let plain: Zeroizing<Vec<u8>> =
-        scheme.decrypt(passphrase, encrypted).map_err(|CipherFailed| DecryptKeyError::WrongPassphrase)?;
+        scheme.decrypt(password, encrypted).map_err(|CipherFailed| DecryptKeyError::WrongPassphrase)?;
     // One wrong passphrase in 256 gives good padding by chance: noise that is no PKCS#8 says the same.
     if !looks_like_pkcs8(&plain) {
         return Err(DecryptKeyError::WrongPassphrase);
@@ -159,7 +185,7 @@ pub(crate) fn decrypt_with(der: &[u8], passphrase: &[u8]) -> Result<PrivateKey, 
 /// [`DecryptKeyError`], as [`decrypt`] would give it before it needs the passphrase.
 pub fn describe(der: &[u8]) -> Result<String, DecryptKeyError> {
     let mut info = Reader::new(der).nested(tag::SEQUENCE)?;
-    Ok(Pbes2::read(info.expect(tag::SEQUENCE)?)?.describe())
+    Ok(Scheme::read(info.expect(tag::SEQUENCE)?)?.describe())
 }
 
 fn looks_like_pkcs8(plain: &[u8]) -> bool {

@@ -50,6 +50,12 @@ impl Passphrase {
         read(&self.0)
     }
 
+    /// Whether two of them are the same, as where one was asked for twice.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        aws_lc_rs::constant_time::verify_slices_are_equal(&self.0, &other.0).is_ok()
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }

@@ -18,7 +18,7 @@ use aws_lc_rs::signature::{
     RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding,
     RsaKeyPair,
 };
-use pki::der::{DerError, Reader, tag};
+use pki::der::{DerError, Reader, Writer, tag};
 use pki::key::{KeyAlgorithm, PublicKey, SignError, SignatureAlgorithm, SigningKey};
 use pki::oid::{self, Oid};
 use zeroize::Zeroizing;
@@ -404,6 +404,49 @@ impl PrivateKey {
     #[must_use]
     pub fn to_pkcs8_der(&self) -> &[u8] {
         &self.0.pkcs8
+    }
+
+    /// The key as PKCS#1 RSAPrivateKey, unencrypted; `None` where it is no RSA key.
+    #[must_use]
+    pub fn to_pkcs1_der(&self) -> Option<Zeroizing<Vec<u8>>> {
+        matches!(self.0.pair, Pair::Rsa(_)).then(|| self.inner_octets()).flatten()
+    }
+
+    /// The key as SEC 1 ECPrivateKey with its curve, unencrypted; `None` where it is on no curve of that kind.
+    #[must_use]
+    pub fn to_sec1_der(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let (curve, scalar) = self.scalar()?;
+        let mut writer = Writer::new();
+        writer.nested(tag::SEQUENCE, |w| {
+            w.integer(&[1]);
+            w.primitive(tag::OCTET_STRING, &scalar);
+            w.nested(tag::context_constructed(0), |w| w.object_identifier(&curve));
+            w.nested(tag::context_constructed(1), |w| w.octet_bit_string(self.0.public.key_octets()));
+        });
+        Some(Zeroizing::new(writer.into_bytes()))
+    }
+
+    /// The curve and the secret number of an ECDSA key, in as many octets as the curve has.
+    pub(crate) fn scalar(&self) -> Option<(Oid, Zeroizing<Vec<u8>>)> {
+        let Pair::Ecdsa(pair) = &self.0.pair else { return None };
+        let (curve, length) = match self.0.public.algorithm() {
+            KeyAlgorithm::P256 => (oid::SECP256R1, 32),
+            KeyAlgorithm::P384 => (oid::SECP384R1, 48),
+            _ => (oid::SECP521R1, 66),
+        };
+        let secret: EcPrivateKeyBin<'static> = pair.private_key().as_be_bytes().ok()?;
+        let mut scalar = Zeroizing::new(vec![0; length]);
+        let at = length.checked_sub(secret.as_ref().len())?;
+        scalar[at..].copy_from_slice(secret.as_ref());
+        Some((curve, scalar))
+    }
+
+    /// What is in the privateKey field of the PKCS#8 structure.
+    pub(crate) fn inner_octets(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let mut info = Reader::new(&self.0.pkcs8).nested(tag::SEQUENCE).ok()?;
+        info.integer().ok()?;
+        info.expect(tag::SEQUENCE).ok()?;
+        Some(Zeroizing::new(info.expect(tag::OCTET_STRING).ok()?.content.to_vec()))
     }
 
     /// The key as PEM `PRIVATE KEY`, unencrypted: handle it as the secret it is.

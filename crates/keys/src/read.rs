@@ -8,6 +8,7 @@ use pki::pem::{self, PemError};
 use zeroize::Zeroizing;
 
 use crate::encrypted::{self, DecryptKeyError};
+use crate::jwk::{self, JwkError};
 use crate::passphrase::Passphrase;
 
 use crate::private_key::{PrivateKey, PrivateKeyError};
@@ -33,7 +34,7 @@ pub enum ReadKeyError {
     },
     /// A PKCS#12 file, which has its own reader.
     #[error(
-        "this is a PKCS#12 file, not a key file; take the key out of it: openssl pkcs12 -in FILE -nocerts -out KEY.pem"
+        "this is a PKCS#12 file, not a key file; take the key out of it: countersign key convert FILE --out KEY.pem"
     )]
     Pkcs12,
     /// Keys of different pairs: it cannot be known which one is meant.
@@ -46,7 +47,7 @@ pub enum ReadKeyError {
     },
     /// Encrypted, and no passphrase came with it.
     #[error(
-        "the private key is encrypted and no passphrase was given; give it, or write the key unencrypted: openssl pkey -in KEY -out NEW.pem"
+        "the private key is encrypted and no passphrase was given; give it, or write the key unencrypted: countersign key decrypt KEY --out NEW.pem"
     )]
     NeedsPassphrase,
     /// PEM encryption of before PKCS#8 (RFC 1421 headers): MD5 and one iteration.
@@ -71,6 +72,9 @@ pub enum ReadKeyError {
     /// A key that cannot be used.
     #[error(transparent)]
     Key(#[from] PrivateKeyError),
+    /// A JSON Web Key that is none, or a public one.
+    #[error(transparent)]
+    Jwk(#[from] JwkError),
 }
 
 /// Reads the one private key in a file's bytes. Certificates and `EC PARAMETERS` beside it are passed over, and the
@@ -94,6 +98,9 @@ pub fn read_private_key(bytes: &[u8], passphrase: Option<&Passphrase>) -> Result
     // DER starts with 0x30, and so does text that starts with the digit 0.
     if bytes[0] == 0x30 && (Shape::of(bytes) != Shape::Unknown || !pem::looks_like_pem(bytes)) {
         return read_der(bytes, passphrase);
+    }
+    if jwk::looks_like_json(bytes) {
+        return Ok(jwk::read_private(bytes)?);
     }
     read_pem(bytes, passphrase)
 }

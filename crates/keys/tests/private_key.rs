@@ -8,6 +8,7 @@ use aws_lc_rs::signature::{
     ML_DSA_44_SIGNING, ML_DSA_65_SIGNING, ML_DSA_87_SIGNING, PqdsaKeyPair, PqdsaSigningAlgorithm,
 };
 use keys::PrivateKey;
+use keys::jwk::{self, JwkError};
 use keys::private_key::{GenerateKeyError, PrivateKeyError};
 use pki::der::{Reader, Writer, tag};
 use pki::key::{KeyAlgorithm, SigningKey};
@@ -306,4 +307,72 @@ fn ml_dsa_keys_of_other_lengths_and_with_parameters_are_refused_by_the_rule() {
     };
     let error = PrivateKey::from_der(&pkcs8(0, null, &octets(tag::context(0), 32), &[])).unwrap_err();
     assert!(matches!(error, PrivateKeyError::Der(_)), "{error}");
+}
+
+#[test]
+fn every_kind_of_key_survives_its_json_web_key() {
+    for key in support::all_keys().iter().chain(support::ml_dsa_keys()) {
+        let text = jwk::private(key).unwrap();
+        let again = jwk::read_private(text.as_bytes()).unwrap();
+        assert_eq!(again.to_pkcs8_der(), key.to_pkcs8_der());
+        let error = jwk::read_private(jwk::public(key.public_key()).as_bytes()).unwrap_err();
+        assert!(matches!(error, JwkError::Public(_)), "{error}");
+    }
+}
+
+#[test]
+fn the_keys_of_the_rfcs_are_read_and_written_as_they_stand_there() {
+    // RFC 7517 appendix A.2, and RFC 8037 appendix A.1.
+    let elliptic = r#"{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE"}"#;
+    let edwards = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}"#;
+    for text in [elliptic, edwards] {
+        let key = jwk::read_private(text.as_bytes()).unwrap();
+        assert_eq!(jwk::private(&key).unwrap().trim_end(), text);
+        let spread =
+            text.replace(',', " ,\n\t ").replacen('{', "{\"key_ops\":[\"sign\",{\"}\":1}],\"ext\":true,", 1);
+        assert_eq!(jwk::read_private(spread.as_bytes()).unwrap().public_key(), key.public_key());
+    }
+}
+
+#[test]
+fn json_that_is_no_key_is_refused_by_the_member_and_never_shown() {
+    let secret = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";
+    let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+    let other = "21qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+    for (text, says) in [
+        ("{}".to_owned(), "'kty'"),
+        ("{\"keys\":[]}".to_owned(), "a set of JSON Web Keys"),
+        ("{\"kty\":\"oct\",\"k\":\"AAAA\"}".to_owned(), "'oct'"),
+        (format!("{{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"d\":\"{secret}\"}}"), "'x'"),
+        (
+            format!("{{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"d\":\"{secret}\",\"x\":\"{other}\"}}"),
+            "not that of",
+        ),
+        (format!("{{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"d\":\"{secret}*\",\"x\":\"{x}\"}}"), "'d'"),
+        (format!("{{\"kty\":\"OKP\",\"d\":\"{secret}\",\"d\":\"{secret}\"}}"), "twice"),
+        (format!("{{\"kty\":\"OKP\",\"d\":\"{secret}"), "does not end"),
+        (format!("{{\"kty\":\"OKP\",\"d\":\"{secret}\"}} and"), "follows"),
+        ("{\"a\":".to_owned() + &"[".repeat(100_000), "cut short"),
+    ] {
+        let error = jwk::read_private(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(says), "{says}: {error}");
+        assert!(!error.contains(&secret[..8]), "{error}");
+    }
+}
+
+#[test]
+fn pkcs1_and_sec1_are_written_for_the_keys_that_have_them() {
+    for key in support::all_keys() {
+        let kind = key.public_key().algorithm();
+        let is_rsa = matches!(kind, KeyAlgorithm::Rsa(_));
+        let is_elliptic = matches!(kind, KeyAlgorithm::P256 | KeyAlgorithm::P384);
+        assert_eq!(
+            (key.to_pkcs1_der().is_some(), key.to_sec1_der().is_some()),
+            (is_rsa, is_elliptic),
+            "{kind}"
+        );
+        for der in [key.to_pkcs1_der(), key.to_sec1_der()].into_iter().flatten() {
+            assert_eq!(PrivateKey::from_der(&der).unwrap().to_pkcs8_der(), key.to_pkcs8_der(), "{kind}");
+        }
+    }
 }

@@ -117,7 +117,14 @@ fn debug_output_shows_nothing_secret() {
     let secrets = Secrets::of(key);
     let passphrase = Passphrase::new(PLANTED);
     secrets.check(&format!("{passphrase:?} {passphrase:#?}"));
-    let file = pkcs12::write_pkcs12(key, &[&support::certificate(key, "a")], "a", &passphrase).unwrap();
+    let file = pkcs12::write_pkcs12(
+        key,
+        &[&support::certificate(key, "a")],
+        "a",
+        &passphrase,
+        pkcs12::Target::Modern,
+    )
+    .unwrap();
     secrets.check(&format!("{:?}", pkcs12::read_pkcs12(&file, &passphrase).unwrap().keys));
     secrets.check(&format!("{:?}", pkcs12::describe_pkcs12(&file)));
 }
@@ -185,9 +192,13 @@ fn errors_about_passphrases_show_nothing_secret() {
     let other = encrypted::encrypt(key, &Passphrase::new("another")).unwrap();
     secrets.check_all(&encrypted::decrypt(&other, &planted).unwrap_err());
     let certificate = support::certificate(key, "a");
-    let file = pkcs12::write_pkcs12(key, &[&certificate], "", &Passphrase::new("another")).unwrap();
+    let file =
+        pkcs12::write_pkcs12(key, &[&certificate], "", &Passphrase::new("another"), pkcs12::Target::Modern)
+            .unwrap();
     secrets.check_all(&pkcs12::read_pkcs12(&file, &planted).unwrap_err());
     let bytes = Passphrase::new([PLANTED.as_bytes(), &[0xff]].concat());
     secrets.check_all(&pkcs12::read_pkcs12(&file, &bytes).unwrap_err());
-    secrets.check_all(&pkcs12::write_pkcs12(key, &[&certificate], "", &bytes).unwrap_err());
+    secrets.check_all(
+        &pkcs12::write_pkcs12(key, &[&certificate], "", &bytes, pkcs12::Target::Modern).unwrap_err(),
+    );
 }

@@ -68,6 +68,10 @@ const RESERVED: &[Reserved] = &[
     Reserved { external: "anyhow",         only_in: &["cli"],                    reason: "libraries return typed errors" },
     Reserved { external: "rand",           only_in: &[],                         reason: "randomness comes from aws-lc-rs" },
     Reserved { external: "getrandom",      only_in: &[],                         reason: "randomness comes from aws-lc-rs" },
+    Reserved { external: "des",            only_in: &["keys"],                   reason: "what is broken opens old files, and does nothing else" },
+    Reserved { external: "rc2",            only_in: &["keys"],                   reason: "what is broken opens old files, and does nothing else" },
+    Reserved { external: "cbc",            only_in: &["keys"],                   reason: "what is broken opens old files, and does nothing else" },
+    Reserved { external: "scrypt",         only_in: &["keys"],                   reason: "passphrases are used only there" },
     Reserved { external: "serde",          only_in: &["explain", "store", "net", "service", "cli"], reason: "domain types are not serde types; each outside format has a type of its own" },
 ];
 

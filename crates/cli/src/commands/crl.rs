@@ -33,7 +33,7 @@ pub(crate) struct Crl {
     #[arg(long = "for", value_name = "TIME", default_value = "7d", value_parser = crate::duration::parse)]
     lifetime: SignedDuration,
 
-    /// The passphrase of the authority's keys, in the first line of this file
+    /// The passphrase of the authority's keys, in the first line of this file, or fd:N, credential:NAME, prompt
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 }

@@ -56,7 +56,7 @@ pub(crate) struct Init {
     #[arg(long)]
     no_constraints: bool,
 
-    /// Encrypt the authority's keys with the passphrase in the first line of this file
+    /// Encrypt the authority's keys with the passphrase in the first line of this file, or fd:N, credential:NAME, prompt
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 
@@ -98,7 +98,12 @@ impl Init {
             .hint("countersign list")
             .hint("countersign --home ANOTHER-DIR init"));
         }
-        let passphrase = home::passphrase_of(context, self.passphrase_file.as_deref())?;
+        let passphrase = match self.passphrase_file.as_deref() {
+            Some(source) => {
+                Some(crate::passphrase::read_new(context, source, "Passphrase of the authority's keys")?)
+            }
+            None => home::passphrase_of(context, None)?,
+        };
         if passphrase.as_ref().is_some_and(Passphrase::is_empty) {
             return Err(Failure::usage("the passphrase is empty; write one into the first line of its file"));
         }

@@ -45,7 +45,7 @@ pub(crate) struct Inspect {
     #[arg(long)]
     pem: bool,
 
-    /// The password of PKCS#12 files, in the first line of this file: shows what is in them, too
+    /// The password of PKCS#12 files, in the first line of this file, or fd:N, credential:NAME, prompt: shows what is in them, too
     #[arg(long, value_name = "FILE")]
     p12_password_file: Option<PathBuf>,
 

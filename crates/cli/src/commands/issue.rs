@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use jiff::SignedDuration;
 use keys::PrivateKey;
 use keys::file::Replace;
+use keys::pkcs12::Target;
 use pki::Profile;
 use pki::csr::{self, CertificateRequest};
 use pki::key::KeyAlgorithm;
@@ -121,11 +122,15 @@ pub(crate) struct Common {
     #[arg(long)]
     p12: bool,
 
-    /// The password of NAME.p12, in the first line of this file [default: a new one, written beside it]
+    /// What shall read NAME.p12: modern, apple, windows, java, android or legacy
+    #[arg(long, value_name = "TARGET", requires = "p12", default_value_t)]
+    target: Target,
+
+    /// The password of NAME.p12, in the first line of this file, or fd:N, credential:NAME, prompt [default: a new one, written beside it]
     #[arg(long, value_name = "FILE", requires = "p12")]
     p12_password_file: Option<PathBuf>,
 
-    /// The passphrase of the authority's keys, in the first line of this file
+    /// The passphrase of the authority's keys, in the first line of this file, or fd:N, credential:NAME, prompt
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 
@@ -216,7 +221,8 @@ impl Common {
             return Ok(Exit::Done);
         };
         files.write(&key, &chain, &issued.anchor, replace)?;
-        let password_file = self.p12 && files.write_pkcs12(&key, &chain, label, password, replace)?;
+        let password_file =
+            self.p12 && files.write_pkcs12(&key, &chain, label, password, self.target, replace)?;
         tell(context, label, &files, &issued, self.p12, password_file, self.json);
         Ok(Exit::Done)
     }
@@ -232,6 +238,10 @@ impl Common {
                 "OpenSSL does not match *.localhost, and rustls refuses a certificate that has it; name the hosts \
                  one by one where their programs connect",
             );
+        }
+        if self.p12 && self.key.is_post_quantum() {
+            context
+                .warn("OpenSSL reads ML-DSA keys from 3.5 on; browsers, Java and system stores import none");
         }
         if self.p12 && self.key == KeyAlgorithm::Ed25519 {
             context.warn("Firefox (NSS) imports no Ed25519 key; --key p256 works everywhere");

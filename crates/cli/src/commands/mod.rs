@@ -21,6 +21,7 @@ mod invite;
 mod invites;
 pub(crate) mod issue;
 mod join;
+mod key;
 mod list;
 mod man;
 mod partner;
@@ -93,6 +94,9 @@ pub(crate) enum Command {
     Invites(invites::Invites),
     /// Obtain the certificate that you were invited to
     Join(join::Join),
+    /// Private keys: convert, encrypt, decrypt, compare, and show the public half
+    #[command(subcommand)]
+    Key(key::Key),
     /// Partners: whom several identities belong to, and how many certificates they may have
     #[command(subcommand)]
     Partner(partner::Partner),
@@ -159,6 +163,7 @@ impl Command {
             Command::Invite(command) => command.run(context),
             Command::Invites(command) => command.run(context),
             Command::Join(command) => command.run(context),
+            Command::Key(command) => command.run(context),
             Command::Partner(command) => command.run(context),
             Command::Identity(command) => command.run(context),
             Command::Audit(command) => command.run(context),

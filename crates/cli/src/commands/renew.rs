@@ -49,7 +49,7 @@ pub(crate) struct Renew {
     #[arg(long)]
     keep_key: bool,
 
-    /// The passphrase of the authority's keys, in the first line of this file
+    /// The passphrase of the authority's keys, in the first line of this file, or fd:N, credential:NAME, prompt
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 

@@ -115,7 +115,10 @@ impl Check<'_> {
             admin,
             log,
             workers,
-            passphrase_file: raw.passphrase_file.map(|path| self.folder.join(path)),
+            passphrase_file: raw.passphrase_file.map(|source| match crate::passphrase::is_a_file(&source) {
+                true => self.folder.join(source),
+                false => source.into(),
+            }),
             limits,
             revocation,
             listeners,

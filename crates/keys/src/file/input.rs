@@ -98,7 +98,11 @@ pub fn read_passphrase_file(path: &Path) -> Result<(Passphrase, Vec<FileWarning>
     Ok((Passphrase::from_first_line(&bytes), warnings))
 }
 
-fn read_secret(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Vec<FileWarning>), ReadFileError> {
+/// Reads a file that holds a secret, whatever its form: at most 1 MiB, into memory that is wiped.
+///
+/// # Errors
+/// [`ReadFileError`], naming the file.
+pub fn read_secret(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Vec<FileWarning>), ReadFileError> {
     let failed = |error| explain(path, error);
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;

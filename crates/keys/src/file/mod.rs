@@ -7,7 +7,7 @@ mod output;
 use std::fmt;
 use std::path::PathBuf;
 
-pub use input::{ReadFileError, ReadKeyFileError, read_key_file, read_passphrase_file};
+pub use input::{ReadFileError, ReadKeyFileError, read_key_file, read_passphrase_file, read_secret};
 pub use output::{Replace, WriteFileError, write_private, write_public};
 
 /// Something about a file that its owner should change. It was used all the same.

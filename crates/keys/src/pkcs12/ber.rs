@@ -8,6 +8,10 @@ use zeroize::Zeroizing;
 /// How deep structures may nest: real files stay under 15, and the recursion must end before the stack does.
 const DEPTH_LIMIT: usize = 40;
 
+/// How many elements one file may have: each takes about 60 octets of memory while two octets of file can make one. A
+/// trust store of 1,000 certificates has 15,000.
+const ELEMENT_LIMIT: usize = 200_000;
+
 const OCTET_STRING: u8 = 0x04;
 const CONSTRUCTED: u8 = 0x20;
 const CONSTRUCTED_OCTET_STRING: u8 = OCTET_STRING | CONSTRUCTED;
@@ -26,7 +30,7 @@ enum Content<'a> {
 
 /// The same structure in DER, and whether it had been anything else.
 pub(super) fn to_der(bytes: &[u8]) -> Result<(Zeroizing<Vec<u8>>, bool), DerError> {
-    let mut parser = Parser { input: bytes, at: 0 };
+    let mut parser = Parser { input: bytes, at: 0, elements: 0 };
     let node = parser.element(0)?;
     if parser.at < bytes.len() {
         return Err(DerError::Trailing { offset: parser.at, count: bytes.len() - parser.at });
@@ -40,6 +44,7 @@ pub(super) fn to_der(bytes: &[u8]) -> Result<(Zeroizing<Vec<u8>>, bool), DerErro
 struct Parser<'a> {
     input: &'a [u8],
     at: usize,
+    elements: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -53,6 +58,10 @@ impl<'a> Parser<'a> {
         let start = self.at;
         if depth > DEPTH_LIMIT {
             return Err(DerError::Value { what: "nesting (too deep)", offset: start });
+        }
+        self.elements += 1;
+        if self.elements > ELEMENT_LIMIT {
+            return Err(DerError::Value { what: "number of elements (too many)", offset: start });
         }
         let tag = self.byte()?;
         if tag & 0x1f == 0x1f {

@@ -5,7 +5,8 @@ use pki::oid;
 
 use super::structure::{Bag, Pfx, Pkcs12FormatError, Safe, Seal, bag_name, read_bags};
 use super::{ber, mac::Mac};
-use crate::pbes2::{Pbes2, SchemeError, algorithm_name};
+use crate::pbes2::{SchemeError, algorithm_name};
+use crate::pkcs12_encryption::Scheme;
 
 /// A PKCS#12 file, as seen from the outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,7 +162,7 @@ fn describe_bag(bag: &Bag<'_>) -> BagFacts {
 
 /// Describes an encryption AlgorithmIdentifier, also one that cannot be undone here.
 pub(super) fn describe_encryption(identifier: Tlv<'_>) -> EncryptionFacts {
-    match Pbes2::read(identifier) {
+    match Scheme::read(identifier) {
         Ok(scheme) => EncryptionFacts {
             description: scheme.describe(),
             iterations: Some(scheme.iterations()),
@@ -170,6 +171,11 @@ pub(super) fn describe_encryption(identifier: Tlv<'_>) -> EncryptionFacts {
         Err(SchemeError::Iterations(found)) => EncryptionFacts {
             description: format!("{} with {found} iterations", scheme_name(identifier)),
             iterations: u32::try_from(found).ok(),
+            supported: false,
+        },
+        Err(SchemeError::Memory(found)) => EncryptionFacts {
+            description: format!("{} with {found} octets of memory", scheme_name(identifier)),
+            iterations: None,
             supported: false,
         },
         Err(SchemeError::Unsupported(name)) => {

@@ -6,32 +6,17 @@ use std::num::NonZeroU32;
 use aws_lc_rs::{digest, hmac};
 use pki::der::{Reader, Tlv, Writer, tag};
 use pki::oid::{self, Oid};
-use zeroize::Zeroizing;
 
+use crate::password::Password;
 use crate::pbes2::{Pbkdf2, SchemeError, algorithm_name, read_iterations};
+use crate::pkcs12_derivation::{Purpose, derive};
 
 /// RFC 9579 section 4 wants a MAC key of 20 octets or more; longer than any hash output has no use.
 const PBMAC1_KEY_LENGTHS: std::ops::RangeInclusive<usize> = 20..=64;
 
-/// A password in the two forms that PKCS#12 has use for.
-pub(super) struct Password<'a> {
-    /// For PBKDF2: UTF-8, as everybody has come to do it.
-    pub(super) utf8: &'a str,
-}
-
-impl Password<'_> {
-    /// For the derivation of appendix B.1: big-endian UTF-16 with two zero octets at the end.
-    fn bmp_string(&self) -> Zeroizing<Vec<u8>> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(self.utf8.len() * 2 + 2));
-        for unit in self.utf8.encode_utf16().chain([0]) {
-            bytes.extend_from_slice(&unit.to_be_bytes());
-        }
-        bytes
-    }
-}
-
+/// The hash functions that MACs are made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hash {
+pub(super) enum Hash {
     Sha1,
     Sha256,
     Sha384,
@@ -54,6 +39,15 @@ impl Hash {
             Hash::Sha256 => hmac::HMAC_SHA256,
             Hash::Sha384 => hmac::HMAC_SHA384,
             Hash::Sha512 => hmac::HMAC_SHA512,
+        }
+    }
+
+    fn identifier(self) -> Oid {
+        match self {
+            Hash::Sha1 => oid::SHA1,
+            Hash::Sha256 => oid::SHA256,
+            Hash::Sha384 => oid::SHA384,
+            Hash::Sha512 => oid::SHA512,
         }
     }
 
@@ -84,15 +78,15 @@ pub(super) struct Mac {
 }
 
 impl Mac {
-    /// The MAC of `content`, keyed by the derivation of appendix B with SHA-256.
+    /// The MAC of `content`, keyed by the derivation of appendix B.
     pub(super) fn make(
+        hash: Hash,
         password: &Password<'_>,
         salt: Vec<u8>,
         iterations: NonZeroU32,
         content: &[u8],
     ) -> Self {
-        let mut mac =
-            Mac { hash: Hash::Sha256, keying: Keying::Pkcs12 { salt, iterations }, value: Vec::new() };
+        let mut mac = Mac { hash, keying: Keying::Pkcs12 { salt, iterations }, value: Vec::new() };
         mac.value = hmac::sign(&mac.key(password), content).as_ref().to_vec();
         mac
     }
@@ -131,7 +125,7 @@ impl Mac {
         writer.nested(tag::SEQUENCE, |w| {
             w.nested(tag::SEQUENCE, |w| {
                 w.nested(tag::SEQUENCE, |w| {
-                    w.object_identifier(&oid::SHA256);
+                    w.object_identifier(&self.hash.identifier());
                     w.null();
                 });
                 w.primitive(tag::OCTET_STRING, &self.value);
@@ -145,6 +139,19 @@ impl Mac {
         match &self.keying {
             Keying::Pkcs12 { iterations, .. } => iterations.get(),
             Keying::Pbmac1(derivation, _) => derivation.iterations(),
+        }
+    }
+
+    /// What verifying it takes, in iterations of PBKDF2-HMAC-SHA-256.
+    pub(super) fn cost(&self) -> u64 {
+        match &self.keying {
+            // One hash in place of two, and those of 512 bits take twice as long.
+            Keying::Pkcs12 { iterations, .. } => match self.hash {
+                Hash::Sha1 | Hash::Sha256 => u64::from(iterations.get()).div_ceil(2),
+                Hash::Sha384 | Hash::Sha512 => u64::from(iterations.get()),
+            },
+            // A key longer than the hash is derived in two parts, each with all the iterations.
+            Keying::Pbmac1(derivation, _) => derivation.cost() * 2,
         }
     }
 
@@ -162,47 +169,15 @@ impl Mac {
         hmac::verify(&self.key(password), content, &self.value).is_ok()
     }
 
-    /// Whether it is the MAC under no password at all, which some programs write where others write an empty one.
-    pub(super) fn verify_without_password(&self, content: &[u8]) -> bool {
-        match &self.keying {
-            Keying::Pkcs12 { salt, iterations } => {
-                let key = self.derive(salt, *iterations, &[]);
-                hmac::verify(&hmac::Key::new(self.hash.hmac(), &key), content, &self.value).is_ok()
-            }
-            Keying::Pbmac1(..) => false,
-        }
-    }
-
     fn key(&self, password: &Password<'_>) -> hmac::Key {
         let key = match &self.keying {
-            Keying::Pkcs12 { salt, iterations } => self.derive(salt, *iterations, &password.bmp_string()),
-            Keying::Pbmac1(derivation, length) => derivation.derive(password.utf8.as_bytes(), *length),
+            Keying::Pkcs12 { salt, iterations } => {
+                let hash = self.hash.digest();
+                derive(hash, Purpose::MacKey, &password.utf16(), salt, *iterations, hash.output_len())
+            }
+            Keying::Pbmac1(derivation, length) => derivation.derive(password.octets(), *length),
         };
         hmac::Key::new(self.hash.hmac(), &key)
-    }
-
-    /// RFC 7292 appendix B.2, for a key as long as the hash: then one round is all of it, and its steps 6 B and C,
-    /// which mix the result into the next round's input, never happen.
-    fn derive(&self, salt: &[u8], iterations: NonZeroU32, password: &[u8]) -> Zeroizing<Vec<u8>> {
-        /// Appendix B.3: the diversifier of a MAC key.
-        const MAC_KEY: u8 = 3;
-        let algorithm = self.hash.digest();
-        let block = algorithm.block_len();
-        let mut context = digest::Context::new(algorithm);
-        context.update(&vec![MAC_KEY; block]);
-        for part in [salt, password] {
-            // Each is repeated until it fills whole blocks.
-            let length = part.len().div_ceil(block) * block;
-            let repeated: Zeroizing<Vec<u8>> =
-                Zeroizing::new(part.iter().copied().cycle().take(length).collect());
-            context.update(&repeated);
-        }
-        let mut key = Zeroizing::new(context.finish().as_ref().to_vec());
-        for _ in 1..iterations.get() {
-            let next = digest::digest(algorithm, &key);
-            key.copy_from_slice(next.as_ref());
-        }
-        key
     }
 }
 
@@ -272,9 +247,9 @@ mod tests {
     fn pbmac1_is_verified() {
         let der = pbmac1(32);
         let mac = Mac::read(Reader::new(&der).any().unwrap()).unwrap();
-        assert!(mac.verify(&Password { utf8: "password" }, b"content"));
-        assert!(!mac.verify(&Password { utf8: "passwore" }, b"content"));
-        assert!(!mac.verify(&Password { utf8: "password" }, b"contents"));
+        assert!(mac.verify(&Password::new(b"password"), b"content"));
+        assert!(!mac.verify(&Password::new(b"passwore"), b"content"));
+        assert!(!mac.verify(&Password::new(b"password"), b"contents"));
     }
 
     #[test]
@@ -287,16 +262,28 @@ mod tests {
     #[test]
     fn a_mac_is_bound_to_password_salt_iterations_and_content() {
         let iterations = NonZeroU32::new(5).unwrap();
-        let made = Mac::make(&Password { utf8: "pässword" }, b"salt".to_vec(), iterations, b"content");
+        let made = Mac::make(
+            Hash::Sha256,
+            &Password::new("pässword".as_bytes()),
+            b"salt".to_vec(),
+            iterations,
+            b"content",
+        );
         let mut writer = Writer::new();
         made.write(&mut writer);
         let der = writer.into_bytes();
         let read = Mac::read(Reader::new(&der).any().unwrap()).unwrap();
         assert_eq!(read, made);
-        assert!(read.verify(&Password { utf8: "pässword" }, b"content"));
-        assert!(!read.verify(&Password { utf8: "password" }, b"content"));
-        assert!(!read.verify(&Password { utf8: "pässword" }, b"Content"));
-        let other = Mac::make(&Password { utf8: "pässword" }, b"salT".to_vec(), iterations, b"content");
+        assert!(read.verify(&Password::new("pässword".as_bytes()), b"content"));
+        assert!(!read.verify(&Password::new(b"password"), b"content"));
+        assert!(!read.verify(&Password::new("pässword".as_bytes()), b"Content"));
+        let other = Mac::make(
+            Hash::Sha256,
+            &Password::new("pässword".as_bytes()),
+            b"salT".to_vec(),
+            iterations,
+            b"content",
+        );
         assert_ne!(other.value, made.value);
     }
 }

@@ -6,11 +6,12 @@ use zeroize::Zeroizing;
 
 use super::ber;
 use super::describe::{Pkcs12Facts, describe_encryption, describe_pkcs12};
-use super::mac::Password;
 use super::structure::{Bag, Pfx, Pkcs12FormatError, Safe, Seal, bag_name, read_bags};
 use crate::encrypted::{self, DecryptKeyError};
 use crate::passphrase::Passphrase;
-use crate::pbes2::{CipherFailed, ITERATION_LIMIT, Pbes2, SchemeError};
+use crate::password::Password;
+use crate::pbes2::{ITERATION_LIMIT, SchemeError};
+use crate::pkcs12_encryption::Scheme;
 use crate::private_key::{PrivateKey, PrivateKeyError};
 
 /// Why a PKCS#12 file was not read.
@@ -19,11 +20,6 @@ pub enum ReadPkcs12Error {
     /// It is none, or a broken one.
     #[error(transparent)]
     Format(#[from] Pkcs12FormatError),
-    /// The password is not text, and PKCS#12 passwords are.
-    #[error(
-        "the password is not UTF-8, and PKCS#12 has text passwords (RFC 7292 appendix B.1); check the file or terminal that it came from"
-    )]
-    PasswordEncoding,
     /// The MAC does not verify, or without one, nothing decrypts.
     #[error("the password does not open the PKCS#12 file: it is the wrong one, or the file is damaged")]
     WrongPassword,
@@ -35,7 +31,7 @@ pub enum ReadPkcs12Error {
         /// The algorithm, by its well-known name.
         algorithm: String,
     },
-    /// Encrypted with RC2, RC4, 3DES, or something unknown.
+    /// Encrypted with RC4, DES, or something unknown.
     #[error("the PKCS#12 file is encrypted with {}, which is not supported; convert it: openssl pkcs12 -legacy -in FILE -nodes -out ALL.pem, then openssl pkcs12 -export -in ALL.pem -out NEW.p12, and delete ALL.pem", algorithms.join(" and "))]
     UnsupportedEncryption {
         /// The algorithms, by their well-known names.
@@ -55,6 +51,20 @@ pub enum ReadPkcs12Error {
         found: u64,
         /// The most that is accepted.
         limit: u32,
+    },
+    /// More private keys than anybody keeps in one file; each costs time to check.
+    #[error("the PKCS#12 file holds more than {limit} private keys, which are not read; split it")]
+    TooManyKeys {
+        /// The most that is read.
+        limit: usize,
+    },
+    /// A key derivation that would use more memory than any honest file.
+    #[error(
+        "the PKCS#12 file asks for {found} octets of memory for its key derivation (scrypt), and the limit is 64 MiB; export it again"
+    )]
+    Memory {
+        /// The octets that scrypt would use.
+        found: u64,
     },
     /// The seal is right and a part in it does not decrypt.
     #[error(
@@ -110,17 +120,26 @@ pub struct Pkcs12Certificate {
     pub friendly_name: Option<String>,
     /// What its key has too; CA certificates have none.
     pub local_key_id: Option<Vec<u8>>,
+    /// Whether it is marked as one to trust, as Java does it in trust stores.
+    pub trusted: bool,
 }
 
-/// Opens a PKCS#12 file.
+/// The most private keys of one file that are read.
+const KEY_LIMIT: usize = 64;
+
+/// Opens a PKCS#12 file. An empty password opens files that were made with an empty one, and with none.
 ///
 /// # Errors
 /// [`ReadPkcs12Error`]; [`ReadPkcs12Error::WrongPassword`] where the password does not fit.
 pub fn read_pkcs12(bytes: &[u8], password: &Passphrase) -> Result<Pkcs12Contents, ReadPkcs12Error> {
     let facts = describe_pkcs12(bytes)?;
     let pfx = Pfx::read(bytes)?;
-    let utf8 = std::str::from_utf8(password.bytes()).map_err(|_| ReadPkcs12Error::PasswordEncoding)?;
-    let mut opener = Opener { password: Password { utf8 }, sealed: false, spent: 0 };
+    let mut opener = Opener {
+        octets: password.bytes(),
+        password: Password::new(password.bytes()),
+        sealed: false,
+        spent: 0,
+    };
 
     // What no password opens is said before any password is tried.
     let mut unsupported: Vec<String> = Vec::new();
@@ -161,7 +180,7 @@ pub fn read_pkcs12(bytes: &[u8], password: &Passphrase) -> Result<Pkcs12Contents
 /// Adds the name of an encryption that cannot be undone here.
 fn note_unsupported(identifier: &[u8], names: &mut Vec<String>) -> Result<(), ReadPkcs12Error> {
     let identifier = Reader::new(identifier).any()?;
-    match Pbes2::read(identifier) {
+    match Scheme::read(identifier) {
         Ok(_) => Ok(()),
         Err(SchemeError::Unsupported(_)) => {
             let name = describe_encryption(identifier).description;
@@ -174,11 +193,14 @@ fn note_unsupported(identifier: &[u8], names: &mut Vec<String>) -> Result<(), Re
         Err(SchemeError::Iterations(found)) => {
             Err(ReadPkcs12Error::Iterations { found, limit: ITERATION_LIMIT })
         }
+        Err(SchemeError::Memory(found)) => Err(ReadPkcs12Error::Memory { found }),
     }
 }
 
 /// The password at work.
 struct Opener<'a> {
+    octets: &'a [u8],
+    /// The spelling of it that opened something, or the first.
     password: Password<'a>,
     /// Whether a MAC has shown that the password is right.
     sealed: bool,
@@ -186,7 +208,7 @@ struct Opener<'a> {
     spent: u64,
 }
 
-impl Opener<'_> {
+impl<'a> Opener<'a> {
     fn break_seal(&mut self, pfx: &Pfx) -> Result<(), ReadPkcs12Error> {
         match &pfx.integrity {
             Seal::None => Ok(()),
@@ -198,19 +220,24 @@ impl Opener<'_> {
                 Err(ReadPkcs12Error::Iterations { found: *found, limit: ITERATION_LIMIT })
             }
             Seal::Mac(Err(SchemeError::Der(error))) => Err((*error).into()),
+            Seal::Mac(Err(SchemeError::Memory(found))) => Err(ReadPkcs12Error::Memory { found: *found }),
             Seal::Mac(Ok(mac)) => {
-                self.spend(mac.iterations())?;
-                let authentic = mac.verify(&self.password, &pfx.authenticated)
-                    || (self.password.utf8.is_empty() && mac.verify_without_password(&pfx.authenticated));
-                self.sealed = authentic;
-                if authentic { Ok(()) } else { Err(ReadPkcs12Error::WrongPassword) }
+                for password in Password::spellings(self.octets) {
+                    self.spend(mac.cost())?;
+                    if mac.verify(&password, &pfx.authenticated) {
+                        self.password = password;
+                        self.sealed = true;
+                        return Ok(());
+                    }
+                }
+                Err(ReadPkcs12Error::WrongPassword)
             }
         }
     }
 
     /// One file may hold any number of keys, each with its own iterations: the limit is for all of them together.
-    fn spend(&mut self, iterations: u32) -> Result<(), ReadPkcs12Error> {
-        self.spent += u64::from(iterations);
+    fn spend(&mut self, cost: u64) -> Result<(), ReadPkcs12Error> {
+        self.spent = self.spent.saturating_add(cost);
         if self.spent > u64::from(ITERATION_LIMIT) {
             return Err(ReadPkcs12Error::Iterations { found: self.spent, limit: ITERATION_LIMIT });
         }
@@ -226,22 +253,31 @@ impl Opener<'_> {
         identifier: &[u8],
         encrypted: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, ReadPkcs12Error> {
-        let scheme = match Pbes2::read(Reader::new(identifier).any()?) {
+        let scheme = match Scheme::read(Reader::new(identifier).any()?) {
             Ok(scheme) => scheme,
             // note_unsupported has been here before, so this does not happen; the answer would be the same.
             Err(error) => {
                 return Err(ReadPkcs12Error::UnsupportedEncryption { algorithms: vec![error.to_string()] });
             }
         };
-        self.spend(scheme.iterations())?;
-        let plain = scheme
-            .decrypt(self.password.utf8.as_bytes(), encrypted)
-            .map_err(|CipherFailed| self.wrong_password("the certificates"))?;
-        // One wrong password in 256 gives good padding by chance, and then noise.
-        match ber::to_der(&plain) {
-            Ok((der, _)) if der.first() == Some(&tag::SEQUENCE) => Ok(der),
-            _ => Err(self.wrong_password("the certificates")),
+        for password in self.candidates() {
+            self.spend(scheme.cost())?;
+            let Ok(plain) = scheme.decrypt(&password, encrypted) else { continue };
+            // One wrong password in 256 gives good padding by chance, and then noise.
+            match ber::to_der(&plain) {
+                Ok((der, _)) if der.first() == Some(&tag::SEQUENCE) => {
+                    self.password = password;
+                    return Ok(der);
+                }
+                _ => continue,
+            }
         }
+        Err(self.wrong_password("the certificates"))
+    }
+
+    /// The spelling that the seal has shown to be the right one; without a seal, all of them.
+    fn candidates(&self) -> Vec<Password<'a>> {
+        if self.sealed { vec![self.password] } else { Password::spellings(self.octets).collect() }
     }
 
     fn take_bags(
@@ -251,6 +287,10 @@ impl Opener<'_> {
     ) -> Result<(), ReadPkcs12Error> {
         let (der, _) = ber::to_der(safe_contents)?;
         for bag in read_bags(&der)? {
+            let is_key = matches!(bag.kind, oid::KEY_BAG | oid::SHROUDED_KEY_BAG);
+            if is_key && contents.keys.len() == KEY_LIMIT {
+                return Err(ReadPkcs12Error::TooManyKeys { limit: KEY_LIMIT });
+            }
             match bag.kind {
                 oid::KEY_BAG => {
                     let key = PrivateKey::from_pkcs8_der(bag.value);
@@ -279,16 +319,20 @@ impl Opener<'_> {
         if !unsupported.is_empty() {
             return Err(ReadPkcs12Error::UnsupportedEncryption { algorithms: unsupported });
         }
-        if let Ok(scheme) = Pbes2::read(Reader::new(identifier).any()?) {
-            self.spend(scheme.iterations())?;
+        let cost = Scheme::read(Reader::new(identifier).any()?).map_or(0, |scheme| scheme.cost());
+        let mut opened = Err(DecryptKeyError::WrongPassphrase);
+        for password in self.candidates() {
+            self.spend(cost)?;
+            opened = encrypted::decrypt_with(bag.value, &password);
+            if !matches!(opened, Err(DecryptKeyError::WrongPassphrase)) {
+                break;
+            }
         }
-        encrypted::decrypt_with(bag.value, self.password.utf8.as_bytes()).map_err(|error| match error {
+        opened.map_err(|error| match error {
             DecryptKeyError::WrongPassphrase => self.wrong_password("a key"),
             DecryptKeyError::Key(source) => unusable(bag, contents, source),
             DecryptKeyError::Der(error) => error.into(),
-            DecryptKeyError::Scrypt => {
-                ReadPkcs12Error::UnsupportedEncryption { algorithms: vec![oid::SCRYPT.to_string()] }
-            }
+            DecryptKeyError::Memory { found } => ReadPkcs12Error::Memory { found },
             DecryptKeyError::Unsupported { algorithm } => {
                 ReadPkcs12Error::UnsupportedEncryption { algorithms: vec![algorithm] }
             }
@@ -320,6 +364,7 @@ impl Pkcs12Contents {
             der,
             friendly_name: bag.friendly_name,
             local_key_id: bag.local_key_id,
+            trusted: bag.trusted,
         });
         Ok(())
     }

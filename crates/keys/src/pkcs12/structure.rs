@@ -13,12 +13,30 @@ use crate::shape::Shape;
 /// How deep SafeContents may hold SafeContents (RFC 7292 section 4.2.6); real files do not do it at all.
 const NESTING_LIMIT: usize = 4;
 
+/// The most octets of a file that are read: all 150 roots of a browser have 200 kB.
+const SIZE_LIMIT: usize = 16 << 20;
+
 /// Why bytes are no PKCS#12 file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Pkcs12FormatError {
     /// Something else.
     #[error("this is no PKCS#12 file but a {0}")]
     Other(String),
+    /// Larger than any file of keys and certificates.
+    #[error(
+        "the PKCS#12 file has {found} bytes, and no more than {limit} are read; keys and certificates need far less"
+    )]
+    TooLarge {
+        /// Its size.
+        found: usize,
+        /// The most that is read.
+        limit: usize,
+    },
+    /// A Java key store of the older kind.
+    #[error(
+        "this is a Java key store (JKS or JCEKS), not PKCS#12; convert it: keytool -importkeystore -srckeystore FILE -destkeystore NEW.p12 -deststoretype PKCS12"
+    )]
+    JavaKeyStore,
     /// PEM or other text where the binary file is expected.
     #[error("this is no PKCS#12 file but text; PKCS#12 files are binary")]
     Text,
@@ -65,6 +83,12 @@ pub(super) enum Safe {
 
 impl Pfx {
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Pkcs12FormatError> {
+        if bytes.len() > SIZE_LIMIT {
+            return Err(Pkcs12FormatError::TooLarge { found: bytes.len(), limit: SIZE_LIMIT });
+        }
+        if bytes.starts_with(&[0xfe, 0xed, 0xfe, 0xed]) || bytes.starts_with(&[0xce, 0xce, 0xce, 0xce]) {
+            return Err(Pkcs12FormatError::JavaKeyStore);
+        }
         let text = bytes.iter().take(16).all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
         if text && !bytes.is_empty() {
             return Err(Pkcs12FormatError::Text);
@@ -183,7 +207,12 @@ pub(super) struct Bag<'a> {
     pub(super) value: &'a [u8],
     pub(super) friendly_name: Option<String>,
     pub(super) local_key_id: Option<Vec<u8>>,
+    /// Whether Java's trustedKeyUsage is there: without it, Java takes no certificate that stands alone for an anchor.
+    pub(super) trusted: bool,
 }
+
+/// Java's attribute of certificates to trust, in the JDK's words ORACLE_TrustedKeyUsage.
+pub(super) const TRUSTED_KEY_USAGE: &str = "2.16.840.1.113894.746875.1.1";
 
 /// The bags of SafeContents in DER, those of nested SafeContents among them.
 pub(super) fn read_bags(safe_contents: &[u8]) -> Result<Vec<Bag<'_>>, DerError> {
@@ -213,7 +242,8 @@ fn collect_bags<'a>(safe_contents: &'a [u8], bags: &mut Vec<Bag<'a>>, depth: usi
             collect_bags(value.content, bags, depth + 1)?;
             continue;
         }
-        let mut read = Bag { kind, value: value.content, friendly_name: None, local_key_id: None };
+        let mut read =
+            Bag { kind, value: value.content, friendly_name: None, local_key_id: None, trusted: false };
         if let Some(attributes) = attributes {
             read_attributes(&mut attributes.reader(), &mut read)?;
         }
@@ -241,6 +271,7 @@ fn read_attributes(attributes: &mut Reader<'_>, bag: &mut Bag<'_>) -> Result<(),
                 // Some writers end it with the zero that passwords have.
                 bag.friendly_name = Some(name.trim_end_matches('\0').to_owned());
             }
+            (kind, _) if kind.dotted() == TRUSTED_KEY_USAGE => bag.trusted = true,
             (oid::LOCAL_KEY_ID, tag::OCTET_STRING) => bag.local_key_id = Some(value.content.to_vec()),
             _ => {}
         }

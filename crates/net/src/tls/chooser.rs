@@ -37,7 +37,7 @@ impl Chooser {
         given.sort_by_key(|credentials| !is_post_quantum_key(credentials));
         let mut beside_default = Vec::new();
         let names_of_default = dns_names(default);
-        for credentials in given {
+        for credentials in &given {
             let names = dns_names(credentials);
             if names.iter().any(|name| names_of_default.contains(name)) {
                 beside_default.push(Arc::clone(credentials.certified()));
@@ -46,6 +46,16 @@ impl Chooser {
                 named.entry(name).or_default().push(Arc::clone(credentials.certified()));
             }
         }
+        // Where no name is asked for, the default goes before its equals; what is post-quantum goes before it.
+        let of_default = Arc::as_ptr(default.certified());
+        let rank = |key: &Arc<CertifiedKey>| {
+            let first = given.iter().find(|credentials| Arc::ptr_eq(credentials.certified(), key));
+            (
+                !first.is_some_and(|credentials| is_post_quantum_key(credentials)),
+                Arc::as_ptr(key) != of_default,
+            )
+        };
+        beside_default.sort_by_key(rank);
         Chooser { default: Arc::clone(default.certified()), beside_default, named }
     }
 

@@ -87,7 +87,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "TIME", value_parser = crate::duration::parse)]
     grace: Option<SignedDuration>,
 
-    /// The passphrase of the authority's keys, in the first line of this file
+    /// The passphrase of the authority's keys, in the first line of this file, or fd:N, credential:NAME, prompt
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 

@@ -90,6 +90,7 @@ impl Demo {
                 &alice.chain,
                 "alice",
                 None,
+                keys::pkcs12::Target::Modern,
                 Replace::No,
             )?;
             teller.keep(&url, &cast.directory);

@@ -23,7 +23,7 @@ pub(super) struct Files {
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
-    /// The passphrase of encrypted keys and PKCS#12 files, in the first line of this file
+    /// The passphrase of encrypted keys and PKCS#12 files, in the first line of this file, or fd:N, credential:NAME, prompt
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 

@@ -101,7 +101,7 @@ struct ClientArguments {
     #[arg(long, value_name = "FILE")]
     key: Option<String>,
 
-    /// The passphrase of the key, in the first line of this file
+    /// The passphrase of the key, in the first line of this file, or fd:N, credential:NAME, prompt
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 

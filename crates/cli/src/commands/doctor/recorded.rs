@@ -81,7 +81,7 @@ pub(super) struct Server {
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
 
-    /// The passphrase of the key, in the first line of this file
+    /// The passphrase of the key, in the first line of this file, or fd:N, credential:NAME, prompt
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 

@@ -40,7 +40,7 @@ pub(super) struct Flags {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["cert", "config"], default_values = ["localhost", "127.0.0.1", "::1"])]
     name: Vec<String>,
 
-    /// The passphrase of --key or of the authority's keys, in the first line of this file
+    /// The passphrase of --key or of the authority's keys, in the first line of this file, or fd:N, credential:NAME, prompt
     #[arg(long, value_name = "FILE", conflicts_with = "config")]
     passphrase_file: Option<PathBuf>,
 
