@@ -58,7 +58,7 @@ context.load_cert_chain("kms/localhost.pem", "kms/localhost-key.pem")
 server.socket = context.wrap_socket(server.socket, server_side=True)
 server.serve_forever()
 PY
-start_server python3 service.py "$signer" "$kms_port"
+start_server python3 -B service.py "$signer" "$kms_port"
 wait_for_port "$kms_port"
 service="https+signer://localhost:$kms_port/sign?cacert=$PWD/rootCA.pem&token-file=$PWD/token"
 expect_success "$COUNTERSIGN" fetch --cert robot.pem --key "$service&key=robot" --cacert rootCA.pem "https://localhost:$port/"
