@@ -72,7 +72,7 @@ pub(crate) struct Init {
     #[arg(long, value_name = "FILE", requires = "pkcs11_module")]
     pin_file: Option<PathBuf>,
 
-    /// Use this key for the root instead of making one: pkcs11:…, command:… or https+signer:…
+    /// Use this key for the root instead of making one: pkcs11:URI, command:CMD or https+signer:…
     #[arg(long, value_name = "REFERENCE")]
     root_key: Option<String>,
 

@@ -140,7 +140,7 @@ pub(super) struct Flags {
     #[arg(long, value_name = "NAME", requires = "upstream_ca")]
     upstream_name: Option<String>,
 
-    /// What else tells an https:// service: 'dns api.test', 'uri spiffe://…', 'ou Payments', 'spki-pin …'; any does
+    /// What else tells an https:// service: 'dns api.test', 'uri spiffe://a/b', 'ou Payments', 'spki-pin HASH'; any does
     #[arg(long, value_name = "RULE", requires = "upstream_ca")]
     upstream_verify: Vec<String>,
 
