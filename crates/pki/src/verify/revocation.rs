@@ -203,11 +203,11 @@ fn is_authentic(
         // A certificate that says nothing of usage signs for its own name in paths, and lists only by its right.
         other.key_usage().is_some_and(|usage| usage.has(KeyUsage::CRL_SIGN))
             && (other.not_before().as_second()..=other.not_after().as_second()).contains(&now)
-            && work.signature()
+            && work.signature(other)
             && signed_by(other)
             && above.iter().enumerate().any(|(position, ca)| {
                 ca.subject().matches(other.issuer())
-                    && work.signature()
+                    && work.signature(ca)
                     && ca.public_key().is_ok_and(|key| other.verify_signature(key).is_ok())
                     && ask_lists(other, &above[position..], evidence, work, nesting + 1).revoked.is_none()
             })
@@ -232,7 +232,7 @@ fn ask_responders(
     let mut best = Answer::None;
     for response in rules.ocsp {
         for single in response.responses().iter().filter(|s| s.certificate.is_of(certificate, issuer)) {
-            if !work.signature() {
+            if !work.signature(issuer) {
                 return best;
             }
             let responder = match response.signer_for(issuer, rules.at) {

@@ -60,7 +60,7 @@ impl<'a> Search<'a> {
             }
             path.push(issuer);
             let is_right = self.stands(path, work)
-                && work.signature()
+                && work.signature(issuer)
                 && is_signed_by(child, issuer)
                 && self.is_unrevoked(path, work);
             if is_right {
@@ -220,7 +220,7 @@ impl<'a> Exploration<'_, 'a> {
         issuer: &Certificate,
         depth: usize,
     ) -> Option<Result<(), Reason>> {
-        if !self.work.signature() {
+        if !self.work.signature(issuer) {
             return None;
         }
         let refuse = |code, message| Some(Err(Reason::new(code, depth, child, message)));
@@ -302,7 +302,10 @@ impl<'a> Exploration<'_, 'a> {
         let leaf = self.search.leaf;
         let mut paths: Vec<ExaminedPath> = self.attempts.into_iter().map(Attempt::examined).collect();
         if self.gave_up && !paths.iter().any(ExaminedPath::is_valid) {
-            let message = format!("no path was found within {SIGNATURE_BUDGET} signature checks");
+            let message = format!(
+                "no path was found within the work of {} signature checks by P-256 keys",
+                SIGNATURE_BUDGET / 3
+            );
             let reason = Reason::new(ReasonCode::TooComplex, 0, leaf, message);
             paths.push(Attempt { path: vec![leaf.clone()], reasons: vec![reason] }.examined());
         }
