@@ -11,6 +11,7 @@ mod accept;
 pub mod admin;
 pub mod danger;
 pub mod dial;
+mod disagreement;
 pub mod doctor;
 pub mod fetch;
 

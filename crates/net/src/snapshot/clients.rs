@@ -17,6 +17,8 @@ use pki::identity::VerifiedPeer;
 use pki::verify::{Purpose, Refusal, RevocationMode, Rules, TrustBundle, VerifiedPath, verify};
 use rustls::pki_types::CertificateDer;
 
+use crate::disagreement;
+
 /// Chains kept in each of the two halves of the memory. One of two certificates takes about 8 KiB, so the whole
 /// stays under 64 MiB. Only a holder of a valid certificate can fill it, by presenting it with other company.
 const KEPT: usize = 4096;
@@ -184,6 +186,7 @@ impl Judge {
             ..Rules::new(&self.trust, Purpose::Client, at)
         };
         let path = verify(&presented.leaf, &presented.intermediates, &rules).map_err(|refusal| {
+            disagreement::note(&refusal);
             NoClient::Refused { certificate: Box::new(presented.leaf.clone()), refusal: Box::new(refusal) }
         })?;
         // A list that ends while the path is kept could change the verdict, so the verdict ends with the first one.

@@ -10,13 +10,13 @@ use pki::crl::CertificateRevocationList;
 use pki::identity::VerifiedPeer;
 use pki::name::ServerName;
 use pki::policy::{Denial, Policy};
-use pki::verify::{Purpose, Refusal, RevocationMode, Rules, TrustBundle, VerifiedPath, verify};
+use pki::verify::{Purpose, Refusal, RevocationMode, Rules, TrustBundle, VerifiedPath, verify_stapled};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
 use super::signatures;
-use crate::refusal;
+use crate::{disagreement, refusal};
 
 /// By what a server is recognised, once its certificate leads to an anchor.
 #[derive(Debug, Clone, Default)]
@@ -131,6 +131,8 @@ impl ServerVerdict {
 pub struct Served {
     /// The certificates in DER, in the order they were sent.
     pub chain: Vec<Vec<u8>>,
+    /// The OCSP response that it sent with them; empty where it sent none.
+    pub stapled: Vec<u8>,
     /// What was found about them.
     pub verdict: ServerVerdict,
 }
@@ -170,9 +172,14 @@ impl ServerVerifier {
         self.expectation.enforcement == Enforcement::Enforce
     }
 
-    fn judge(&self, end_entity: &[u8], intermediates: &[CertificateDer<'_>]) -> ServerVerdict {
+    fn judge(
+        &self,
+        end_entity: &[u8],
+        intermediates: &[CertificateDer<'_>],
+        stapled: &[u8],
+    ) -> ServerVerdict {
         let intermediates = intermediates.iter().map(|der| der.as_ref());
-        self.expectation.judge(&self.expected, end_entity, intermediates)
+        self.expectation.judge(&self.expected, end_entity, intermediates, stapled)
     }
 }
 
@@ -184,6 +191,7 @@ impl Expectation {
         expected: &ServerName,
         end_entity: &[u8],
         intermediates: impl Iterator<Item = &'a [u8]>,
+        stapled: &[u8],
     ) -> ServerVerdict {
         let leaf = match Certificate::from_der(end_entity) {
             Ok(leaf) => leaf,
@@ -197,9 +205,12 @@ impl Expectation {
             revocation: self.revocation,
             ..Rules::new(&self.anchors, Purpose::Server, (self.clock)())
         };
-        let path = match verify(&leaf, &intermediates, &rules) {
+        let path = match verify_stapled(&leaf, &intermediates, &rules, stapled) {
             Ok(path) => path,
-            Err(refused) => return ServerVerdict::Refused(refused),
+            Err(refused) => {
+                disagreement::note(&refused);
+                return ServerVerdict::Refused(refused);
+            }
         };
         match self.identity.rules().map(|rules| rules.evaluate(&VerifiedPeer::new(path.clone()))) {
             Some(Err(denial)) => ServerVerdict::Denied(denial),
@@ -214,10 +225,10 @@ impl ServerCertVerifier for ServerVerifier {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         _server_name: &rustls::pki_types::ServerName<'_>,
-        _ocsp_response: &[u8],
+        ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verdict = self.judge(end_entity, intermediates);
+        let verdict = self.judge(end_entity, intermediates, ocsp_response);
         let error = match &verdict {
             ServerVerdict::Verified(_) => None,
             ServerVerdict::Refused(refused) => Some(refusal::certificate_error(refused.first().code)),
@@ -228,6 +239,7 @@ impl ServerCertVerifier for ServerVerifier {
         };
         self.served.get_or_init(|| Served {
             chain: std::iter::once(end_entity).chain(intermediates).map(|der| der.to_vec()).collect(),
+            stapled: ocsp_response.to_vec(),
             verdict,
         });
         match error {

@@ -211,7 +211,9 @@ async fn distrusted(tunnel: &Tunnel, target: &Target, served: Option<&Served>) -
         }
         let settings = Arc::clone(&changes.borrow_and_update());
         let intermediates = intermediates.iter().map(Vec::as_slice);
-        let judged = settings.tls.expectation.judge(settings.expected(target), end_entity, intermediates);
+        let expected = settings.expected(target);
+        // The response that was stapled counts while it lasts; another one is not to be had in this connection.
+        let judged = settings.tls.expectation.judge(expected, end_entity, intermediates, &served.stapled);
         if let Some(finding) = judged.finding() {
             return finding;
         }

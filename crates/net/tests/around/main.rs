@@ -6,4 +6,5 @@
 mod common;
 mod peer;
 mod revocation;
+mod stapled;
 mod tunnel;

@@ -32,6 +32,8 @@ pub(crate) struct Manners {
     pub(crate) versions: &'static [&'static rustls::SupportedProtocolVersion],
     /// It ends the connection after the first bytes, without a word.
     pub(crate) breaks_off: bool,
+    /// The OCSP response that it sends with its certificate, where there is one.
+    pub(crate) staples: Vec<u8>,
 }
 
 pub(crate) const BOTH: &[&rustls::SupportedProtocolVersion] =
@@ -41,7 +43,7 @@ pub(crate) const ONLY_13: &[&rustls::SupportedProtocolVersion] = &[&rustls::vers
 
 impl Default for Manners {
     fn default() -> Self {
-        Manners { asks: Asks::AndTakesIt, tickets: 2, versions: BOTH, breaks_off: false }
+        Manners { asks: Asks::AndTakesIt, tickets: 2, versions: BOTH, breaks_off: false, staples: Vec::new() }
     }
 }
 
@@ -64,7 +66,7 @@ impl Peer {
             Asks::Nothing => builder.with_no_client_auth(),
             asks => builder.with_client_cert_verifier(Arc::new(Judge { asks: asks.clone(), provider })),
         };
-        let mut config = builder.with_single_cert(chain, key).unwrap();
+        let mut config = builder.with_single_cert_with_ocsp(chain, key, manners.staples.clone()).unwrap();
         config.send_tls13_tickets = manners.tickets;
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -314,6 +314,31 @@ pub fn verify(
     judge(&Search::new(leaf, intermediates, rules), second_opinion::ask)
 }
 
+/// As [`verify`], with the OCSP response that the peer itself brought (RFC 6066 section 8): it can help or convict, and
+/// a useless one is as good as none. What is left out on the way is left out unseen, so that refusing for a bad one would
+/// stop nobody but the honest. Where every certificate needs proof, the refusal says why this one is none.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn verify_stapled(
+    leaf: &Certificate,
+    intermediates: &[Certificate],
+    rules: &Rules<'_>,
+    stapled: &[u8],
+) -> Result<VerifiedPath, Refusal> {
+    let Ok(response) = ocsp::Response::from_der(stapled) else { return verify(leaf, intermediates, rules) };
+    let responses: Vec<ocsp::Response> = rules.ocsp.iter().cloned().chain([response]).collect();
+    match verify(leaf, intermediates, &Rules { ocsp: &responses, ..rules.clone() }) {
+        Err(refusal)
+            if rules.revocation != RevocationMode::Required
+                && refusal.reasons().iter().any(|reason| reason.code == ReasonCode::OcspInvalid) =>
+        {
+            verify(leaf, intermediates, rules)
+        }
+        other => other,
+    }
+}
+
 /// As [`verify`], without the second opinion: for a certificate that this process has just made itself, from a linted
 /// profile. Never for one that came from outside.
 ///

@@ -166,3 +166,53 @@ fn a_responder_without_an_answer_is_quoted() {
         assert!(error.to_string().contains(status.name()), "{error}");
     }
 }
+
+#[test]
+fn what_a_server_staples_can_help_or_convict_and_a_useless_one_is_as_good_as_none() {
+    use pki::verify::{Purpose, RevocationMode, Rules, TrustBundle, verify_stapled};
+    let root = RawCertificate::ca("Root").self_signed();
+    let stranger = RawCertificate::ca("Stranger").self_signed();
+    let leaf = RawCertificate::server("localhost").issued_by(&root);
+    let anchors = TrustBundle::new(vec![root.certificate.clone()]);
+    let old = SingleResponse {
+        this_update: days_from_now(-9),
+        next_update: Some(days_from_now(-3)),
+        ..single(&leaf, &root, CertStatus::Good)
+    };
+    let forged = signed(&stranger, single(&leaf, &root, revoked()));
+    let unknown = signed(&root, single(&leaf, &root, CertStatus::Unknown));
+    // What is stapled, and the verdict where lists are known, and where proof is required.
+    let cases: &[(&str, Vec<u8>, Option<ReasonCode>, Option<ReasonCode>)] = &[
+        ("nothing", Vec::new(), None, Some(ReasonCode::CrlMissing)),
+        ("noise", vec![0x30, 0x03, 0x0a, 0x01], None, Some(ReasonCode::CrlMissing)),
+        ("good", signed(&root, single(&leaf, &root, CertStatus::Good)), None, None),
+        ("good until the day before yesterday", signed(&root, old), None, Some(ReasonCode::CrlMissing)),
+        ("unknown", unknown, None, Some(ReasonCode::CrlMissing)),
+        ("forged", forged, None, Some(ReasonCode::CrlMissing)),
+        (
+            "revoked",
+            signed(&root, single(&leaf, &root, revoked())),
+            Some(ReasonCode::CertificateRevoked),
+            Some(ReasonCode::CertificateRevoked),
+        ),
+    ];
+    for (what, stapled, known, required) in cases {
+        for (revocation, expected) in
+            [(RevocationMode::WhereKnown, known), (RevocationMode::Required, required)]
+        {
+            let rules = Rules { revocation, ..Rules::new(&anchors, Purpose::Server, now()) };
+            let verdict = verify_stapled(&leaf.certificate, &[], &rules, stapled);
+            let codes: Vec<ReasonCode> = match verdict {
+                Ok(_) => Vec::new(),
+                Err(refusal) => refusal.reasons().iter().map(|reason| reason.code).collect(),
+            };
+            assert_eq!(codes.first(), expected.as_ref(), "{what}, {revocation:?}");
+            let is_told = expected == &Some(ReasonCode::CrlMissing) && !["nothing", "noise"].contains(what);
+            assert_eq!(
+                codes.contains(&ReasonCode::OcspInvalid),
+                is_told,
+                "{what}, {revocation:?}: {codes:?}"
+            );
+        }
+    }
+}
