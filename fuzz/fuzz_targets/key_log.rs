@@ -1,11 +1,4 @@
-//! A key log of any bytes; what is understood of it is written and read back the same.
+//! `tls::key_log` of the crate `fuzz-targets`, for libFuzzer.
 #![no_main]
 
-use explain::capture::KeyLog;
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|bytes: &[u8]| {
-    let log = KeyLog::parse(bytes);
-    let lines = log.to_lines();
-    assert_eq!(*KeyLog::parse(lines.as_bytes()).to_lines(), *lines);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_targets::run("key_log", bytes));

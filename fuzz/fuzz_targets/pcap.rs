@@ -1,12 +1,4 @@
-//! A capture file of any bytes, and each connection in it explained.
+//! `tls::pcap` of the crate `fuzz-targets`, for libFuzzer.
 #![no_main]
 
-use explain::capture::reassembly::Index;
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|file: &[u8]| {
-    let Ok(index) = Index::read(file) else { return };
-    for connection in &index.connections {
-        let _ = explain::tls::explain(&connection.transcript(file, &index.notes.secrets));
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_targets::run("pcap", bytes));

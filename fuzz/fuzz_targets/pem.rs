@@ -1,9 +1,4 @@
-//! PEM of any bytes, whole or to be repaired.
+//! `x509::pem` of the crate `fuzz-targets`, for libFuzzer.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|bytes: &[u8]| {
-    let _ = pki::pem::read(bytes);
-    let _ = pki::pem::repair(bytes);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_targets::run("pem", bytes));

@@ -1,12 +1,4 @@
-//! PKCS#12 of any bytes, opened with a password: what it costs is bounded, whatever counts stand in it.
+//! `keys_and_containers::pkcs12` of the crate `fuzz-targets`, for libFuzzer.
 #![no_main]
 
-use keys::Passphrase;
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|bytes: &[u8]| {
-    let _ = keys::pkcs12::describe_pkcs12(bytes);
-    for password in ["", "secret12"] {
-        let _ = keys::pkcs12::read_pkcs12(bytes, &Passphrase::new(password));
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_targets::run("pkcs12", bytes));

@@ -1,9 +1,4 @@
-//! A certificate signing request of any bytes. What is read has a signature that verifies, so almost nothing is.
+//! `x509::signing_request` of the crate `fuzz-targets`, for libFuzzer.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use pki::csr::CertificateRequest;
-
-fuzz_target!(|bytes: &[u8]| {
-    let _ = CertificateRequest::from_der(bytes);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_targets::run("signing_request", bytes));

@@ -14,6 +14,8 @@ mod console;
 pub mod enrol;
 mod est;
 mod log;
+#[doc(hidden)]
+pub mod fuzzing;
 mod problem;
 pub mod refusals;
 mod router;

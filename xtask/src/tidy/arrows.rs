@@ -29,6 +29,7 @@ const HOUSES: &[House] = &[
     House { name: "cli",     uses: LIBRARIES },
     House { name: "testkit", uses: LIBRARIES },
     House { name: "bench",   uses: LIBRARIES },
+    House { name: "fuzz-targets", uses: LIBRARIES },
     House { name: "xtask",   uses: &[] },
 ];
 
@@ -39,7 +40,7 @@ const FOR_TESTS: &[(&str, &str)] = &[("service", "store")];
 const MAY_LINK_TESTKIT: &[&str] = &["bench", "xtask"];
 
 /// Never part of what a user runs; the rules on external crates do not hold for them.
-const TOOLS: &[&str] = &["testkit", "bench", "xtask"];
+const TOOLS: &[&str] = &["testkit", "bench", "fuzz-targets", "xtask"];
 
 /// An external crate that only some of ours may name in `[dependencies]`.
 struct Reserved {

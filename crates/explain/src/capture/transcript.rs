@@ -143,9 +143,9 @@ impl Transcript {
                 }
             }
             _ => {
-                let sender = match word.as_bytes()[0] {
-                    b'>' => Sender::Client,
-                    b'<' => Sender::Server,
+                let sender = match word.as_bytes().first() {
+                    Some(b'>') => Sender::Client,
+                    Some(b'<') => Sender::Server,
                     _ => return Err("no line of version 1 starts like this"),
                 };
                 let (at, value) = rest.split_once(' ').ok_or("a time and a value belong here")?;

@@ -129,6 +129,13 @@ fn memory_stays_bounded_where_a_length_promises_much() {
     );
 }
 
+/// Found by fuzzing: it had no first letter to look at.
+#[test]
+fn a_line_that_begins_with_a_space_is_no_line_of_a_transcript() {
+    let error = Transcript::from_bytes(b"countersign transcript 1\n  00 11\n").unwrap_err();
+    assert!(error.to_string().contains("no line of version 1"), "{error}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -116,6 +116,8 @@ mod tests {
         for bad in [
             &b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\n "[..],
             b"PROXY TCP4 192.0.2.7 198.51.100.1 56324\r\n",
+            // Found by fuzzing: a line feed made it no header or one, by where the network had cut it.
+            b"PROXY UNKNOWN fff\n\r\n",
             b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443 1\r\n",
             b"PROXY TCP4 192.0.2.7  198.51.100.1 56324 443\r\n",
             b"PROXY TCP4 192.0.2.07 198.51.100.1 56324 443\r\n",

@@ -94,6 +94,10 @@ fn line(octets: &[u8]) -> Result<Decoded, ProxyHeaderError> {
         return if can_grow { Ok(Decoded::Incomplete) } else { Err(problem()) };
     };
     let length = end + 2;
+    // Neither end of a line may stand alone in it: what is refused when it arrives in pieces is refused as a whole.
+    if within[..end].iter().any(|octet| matches!(octet, b'\r' | b'\n')) {
+        return Err(problem());
+    }
     let text = std::str::from_utf8(&within[..end]).map_err(|_| problem())?;
     let fields: Vec<&str> = text.split(' ').collect();
     let header = match fields.as_slice() {

@@ -8,6 +8,8 @@ mod connection;
 mod counters;
 mod directory;
 mod front;
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod http1;
 mod identity_headers;

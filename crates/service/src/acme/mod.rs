@@ -13,6 +13,7 @@ mod certificates;
 mod challenge;
 mod challenges;
 mod finalize;
+pub(crate) mod fuzzing;
 mod identifier;
 mod jose;
 mod memory;

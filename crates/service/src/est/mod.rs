@@ -152,7 +152,7 @@ fn issued_answer(certificate: &pki::Certificate) -> Response {
 }
 
 /// Reads a request: base64 of DER, as EST has it, or PEM or DER as people send it.
-fn request(body: &[u8]) -> Result<CertificateRequest, Problem> {
+pub(crate) fn request(body: &[u8]) -> Result<CertificateRequest, Problem> {
     match codec::from_lines(body) {
         Some(der) => crate::enrol::read_request(&der),
         None => crate::enrol::read_request(body),

@@ -1,0 +1,4 @@
+//! `enrolment::acme_identifier` of the crate `fuzz-targets`, for libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_targets::run("acme_identifier", bytes));
