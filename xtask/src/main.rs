@@ -4,12 +4,15 @@
 //! install one) is decided in one place each: [`peers`] for programs, [`workspace`] for cargo.
 
 mod deny;
+mod fuzz;
 mod interop;
 mod packages;
 mod peers;
 mod process;
 mod report;
+mod reproducible;
 mod rust_source;
+mod sbom;
 mod test;
 mod tidy;
 mod workspace;
@@ -37,6 +40,16 @@ enum Task {
     Tidy,
     /// The interop cases alone, against the release binary.
     Interop(InteropArguments),
+    /// The fuzz targets under libFuzzer; needs a C++ compiler. The nightly run is this without arguments.
+    Fuzz(FuzzArguments),
+    /// Whether two builds of the last commit in two places are the same; two release builds, so 10 minutes on two cores.
+    Reproducible {
+        /// Another profile, for a quicker look.
+        #[arg(long, default_value = "release")]
+        profile: String,
+    },
+    /// What the release binary is made of, as CycloneDX, into target/countersign.cdx.json.
+    Sbom,
     /// The benchmarks: `cargo run --release -p bench` with the arguments given.
     Bench {
         /// Passed on to the benchmark program as they are.
@@ -73,6 +86,18 @@ struct InteropArguments {
     list: bool,
 }
 
+#[derive(Args)]
+struct FuzzArguments {
+    /// Run only the targets whose name contains one of these.
+    filters: Vec<String>,
+    /// Seconds for each target.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// Add inputs that reach something new to the corpus in fuzz/corpus.
+    #[arg(long)]
+    keep: bool,
+}
+
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(code) => code,
@@ -96,6 +121,11 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let options = interop::Options { jobs, binary, show_output };
             interop::run(&workspace, &selection, &options)
         }
+        Task::Fuzz(FuzzArguments { filters, seconds, keep }) => {
+            fuzz::run(&workspace, &fuzz::Options { filters, seconds, keep })
+        }
+        Task::Reproducible { profile } => reproducible::run(&workspace, &profile),
+        Task::Sbom => sbom::run(&workspace),
         Task::Bench { arguments } => {
             let binary = workspace.build_release()?;
             let status = workspace

@@ -151,7 +151,8 @@ impl Workspace {
     }
 }
 
-fn output_of(mut command: Command) -> anyhow::Result<String> {
+/// What a command printed, where it succeeded.
+pub(crate) fn output_of(mut command: Command) -> anyhow::Result<String> {
     let output = command.output().context("cargo could not be started")?;
     if !output.status.success() {
         bail!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim());

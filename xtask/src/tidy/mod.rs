@@ -8,6 +8,7 @@ mod calls;
 mod cases;
 mod links;
 mod sources;
+mod threats;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -69,6 +70,8 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
     let files = workspace.files()?;
     let known: BTreeSet<PathBuf> = files.iter().cloned().collect();
     let mut lengths = Vec::new();
+    // What the threat tables may name: functions, and interop cases.
+    let mut known_tests: BTreeSet<String> = BTreeSet::new();
     for file in &files {
         // A file that is not text has nothing that these rules read.
         let Ok(text) = std::fs::read_to_string(workspace.root.join(file)) else { continue };
@@ -78,6 +81,7 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
                 findings.extend(sources::introduction(file, &text));
                 findings.extend(sources::stubs(file, &text));
                 findings.extend(calls::forbidden(file, &text));
+                known_tests.extend(threats::functions(&text));
                 lengths.push((file.clone(), text.lines().count()));
             }
             Some("md") => {
@@ -88,9 +92,12 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
             _ => {}
         }
         if file.starts_with(case::FOLDER) {
+            known_tests.extend(file.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned));
             findings.extend(cases::form(file, &text, cases::is_executable(&workspace.root.join(file))?));
         }
     }
+    let threats = std::fs::read_to_string(workspace.root.join(threats::FILE))?;
+    findings.extend(threats::unproven(Path::new(threats::FILE), &threats, &known_tests));
     findings.extend(sources::length(&lengths, sources::LONG_FILES));
     findings.sort();
     findings.dedup();
