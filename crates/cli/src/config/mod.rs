@@ -2,6 +2,8 @@
 //! one; what stands in the file is [`raw`], and [`check`] makes the one of the other.
 
 mod check;
+#[cfg(test)]
+mod damage;
 pub(crate) mod place;
 mod raw;
 pub(crate) mod show;
