@@ -66,6 +66,7 @@ pub(crate) const PEERS: &[Peer] = &[
     peer("systemd-analyze", "systemd",          "what systemd thinks of a unit"),
     peer("systemd-socket-activate", "systemd", "systemd's way of passing sockets, without systemd as init"),
     peer("softhsm2-util", "softhsm2",           "SoftHSM, a token in software behind PKCS#11"),
+    peer("testssl",     "testssl.sh",           "testssl.sh, which knows the attacks on TLS by name"),
     peer("tshark",      "tshark",               "Wireshark's dissectors"),
     peer("tstclnt",     "libnss3-tools",        "NSS as a TLS client"),
     peer("uacme",       "uacme",                "an ACME client in C"),
