@@ -13,9 +13,9 @@ pub mod api;
 mod console;
 pub mod enrol;
 mod est;
-mod log;
 #[doc(hidden)]
 pub mod fuzzing;
+mod log;
 mod problem;
 pub mod refusals;
 mod router;
