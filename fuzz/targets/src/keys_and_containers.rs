@@ -3,6 +3,7 @@
 use keys::Passphrase;
 use keys::pkcs12::{Integrity, Protection, describe_pkcs12, read_pkcs12};
 use keys::read::read_private_key;
+use pki::cms::{Intake, SignedData, Timestamp};
 
 /// The password of the corpora.
 const PASSWORD: &str = "changeit";
@@ -62,5 +63,33 @@ pub(crate) fn inspect(bytes: &[u8]) {
     ];
     for text in texts {
         assert!(text.chars().all(|character| character == '\n' || !character.is_control()), "{text:?}");
+    }
+}
+
+/// Signed data of any bytes, in pieces of any size (the first octet): what is read does not depend on the pieces, and
+/// everything can be asked of it.
+pub(crate) fn cms(input: &[u8]) {
+    fn read(pieces: impl Iterator<Item = impl AsRef<[u8]>>) -> Option<(SignedData, Vec<u8>)> {
+        let mut intake = Intake::new();
+        let mut content = Vec::new();
+        for piece in pieces {
+            intake.push_to(piece.as_ref(), &mut |octets| content.extend_from_slice(octets)).ok()?;
+        }
+        Some((intake.finish().ok()?, content))
+    }
+    let Some((size, bytes)) = input.split_first() else { return };
+    let whole = read(std::iter::once(bytes));
+    let pieces = read(bytes.chunks(usize::from(*size).max(1)));
+    assert_eq!(whole.as_ref().map(|(_, content)| content), pieces.as_ref().map(|(_, content)| content));
+    let Some((signed, content)) = whole else { return };
+    assert!(content.len() <= bytes.len());
+    for signer in &signed.signers {
+        let _ = signer.signing_time();
+        if let (Some(certificate), Some(hash)) = (signer.certificate(&signed.certificates), &signed.content) {
+            let _ = signer.check(&signed.content_type, hash, certificate);
+        }
+        if let Some(token) = &signer.timestamp {
+            let _ = Timestamp::check(token, &signer.signature);
+        }
     }
 }

@@ -23,6 +23,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "acme_identifier", run: enrolment::acme_identifier },
     Target { name: "certificate",     run: x509::certificate },
+    Target { name: "cms",             run: keys_and_containers::cms },
     Target { name: "der",             run: x509::der },
     Target { name: "dns",             run: enrolment::dns },
     Target { name: "est",             run: enrolment::est },
