@@ -27,7 +27,6 @@ use crate::config::{Answer, Certificates, Config, Listener};
 use crate::context::{BOLD, Context, DIM};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::handover::Offer;
-use crate::hardening::{self, Account};
 use crate::input::plain;
 use crate::service_manager::{Inherited, ServiceManager};
 use crate::watch::{Source, Watcher};
@@ -72,10 +71,6 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "URL")]
     otlp: Option<String>,
 
-    /// Once the addresses are bound, become this user for good: a name, or UID:GID (Linux, as root)
-    #[arg(long, value_name = "USER")]
-    user: Option<String>,
-
     #[command(flatten)]
     flags: flags::Flags,
 }
@@ -89,13 +84,6 @@ impl Serve {
         start_warnings();
         let manager = ServiceManager::of(context);
         let inherited = Inherited::from_service_manager()?;
-        // While there is one thread: rights are a thread's own, and all others inherit them from this one.
-        let Doors { listeners: sockets, admin, predecessor, offered } =
-            Doors::open(context, &config, inherited, self.handover.as_deref())?;
-        if let Some(user) = &self.user {
-            Account::find(user)?.enter()?;
-        }
-        hardening::stay();
         let background =
             tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(1)
@@ -104,6 +92,8 @@ impl Serve {
                 .map_err(|error| Failure::usage(format!("cannot start threads: {}", plain(&error))))?;
         let _entered = background.enter();
         let loader = Loader::new(context, &config, background.handle().clone())?;
+        let Doors { listeners: sockets, admin, predecessor, offered } =
+            Doors::open(context, &config, inherited, self.handover.as_deref())?;
         let snapshots = loader.load(context, &config)?;
         let shutdown = Shutdown::new();
         let mut options = Options::new();
