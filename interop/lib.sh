@@ -120,7 +120,8 @@ if [ -z "${INTEROP_PORTS:-}" ]; then
     cd -- "$_own_world"
     INTEROP_PORTS=$_own_world/ports
     mkdir ports
-    export INTEROP_PORTS HOME=$_own_world TMPDIR=$_own_world COUNTERSIGN_HOME=$_own_world/countersign
+    INTEROP_ARTEFACTS=${INTEROP_ARTEFACTS:-$_own_world/artefacts}
+    export INTEROP_ARTEFACTS INTEROP_PORTS HOME=$_own_world TMPDIR=$_own_world COUNTERSIGN_HOME=$_own_world/countersign
 fi
 
 # ------------------------------------------------------------------------------------------- ports and servers

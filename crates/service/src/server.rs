@@ -25,7 +25,6 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 
-use crate::refusals::Refusals;
 use crate::router::LARGEST_BODY;
 use crate::{Problem, State};
 
@@ -90,20 +89,22 @@ fn unread(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Problem {
 }
 
 /// Serves a router over TLS until `shutdown` ends; clients' certificates are judged by the snapshot of `handle`, and
-/// `refusals` remembers whom it refuses.
+/// the state remembers who comes and who is refused.
 pub async fn serve(
     listener: TcpListener,
     handle: Handle,
     router: Router,
-    refusals: Arc<Refusals>,
+    state: State,
     log: Log,
     shutdown: impl Future<Output = ()>,
 ) -> u32 {
     let mut options = Options::new();
-    let (recorded, heard) = (Arc::clone(&refusals), refusals);
+    let (recorded, heard) = (Arc::clone(state.refusals()), Arc::clone(state.refusals()));
+    let radar = Arc::clone(state.radar());
     options.recordings = Some(Arc::new(move |transcript| recorded.recorded(&transcript)));
     let log: Log = Arc::new(move |record| {
         heard.record(record);
+        radar.record(record);
         log(record);
     });
     options.fallback = Some(Arc::new(Handler::Service(Arc::new(Web { router }))));

@@ -3,14 +3,16 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use ca::{Authority, IssueRequest, Issued, Store};
+use ca::{Authority, Commit, IssueRequest, Issued, Record, Store, StoreError, Write};
 use jiff::{SignedDuration, Timestamp};
 
 use pki::Certificate;
 use pki::key::SigningKey;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::log::Signed;
+use crate::radar::Radar;
 use crate::refusals::Refusals;
 use crate::status::lists::Lists;
 use crate::status::ocsp::Answers;
@@ -31,6 +33,8 @@ pub struct Settings {
     pub list_lifetime: SignedDuration,
     /// How long past its end a certificate can still be renewed with itself.
     pub grace: SignedDuration,
+    /// What this process is called among the replicas of the service; one without a name does not say that it is there.
+    pub replica: Option<String>,
     /// The moment of everything.
     pub clock: fn() -> Timestamp,
     /// The root's own list in DER as of a moment, where its key is at hand.
@@ -52,6 +56,7 @@ impl Settings {
             base: base.trim_end_matches('/').to_owned(),
             list_lifetime: SignedDuration::from_hours(24),
             grace: SignedDuration::ZERO,
+            replica: None,
             clock: Timestamp::now,
             root_list: None,
             acme: acme::Settings::default(),
@@ -71,6 +76,7 @@ struct Inner {
     responder: RwLock<Option<Arc<Responder>>>,
     refusals: Arc<Refusals>,
     signed_log: Signed,
+    radar: Arc<Radar>,
     /// The number of the last audit event and of the last revocation that this process knows of.
     seen: watch::Sender<Seen>,
 }
@@ -96,6 +102,54 @@ pub struct Responder {
 /// telling are looked at more often, by themselves.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
+/// How often a replica says that it is there, and how long that is remembered.
+const PULSE: SignedDuration = SignedDuration::from_secs(15);
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
+
+/// A process of this service, as it last said of itself in the memory that all share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Replica {
+    pub(crate) name: String,
+    pub(crate) base: String,
+    pub(crate) version: String,
+    pub(crate) heard: Timestamp,
+    /// The last audit event that it knew.
+    pub(crate) events: u64,
+}
+
+impl Replica {
+    const KIND: &str = "replica";
+
+    fn pulse(state: &State, now: Timestamp) -> Result<(), StoreError> {
+        let Some(name) = &state.settings().replica else { return Ok(()) };
+        let body = json!({
+            "base": state.base(), "version": env!("CARGO_PKG_VERSION"), "heard": now.to_string(),
+            "events": state.seen().borrow().events,
+        });
+        let found = state.store().record(Self::KIND, name)?;
+        let record = found.unwrap_or_else(|| Record::new(Self::KIND, name, String::new()));
+        let record = Record { body: body.to_string(), expires: now.checked_add(REMEMBERED).ok(), ..record };
+        state.store().commit(Commit::of(Write::Put(record)))
+    }
+
+    /// Those that were heard in the last hour.
+    pub(crate) fn heard(store: &dyn Store, now: Timestamp) -> Result<Vec<Self>, StoreError> {
+        let records = store.records(Self::KIND, None, None, 1000)?;
+        let read = |record: &Record| {
+            let value: Value = serde_json::from_str(&record.body).ok()?;
+            Some(Replica {
+                name: record.id.clone(),
+                base: value["base"].as_str()?.to_owned(),
+                version: value["version"].as_str()?.to_owned(),
+                heard: value["heard"].as_str()?.parse().ok()?,
+                events: value["events"].as_u64()?,
+            })
+        };
+        let all = records.iter().filter_map(read);
+        Ok(all.filter(|one| now.duration_since(one.heard) < REMEMBERED).collect())
+    }
+}
+
 impl State {
     /// The state of a service of this authority.
     #[must_use]
@@ -108,6 +162,7 @@ impl State {
             responder: RwLock::new(None),
             refusals: Arc::default(),
             signed_log: Signed::default(),
+            radar: Arc::default(),
             seen: watch::channel(Seen::default()).0,
         }))
     }
@@ -154,6 +209,12 @@ impl State {
         &self.0.refusals
     }
 
+    /// Who is connected where.
+    #[must_use]
+    pub fn radar(&self) -> &Arc<Radar> {
+        &self.0.radar
+    }
+
     pub(crate) fn responder(&self) -> Option<Arc<Responder>> {
         self.0.responder.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -192,7 +253,14 @@ impl State {
     /// Keeps looking, so that what any process writes is known here at once, or a moment later. Runs until it is dropped.
     pub async fn follow(self) {
         let (mut is_told, mut heard) = (false, 0);
+        let mut said = None;
         loop {
+            let now = self.now();
+            if said.is_none_or(|said| now.duration_since(said) >= PULSE) {
+                said = Some(now);
+                // Whether the others hear of this one changes nothing of what it does.
+                let _ = self.blocking(move |state| Ok(Replica::pulse(state, now)?)).await;
+            }
             // A memory that cannot be read is said once.
             match self.blocking(State::look).await {
                 Ok(_) => is_told = false,

@@ -27,6 +27,9 @@ use crate::{packages, peers, report};
 /// Two cases at once: most of their time is waiting for processes to start.
 pub(crate) const DEFAULT_JOBS: usize = 2;
 
+/// What cases keep, such as screenshots, in the repository's own target folder.
+const ARTEFACTS: &str = "target/interop/artefacts";
+
 /// The longest that a case may take.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -262,6 +265,8 @@ fn run_case(case: &Case, world: &World) -> Result {
 
 /// What all cases of a run share, and the folder that holds what is theirs alone; removed at the end.
 struct World {
+    /// Where cases put what is to be looked at afterwards, each in a folder of its name.
+    artefacts: PathBuf,
     folder: PathBuf,
     binary: PathBuf,
     path: OsString,
@@ -280,13 +285,19 @@ impl World {
         // The cases make private keys in it: nobody else may look.
         fs::DirBuilder::new().mode(0o700).create(&folder).with_context(|| folder.display().to_string())?;
         fs::create_dir(folder.join("ports"))?;
-        Ok(Self { folder, binary, path })
+        let artefacts = workspace.root.join(ARTEFACTS);
+        Ok(Self { folder, artefacts, binary, path })
     }
 
     fn run(&self, case: &Case) -> anyhow::Result<(Verdict, String)> {
         let home = self.folder.join(&case.name);
         fs::create_dir(&home)?;
         let log = self.folder.join(format!("{}.log", case.name));
+        let artefacts = self.artefacts.join(&case.name);
+        // What an earlier run kept would be taken for what this one shows.
+        if artefacts.exists() {
+            fs::remove_dir_all(&artefacts).with_context(|| artefacts.display().to_string())?;
+        }
         let mut command = Command::new("bash");
         command
             .arg(&case.file)
@@ -301,10 +312,14 @@ impl World {
             .env("COUNTERSIGN_HOME", home.join("countersign"))
             .env("INTEROP_NODE_MODULES", packages::node_modules())
             .env("INTEROP_PYTHON", packages::python())
+            .env("INTEROP_ARTEFACTS", &artefacts)
             .env("INTEROP_PORTS", self.folder.join("ports"));
         let ending = run_bounded(command, &log, LIMIT)?;
         let output = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
         let leaks = secrets::leaks(&home, &output);
+        if artefacts.exists() {
+            println!("kept in {}", artefacts.display());
+        }
         let verdict = match ending {
             Ending::Exited(status) if status.success() && !leaks.is_empty() => {
                 Verdict::Failed(format!("a private key or passphrase stands in {}", leaks.join(", ")))

@@ -28,6 +28,7 @@ use crate::context::{BOLD, Context, DIM};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::handover::Offer;
 use crate::input::plain;
+use crate::report::Reporter;
 use crate::service_manager::{Inherited, ServiceManager};
 use crate::watch::{Source, Watcher};
 use doors::Doors;
@@ -121,7 +122,7 @@ impl Serve {
         let quota = Arc::new(Quota::new(config.identity_limits(), Timestamp::now));
         options.limits = config.limits;
         options.log = log.log();
-        if config.admin.is_some() {
+        if config.admin.is_some() || config.feed.is_some() {
             let (seen, write) = (Arc::clone(&observer), log.log());
             options.log = Arc::new(move |record| {
                 seen.record(record);
@@ -146,6 +147,11 @@ impl Serve {
             None => None,
         };
         options.recordings = keeper.as_ref().map(record::Keeper::recordings);
+        if let Some(feed) = &config.feed {
+            let reporter = Reporter::start(feed, Arc::clone(&observer))?;
+            options.log = reporter.log(Arc::clone(&options.log));
+            options.recordings = Some(reporter.recordings(options.recordings.take()));
+        }
         options.gate = Some(Arc::clone(&quota) as Arc<dyn net::serve::Gate>);
         let offer = match &self.handover {
             Some(path) => Some(offer(path, offered, &manager, &shutdown)?),

@@ -72,6 +72,7 @@ struct Told {
 
 /// Tells one listener until it goes away.
 async fn tell(state: State, mut told: Told, sender: tokio::sync::mpsc::Sender<Bytes>) {
+    let _following = std::sync::Arc::clone(state.radar()).follow();
     let mut seen = state.seen();
     loop {
         while let Some(event) = told.waiting.pop_front() {

@@ -8,6 +8,7 @@ mod caller;
 mod certificates;
 mod evaluate;
 mod feed;
+mod health;
 mod identities;
 mod invites;
 mod local;
@@ -85,6 +86,13 @@ pub(crate) const OPERATIONS: &[Operation] = &[
                 request: None, answer: "Identities", handler: || get(identities::identities) },
     Operation { method: "put", path: "/api/v1/identities/{label}", permission: Some(Permission::Operate), summary: "Change an identity; its role only by an admin", query: &[],
                 request: Some("NewIdentity"), answer: "Identity", handler: || put(identities::put_identity) },
+    Operation { method: "get", path: "/api/v1/health", permission: Some(Permission::Read), summary: "How replicas, gateways, the feed and the list do", query: &[],
+                request: None, answer: "Health", handler: || get(health::health) },
+    Operation { method: "get", path: "/api/v1/clients", permission: Some(Permission::Read), summary: "Certificates that were seen lately, the last one first",
+                query: &[("serial", "the one with this serial number"), ("within_seconds", "seen within this time, a day where nothing is said"), LIMIT],
+                request: None, answer: "Clients", handler: || get(health::clients) },
+    Operation { method: "post", path: "/api/v1/reports", permission: Some(Permission::Follow), summary: "A gateway tells how it does and whom it sees", query: &[],
+                request: Some("Report"), answer: "ReportTaken", handler: || post(health::report) },
     Operation { method: "post", path: "/api/v1/evaluations", permission: Some(Permission::Read), summary: "What a certificate would be allowed under these rules, and here", query: &[],
                 request: Some("Question"), answer: "Evaluation", handler: || post(evaluate::evaluate) },
     Operation { method: "get", path: "/api/v1/refusals", permission: Some(Permission::Read), summary: "Handshakes that were refused lately, newest first",

@@ -208,6 +208,39 @@ fn refusal_schemas() -> Value {
                 "transcript": { "type": "string", "description": "a recording of explain's, in base64" },
             },
         },
+        "Health": {
+            "type": "object",
+            "required": ["replicas", "gateways", "feeds", "list", "events"],
+            "properties": {
+                "replicas": { "type": "array", "items": { "type": "object" } },
+                "gateways": { "type": "array", "items": { "type": "object" } },
+                "feeds": number, "list": { "type": ["object", "null"] }, "events": number,
+            },
+        },
+        "Client": {
+            "type": "object",
+            "required": ["serial_number", "identity", "not_after", "last_seen", "gateway"],
+            "properties": {
+                "serial_number": text, "identity": text, "not_after": text, "key": text, "tls_version": text,
+                "address": text, "first_seen": text, "last_seen": text, "requests": number, "refused": number,
+                "gateway": optional,
+            },
+        },
+        "Clients": {
+            "type": "object",
+            "required": ["clients", "total", "by_tls_version", "by_key", "busiest"],
+            "properties": {
+                "clients": list("Client"), "total": number, "by_tls_version": { "type": "object" },
+                "by_key": { "type": "object" }, "busiest": { "type": "array", "items": { "type": "object" } },
+            },
+        },
+        "Report": {
+            "type": "object",
+            "required": ["gateway"],
+            "properties": { "gateway": text, "status": { "type": "object" },
+                            "clients": { "type": "array", "items": { "type": "object" } } },
+        },
+        "ReportTaken": { "type": "object", "required": ["clients"], "properties": { "clients": number } },
         "Question": {
             "type": "object",
             "required": ["which"],

@@ -181,6 +181,22 @@ async fn page(
         ("Replaces", text(certificate, "replaces")),
         ("Written to", text(certificate, "location")),
     ];
+    // Whoever sees the certificate sees where it was seen.
+    let seen = api.get(&format!("/api/v1/clients?serial={}", encoded(&row.serial))).await?;
+    facts.push(match items(&seen, "clients").next() {
+        Some(seen) => (
+            "Last seen",
+            format!(
+                "{}, by {}, from {}, {}; {} requests",
+                time(seen, "last_seen"),
+                super::clients::place(seen),
+                text(seen, "address"),
+                text(seen, "tls_version"),
+                text(seen, "requests")
+            ),
+        ),
+        None => ("Last seen", "not since this service started, here or by a gateway that reports".to_owned()),
+    });
     facts.retain(|(_, value)| !value.is_empty());
     let reason = text(certificate, "revocation_reason");
     let page = Page {

@@ -22,6 +22,66 @@ const HEIGHT: usize = 160;
 const LEFT: usize = 44;
 const BOTTOM: usize = 22;
 
+/// How much of a whole each of some names has, as bars that lie, the longest first.
+pub(super) struct Shares {
+    pub(super) title: &'static str,
+    /// Names may be anything; they are escaped here.
+    pub(super) rows: Vec<(String, u64)>,
+}
+
+/// The height of a lying bar with its name above.
+const ROW: usize = 34;
+/// The characters of a name that fit above a bar.
+const NAME: usize = 90;
+
+impl Shares {
+    /// The chart and its table, as HTML.
+    pub(super) fn draw(mut self) -> String {
+        self.rows.sort_by(|one, other| (other.1, &one.0).cmp(&(one.1, &other.0)));
+        let most = self.rows.first().map_or(0, |(_, count)| *count);
+        if most == 0 {
+            return format!("<p class=\"quiet\">{}: none.</p>", self.title);
+        }
+        let height = self.rows.len() * ROW;
+        let mut html = format!(
+            "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{}\">",
+            self.title
+        );
+        for (place, (name, count)) in self.rows.iter().enumerate() {
+            let (top, name) = (place * ROW, escaped(&name.chars().take(NAME).collect::<String>()));
+            let long = usize::try_from((*count * WIDTH as u64 / most).max(2)).unwrap_or(2);
+            let _ = write!(
+                html,
+                "<text x=\"0\" y=\"{}\"><tspan>{name}: {count}</tspan></text>\
+                 <rect class=\"bar\" x=\"0\" y=\"{}\" width=\"{long}\" height=\"12\"/>",
+                top + 12,
+                top + 17,
+            );
+        }
+        let _ = write!(
+            html,
+            "</svg><details><summary>The same as a table</summary><div class=\"scroll\"><table><caption>{}</caption>\
+             <thead><tr><th scope=\"col\">Which</th><th scope=\"col\">How many</th></tr></thead><tbody>",
+            self.title
+        );
+        for (name, count) in &self.rows {
+            let _ =
+                write!(html, "<tr><th scope=\"row\"><bdi>{}</bdi></th><td>{count}</td></tr>", escaped(name));
+        }
+        html.push_str("</tbody></table></div></details>");
+        html
+    }
+}
+
+/// Text in HTML and SVG. What turns text around is left out: SVG has no element that keeps it in.
+fn escaped(text: &str) -> String {
+    explain::escape::text(text)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
 impl Bars {
     /// The chart and its table, as HTML. Labels come from the authority and are dates; they hold no markup.
     pub(super) fn draw(&self) -> String {
@@ -94,5 +154,21 @@ impl Bars {
         }
         html.push_str("</tbody></table></div></details>");
         html
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_a_chart_are_text_and_the_longest_bar_is_first() {
+        let rows = vec![("a".to_owned(), 1), ("<script>\u{202e}\"".to_owned(), 9)];
+        let html = Shares { title: "shares", rows }.draw();
+        assert!(!html.contains("<script") && !html.contains('\u{202e}'), "{html}");
+        assert!(
+            html.find("&lt;script").is_some_and(|first| html.find(">a: 1<").is_some_and(|next| first < next))
+        );
+        assert!(Shares { title: "none", rows: Vec::new() }.draw().contains("none: none."));
     }
 }

@@ -24,6 +24,7 @@ pub(super) struct Frame {
 const PLACES: &[(&str, &str)] = &[
     ("/console", "Overview"),
     ("/console/certificates", "Certificates"),
+    ("/console/clients", "Connected"),
     ("/console/invites", "Invites"),
     ("/console/partners", "Partners"),
     ("/console/policy", "Policy"),

@@ -9,6 +9,7 @@ mod audit;
 mod call;
 mod certificates;
 mod chart;
+mod clients;
 mod frame;
 pub(crate) mod guard;
 mod invites;
@@ -33,6 +34,7 @@ pub(crate) fn routes(state: &State) -> Router<State> {
         .merge(certificates::routes())
         .merge(invites::routes())
         .merge(partners::routes())
+        .merge(clients::routes())
         .merge(policy::routes())
         .merge(refusals::routes())
         .merge(audit::routes())

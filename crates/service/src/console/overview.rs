@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::call::Api;
 use super::certificates::Row;
 use super::chart::{Bars, Series};
-use super::frame::{Event, Frame, html, items, text};
+use super::frame::{Event, Frame, html, items, text, time};
+use super::refusals;
 use super::trouble::Trouble;
 use crate::State;
 
@@ -38,6 +39,11 @@ struct Page {
     figures: Vec<Figure>,
     issuance: String,
     expiry: String,
+    refused: String,
+    members: Vec<Member>,
+    feed: String,
+    list: String,
+    list_mood: &'static str,
     expiring: Vec<Row>,
     waiting: Vec<(String, String)>,
     events: Vec<Event>,
@@ -56,9 +62,22 @@ async fn show(FromState(state): FromState<State>, api: Api) -> Result<Response, 
     let trail = api.get(&format!("/api/v1/audit?after={last}&limit=8")).await.unwrap_or_default();
     let mut events: Vec<Event> = items(&trail, "events").map(Event::read).collect();
     events.reverse();
+    let refused = api.get("/api/v1/refusals?limit=1").await?;
+    let seen = api.get("/api/v1/clients?limit=1&within_seconds=3600").await?;
+    let health = api.get("/api/v1/health").await?;
+    let (list, list_mood) = list(&health["list"]);
     let page = Page {
         frame: Frame::of(&state, &api, PLACE, "Overview"),
-        figures: figures(&statistics, waiting.len()),
+        figures: figures(&statistics, waiting.len(), &seen, &refused),
+        refused: refusals::chart(&refused),
+        members: members(&health),
+        feed: match health["feeds"].as_u64().unwrap_or(0) {
+            0 => "nobody follows it here".to_owned(),
+            1 => "one gateway follows it here".to_owned(),
+            many => format!("{many} gateways follow it here"),
+        },
+        list,
+        list_mood,
         issuance: Bars {
             title: "Certificates issued and revoked on each of the last 30 days",
             labels: counted(&statistics, "by_day", "day").0,
@@ -92,7 +111,72 @@ async fn show(FromState(state): FromState<State>, api: Api) -> Result<Response, 
     Ok(html(StatusCode::OK, &page))
 }
 
-fn figures(statistics: &Value, waiting: usize) -> Vec<Figure> {
+/// A replica or a gateway.
+struct Member {
+    name: String,
+    kind: &'static str,
+    heard: String,
+    state: String,
+    mood: &'static str,
+    about: String,
+}
+
+fn members(health: &Value) -> Vec<Member> {
+    let is = |one: &Value, member: &str| one[member] == json!(true);
+    let of = |one: &Value, kind, trouble: Option<String>, about: String| {
+        let (state, mood) = match trouble {
+            _ if is(one, "late") => ("not heard lately".to_owned(), "bad"),
+            Some(trouble) => (trouble, "bad"),
+            None => ("well".to_owned(), "good"),
+        };
+        Member { name: text(one, "name"), kind, heard: time(one, "heard_at"), state, mood, about }
+    };
+    let events = health["events"].as_u64().unwrap_or(0);
+    let replicas = items(health, "replicas").map(|one| {
+        // A pulse comes every 15 s, so a busy authority's replicas are a little behind in what they last said.
+        let behind = events.saturating_sub(one["events"].as_u64().unwrap_or(0));
+        let about = format!(
+            "{}, version {}, {behind} events behind when it last spoke",
+            text(one, "url"),
+            text(one, "version")
+        );
+        of(one, "replica", None, about)
+    });
+    let gateways = items(health, "gateways").map(|one| {
+        let expired = |member: &str| items(one, member).any(|inner| is(inner, "expired"));
+        let trouble = if expired("certificates") {
+            Some("its own certificate has expired".to_owned())
+        } else if expired("revocation_lists") {
+            Some("its revocation list has expired".to_owned())
+        } else {
+            None
+        };
+        let ends = items(one, "certificates").map(|own| time(own, "not_after")).min();
+        let about = format!(
+            "version {}, {} connections, {} requests{}",
+            text(one, "version"),
+            text(one, "connections_open"),
+            text(one, "requests"),
+            ends.map(|end| format!(", own certificate until {end}")).unwrap_or_default()
+        );
+        of(one, "gateway", trouble, about)
+    });
+    replicas.chain(gateways).collect()
+}
+
+/// The state of the revocation list in words.
+fn list(list: &Value) -> (String, &'static str) {
+    if list.is_null() {
+        return ("made when somebody asks for it".to_owned(), "quiet");
+    }
+    let (made, due) = (time(list, "made_at"), time(list, "next_update"));
+    match list["expired"] == json!(true) {
+        true => (format!("over since {due}"), "bad"),
+        false => (format!("made {made}, good until {due}, and made anew with every revocation"), "good"),
+    }
+}
+
+fn figures(statistics: &Value, waiting: usize, seen: &Value, refused: &Value) -> Vec<Figure> {
     let number = |member: &str| statistics[member].as_u64().unwrap_or(0);
     let soon = number("expiring_within_30_days");
     vec![
@@ -107,6 +191,18 @@ fn figures(statistics: &Value, waiting: usize) -> Vec<Figure> {
             value: soon.to_string(),
             text: "end within 30 days",
             mood: if soon > 0 { "warn" } else { "quiet" },
+        },
+        Figure {
+            href: "/console/clients?hours=1",
+            value: text(seen, "total"),
+            text: "seen in the last hour",
+            mood: "quiet",
+        },
+        Figure {
+            href: "/console/refusals",
+            value: text(refused, "total"),
+            text: "handshakes refused since the start",
+            mood: if refused["total"] == json!(0) { "quiet" } else { "warn" },
         },
         Figure {
             href: "/console/certificates?state=revoked",

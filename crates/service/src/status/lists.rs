@@ -83,6 +83,12 @@ fn at_hand(state: &State, part: Part, version: u64) -> Option<Ready> {
     (ready.version >= version && ready.is_young(state.now())).then(|| ready.clone())
 }
 
+/// When the newest list at hand was made, and when it is due; none where none was asked for yet.
+pub(crate) fn newest(state: &State) -> Option<(Timestamp, Timestamp)> {
+    let ready = state.lists().ready.lock().unwrap_or_else(PoisonError::into_inner);
+    ready.values().flat_map(|parts| parts.iter()).map(|one| (one.this_update, one.next_update)).max()
+}
+
 fn make(state: &State, partitions: u16) -> Result<Vec<Ready>, Problem> {
     let lifetime = state.settings().list_lifetime;
     // Before the list, so that a revocation in between makes it look old rather than new.

@@ -145,12 +145,14 @@ impl World {
         state.set_responder(service::Responder { certificate, key: Box::new(responder_key) });
         tokio::spawn(state.clone().follow());
         let handle = Handle::new(server::snapshot(&state, own.clone()).unwrap());
-        let (served, judged, web) = (state.clone(), handle.clone(), router(&state, Surface::ALL));
-        let serving = async move {
-            let log: net::serve::Log = Arc::new(|_| {});
-            server::serve(listener, judged, web, Arc::clone(served.refusals()), log, std::future::pending())
-                .await
-        };
+        let serving = server::serve(
+            listener,
+            handle.clone(),
+            router(&state, Surface::ALL),
+            state.clone(),
+            Arc::new(|_| {}),
+            std::future::pending(),
+        );
         tokio::spawn(serving);
         World { state, address, handle, own }
     }

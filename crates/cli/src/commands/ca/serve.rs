@@ -130,6 +130,7 @@ impl Serve {
         crate::api::record_base(&**authority.store(), &settings.base)?;
         settings.list_lifetime = self.list_lifetime;
         settings.grace = self.grace.unwrap_or(SignedDuration::ZERO);
+        settings.replica = Some(crate::report::own_name());
         settings.root_list =
             root_list(context, &home, &authority, self.passphrase_file.clone(), self.list_lifetime);
         settings.acme = self.acme.settings(context, home.is_shared())?;
@@ -161,7 +162,7 @@ impl Serve {
                 listener,
                 handle.clone(),
                 router(&state, only),
-                Arc::clone(state.refusals()),
+                state.clone(),
                 Arc::clone(&log),
                 stopped(),
             );
@@ -177,7 +178,7 @@ impl Serve {
             listener,
             handle,
             router(&state, surface),
-            Arc::clone(state.refusals()),
+            state.clone(),
             log,
             ending,
         ));
