@@ -7,6 +7,7 @@
 
 cp "$INTEROP/browser/page-p12.mjs" .
 expect_success "$COUNTERSIGN" init --name "Acme"
+expect_success "$COUNTERSIGN" issue server localhost
 ca_port=$(free_port)
 start_server "$COUNTERSIGN" ca serve --listen "127.0.0.1:$ca_port"
 wait_for_line "$SERVER_LOG" 'root sha256'
