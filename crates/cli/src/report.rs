@@ -37,11 +37,14 @@ const CLIENTS: usize = 48 * 1024;
 /// A recording that is longer is not sent, for the same reason: base64 makes a third more of it.
 const RECORDING: usize = 40 * 1024;
 
+/// Transcripts, each with the address of the client that it is of.
+type Recorded = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 /// What tells the authority.
 pub(crate) struct Reporter {
     sender: SyncSender<Refused>,
     /// Recordings whose record has not come yet, with the client's address.
-    recorded: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    recorded: Recorded,
 }
 
 struct Refused {

@@ -3,7 +3,7 @@
 //! Three DER forms are read: PKCS#8 version 1 and 2 (RFC 5208, RFC 5958), PKCS#1 `RSAPrivateKey` (RFC 8017
 //! appendix A.1.2) and SEC 1 `ECPrivateKey` (RFC 5915). One is kept: PKCS#8 version 1, which OpenSSL,
 //! Node.js, Java and Go all read. Encryption is in [`crate::encrypted`], PEM in [`mod@crate::read`], and what
-//! ML-DSA keys have inside their PKCS#8 in [`crate::ml_dsa`].
+//! ML-DSA keys have inside their PKCS#8 in the module `ml_dsa`.
 
 use std::fmt;
 use std::sync::Arc;

@@ -181,8 +181,9 @@ fn what_a_server_staples_can_help_or_convict_and_a_useless_one_is_as_good_as_non
     };
     let forged = signed(&stranger, single(&leaf, &root, revoked()));
     let unknown = signed(&root, single(&leaf, &root, CertStatus::Unknown));
-    // What is stapled, and the verdict where lists are known, and where proof is required.
-    let cases: &[(&str, Vec<u8>, Option<ReasonCode>, Option<ReasonCode>)] = &[
+    /// What is stapled, and the verdict where lists are known, and where proof is required.
+    type Case = (&'static str, Vec<u8>, Option<ReasonCode>, Option<ReasonCode>);
+    let cases: &[Case] = &[
         ("nothing", Vec::new(), None, Some(ReasonCode::CrlMissing)),
         ("noise", vec![0x30, 0x03, 0x0a, 0x01], None, Some(ReasonCode::CrlMissing)),
         ("good", signed(&root, single(&leaf, &root, CertStatus::Good)), None, None),
