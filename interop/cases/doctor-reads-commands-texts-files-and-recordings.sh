@@ -92,3 +92,29 @@ assert_eq "unknown_issuer client" "$RECEIVED" "a client that does not believe th
 # A transcript of the refusal says the same.
 run "$COUNTERSIGN" explain "$url" --cert stranger.pem --key stranger.key --cacert ca.pem --get / --save refused.transcript
 examined unknown_issuer client 1 --from refused.transcript
+
+# So does a capture, with the secrets in it or beside it; without them the doctor says what would open it.
+expect_success "$COUNTERSIGN" explain --from refused.transcript --pcapng refused.pcapng
+examined unknown_issuer client 1 refused.pcapng
+python3 - <<'X2'
+import struct
+
+# pcapng: blocks of type, length, body, length; those of type 10 hold decryption secrets behind eight octets of kind and size.
+capture = open("refused.pcapng", "rb").read()
+kept, secrets, at = b"", b"", 0
+while at < len(capture):
+    kind, length = struct.unpack_from("<II", capture, at)
+    if kind == 0x0A:
+        (size,) = struct.unpack_from("<I", capture, at + 12)
+        secrets += capture[at + 16 : at + 16 + size]
+    else:
+        kept += capture[at : at + length]
+    at += length
+assert secrets, "the capture has no secrets"
+open("closed.pcapng", "wb").write(kept)
+open("keys.log", "wb").write(secrets)
+X2
+examined unknown_issuer client 1 closed.pcapng --keylog keys.log
+run "$COUNTERSIGN" doctor closed.pcapng
+assert_contains "$STDOUT" "no secrets of this connection are at hand"
+assert_lacks "$STDOUT" unknown_issuer
