@@ -22,6 +22,8 @@ pub(crate) fn leaks(folder: &Path, output: &str) -> Vec<String> {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if text.contains("PRIVATE KEY-----") {
             secrets.extend(key_lines(&text));
+        } else if let Some(exponent) = private_jwk(&text) {
+            secrets.insert(exponent);
         } else if name.contains("passphrase") || name.ends_with(".pass") {
             secrets.extend(text.lines().map(str::trim).filter(|line| line.len() >= 8).map(str::to_owned));
         } else {
@@ -60,6 +62,13 @@ fn key_lines(text: &str) -> Vec<String> {
         }
     }
     secret
+}
+
+/// What a private key in JSON (RFC 7517) is private by: its member `d` (RFC 7518 sections 6.2.2 and 6.3.2, RFC 8037).
+fn private_jwk(text: &str) -> Option<String> {
+    let key: serde_json::Value = serde_json::from_str(text).ok()?;
+    key.get("kty")?;
+    Some(key.get("d")?.as_str()?.to_owned())
 }
 
 fn files_under(folder: &Path) -> Vec<PathBuf> {
@@ -119,5 +128,16 @@ mod tests {
         fs::write(folder.path().join("a-key.pem"), &key).unwrap();
         fs::write(folder.path().join("both.pem"), format!("-----BEGIN CERTIFICATE-----\n{key}")).unwrap();
         assert_eq!(leaks(folder.path(), ""), [""; 0]);
+    }
+
+    #[test]
+    fn a_private_key_in_json_is_a_file_of_keys_and_its_member_d_a_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = "870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE";
+        let key = format!(r#"{{"kty":"EC","crv":"P-256","x":"MKBC","y":"4Etl","d":"{secret}"}}"#);
+        fs::write(folder.path().join("a.jwk"), key).unwrap();
+        fs::write(folder.path().join("public.jwk"), r#"{"kty":"EC","crv":"P-256","x":"MKBC"}"#).unwrap();
+        assert_eq!(leaks(folder.path(), ""), [""; 0]);
+        assert_eq!(leaks(folder.path(), secret), ["its output"]);
     }
 }
