@@ -336,6 +336,22 @@ async fn a_request_in_plain_http_is_told_to_use_https() {
 }
 
 #[tokio::test]
+async fn who_connected_just_before_the_end_is_answered() {
+    let ca = TestCa::new();
+    let mut server = TestServer::start(snapshot(&ca), Handler::Identity).await;
+    // The accept loop has come to wait.
+    get(&server, "/", &client(&ca, Some(&ca.issue_client("alice")))).await.unwrap();
+    // The kernel takes the connection; the runtime, on this very thread, cannot have heard of it.
+    let mut stream = std::net::TcpStream::connect(server.address).unwrap();
+    std::io::Write::write_all(&mut stream, b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    server.shut_down();
+    assert_eq!((&mut server.running).await.unwrap(), 0, "nobody is cut off");
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+}
+
+#[tokio::test]
 async fn shutdown_lets_a_request_finish_and_then_ends() {
     let ca = TestCa::new();
     let limits = Limits { drain_timeout: Duration::from_millis(500), ..Limits::default() };

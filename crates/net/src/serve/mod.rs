@@ -28,12 +28,10 @@ mod visitor;
 pub(crate) mod watch;
 
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -295,18 +293,30 @@ impl Server {
                 Err(error) => after_accept_error(&error).await,
             }
         }
-        // Who is in the kernel's queue has connected, as far as the client knows.
-        while let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned()
-            && let Poll::Ready(Ok((tcp, address))) = poll_fn(|cx| Poll::Ready(listener.poll_accept(cx))).await
-        {
-            self.begin(tcp, address, permit, &watches);
-        }
-        drop(listener);
+        self.take_the_last(listener, &watches);
         self.accepting.fetch_sub(1, Ordering::AcqRel);
         // The sweep goes on until every connection is closed.
         let _ = phase.wait_for(|phase| *phase == Phase::Over).await;
         sweep.abort();
         watches.cut_all();
+    }
+
+    /// Takes who is in the kernel's queue, and closes it: they have connected, as far as they know, and would be reset.
+    /// The kernel itself is asked, since the runtime may not have heard of the last ones.
+    fn take_the_last(self: &Arc<Self>, listener: TcpListener, watches: &Arc<Watches>) {
+        let Ok(listener) = listener.into_std() else { return };
+        while let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() {
+            match listener.accept() {
+                Ok((tcp, address)) => {
+                    if let Ok(tcp) = tcp.set_nonblocking(true).and_then(|()| TcpStream::from_std(tcp)) {
+                        self.begin(tcp, address, permit, watches);
+                    }
+                }
+                // This one is gone already; the next may not be.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(_) => return,
+            }
+        }
     }
 
     /// Begins to serve an accepted connection.
