@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Under load the certificate's files are replaced a thousand times, each time by another certificate and each time in
 # force before the next; bad handshakes come in between, and at the end SIGTERM: not one request that was accepted fails,
-# and neither memory nor descriptors grow.
-# needs: node
+# nobody new is let wait for a reset, and neither memory nor descriptors grow.
+# needs: node curl
 . "$(dirname "$0")/../lib.sh"
 
 expect_success "$COUNTERSIGN" init --name "Gateway"
@@ -10,12 +10,21 @@ expect_success "$COUNTERSIGN" issue server localhost
 expect_success "$COUNTERSIGN" issue client alice
 
 cat >service.mjs <<'X2'
+import fs from 'node:fs';
 import http from 'node:http';
-const server = http.createServer((request, response) => { request.resume(); response.end('ok\n'); });
+// The answer to /held waits until the file `release` is there.
+const held = (response) => fs.existsSync('release') ? response.end('released\n') : setTimeout(held, 20, response);
+const server = http.createServer((request, response) => {
+  request.resume();
+  if (request.url !== '/held') return response.end('ok\n');
+  console.log('held');
+  held(response);
+});
 server.keepAliveTimeout = 300;
 server.listen(0, '127.0.0.1', () => console.log(`port ${server.address().port}`));
 X2
 start_server node service.mjs
+service_log=$SERVER_LOG
 wait_for_line "$SERVER_LOG" '^port [0-9]+'
 start_server "$COUNTERSIGN" serve --listen 127.0.0.1:0 --to "http://127.0.0.1:${LINE#port }" --allow-cn alice \
     --cert localhost.pem --key localhost-key.pem --client-ca rootCA.pem --log off
@@ -107,8 +116,20 @@ say "memory $before KiB before, $after KiB after; $(descriptors) descriptors"
 [ "$after" -lt $((before + 20000)) ] || fail "the memory grew from $before to $after KiB"
 [ "$(descriptors)" -lt 200 ] || fail "there are $(descriptors) descriptors"
 
+curl -sS --cacert rootCA.pem --cert alice.pem --key alice-key.pem "https://localhost:$port/held" >held.txt &
+held=$!
+wait_for_line "$service_log" '^held'
 touch ended
 kill -TERM "$gateway"
+say "while an answer is owed, who comes now is turned away at once"
+for ((tries = 0; ; tries++)); do
+    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+    [ "$tries" -lt 200 ] || fail "the gateway that ends still takes connections"
+    sleep 0.02
+done
+touch release
+wait "$held"
+assert_eq released "$(cat held.txt)" "the answer that was owed"
 wait_for_line "$load_log" '^good [0-9]+ bad'
 say "$LINE"
 assert_contains "$LINE" " bad 0 "

@@ -18,7 +18,7 @@ pub(super) struct Doors {
     pub(super) listeners: Vec<Vec<TcpListener>>,
     pub(super) admin: Option<TcpListener>,
     pub(super) predecessor: Option<Predecessor>,
-    /// All of them, each once, for the process that comes next.
+    /// All of them, each once, for the process that comes next; none where none can.
     pub(super) offered: Vec<OwnedFd>,
 }
 
@@ -59,6 +59,11 @@ impl Doors {
         }
         let mut offered = Vec::new();
         let mut offer = |socket: &TcpListener| -> Result<(), Failure> {
+            // A copy that nobody is ever given would keep the socket open at the end: the kernel would go on taking
+            // connections, and reset them when the process is gone.
+            if handover.is_none() {
+                return Ok(());
+            }
             let copy = socket.try_clone().map_err(|error| cannot_share(&error))?;
             offered.push(OwnedFd::from(copy));
             Ok(())
