@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use keys::file::{Replace, write_private, write_public};
+use keys::file::{Replace, WriteFileError, write_private, write_public};
 use keys::pkcs12::Target;
 use keys::{Passphrase, PrivateKey};
 use pki::Certificate;
@@ -131,18 +131,27 @@ impl Files {
 
 /// Writes the anchor, unless the same one is there. Another one there is never replaced silently.
 pub(crate) fn write_anchor(path: &Path, anchor: &Certificate) -> Result<(), Failure> {
-    if let Ok(contents) = std::fs::read(path) {
-        let same = pki::pem::read(&contents).is_ok_and(|blocks| blocks.iter().any(|b| b.der == anchor.der()));
-        if same {
-            return Ok(());
-        }
-        return Err(Failure::refused(format!(
-            "{} holds the anchor of another authority, and is left alone",
-            path.display()
-        ))
-        .hint("--out DIR writes elsewhere"));
+    if has_anchor(path, anchor)? {
+        return Ok(());
     }
-    write_public(path, anchor.to_pem().as_bytes(), Replace::No).or_usage()
+    match write_public(path, anchor.to_pem().as_bytes(), Replace::No) {
+        // Another process issued into the same folder meanwhile.
+        Err(WriteFileError::Exists { .. }) => has_anchor(path, anchor).map(drop),
+        written => written.or_usage(),
+    }
+}
+
+/// Whether this anchor is there already.
+fn has_anchor(path: &Path, anchor: &Certificate) -> Result<bool, Failure> {
+    let Ok(contents) = std::fs::read(path) else { return Ok(false) };
+    if pki::pem::read(&contents).is_ok_and(|blocks| blocks.iter().any(|b| b.der == anchor.der())) {
+        return Ok(true);
+    }
+    Err(Failure::refused(format!(
+        "{} holds the anchor of another authority, and is left alone",
+        path.display()
+    ))
+    .hint("--out DIR writes elsewhere"))
 }
 
 /// 20 characters of 31 that cannot be mistaken for each other: 99 bits.
@@ -161,6 +170,7 @@ pub(crate) fn new_password() -> Result<Zeroizing<String>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
     #[test]
@@ -173,5 +183,24 @@ mod tests {
         assert_eq!(stem("::1"), "d/1.pem");
         assert_eq!(stem("-rf"), "d/certificate-rf.pem");
         assert_eq!(stem("Alice Example"), "d/Alice_Example.pem");
+    }
+
+    #[test]
+    fn whoever_writes_the_same_anchor_at_the_same_moment_succeeds_and_another_anchor_is_left_alone() {
+        let [ours, theirs] = [(); 2].map(|()| testkit::TestCa::new().root().certificate.clone());
+        let folder = tempfile::tempdir().unwrap();
+        for round in 0..50 {
+            let file = folder.path().join(round.to_string());
+            let together = std::sync::Barrier::new(8);
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        together.wait();
+                        write_anchor(&file, &ours).unwrap();
+                    });
+                }
+            });
+            assert!(write_anchor(&file, &theirs).is_err());
+        }
     }
 }
