@@ -80,6 +80,7 @@ fn close(run: &Run, rows: &[Row]) -> ExitCode {
     }
     // Without a run of the cases there is no count: a line of zeros would read as if there had been one.
     if let Some(tally) = &run.tally {
+        tally.failed().iter().for_each(|line| println!("{line}"));
         println!("{}", tally.line());
     }
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -161,7 +162,7 @@ fn interop_cases(run: &mut Run) -> anyhow::Result<Outcome> {
     };
     let tally = interop::run_cases(run.workspace, &Selection::default(), &Options::default(), binary)?;
     run.not_run.extend(tally.not_run());
-    let outcome = match (tally.failed, tally.passed) {
+    let outcome = match (tally.failures.len(), tally.passed) {
         (0, 0) => Outcome::NotRun("no case could run".to_owned()),
         (0, _) => Outcome::Passed,
         (failed, _) => Outcome::Failed(format!("{failed} cases")),

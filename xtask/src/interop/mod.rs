@@ -57,7 +57,8 @@ impl Default for Options {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) passed: usize,
-    pub(crate) failed: usize,
+    /// The cases that failed, and why: the verdict, and the last line that the case said.
+    pub(crate) failures: BTreeMap<String, String>,
     /// The cases that did not run, and the programs each lacked.
     pub(crate) skipped: BTreeMap<String, BTreeSet<String>>,
 }
@@ -65,11 +66,16 @@ pub(crate) struct Tally {
 impl Tally {
     /// The line that closes a run, in a form that programs may rely on.
     pub(crate) fn line(&self) -> String {
-        let mut line = format!("{} passed, {} failed", self.passed, self.failed);
+        let mut line = format!("{} passed, {} failed", self.passed, self.failures.len());
         if !self.skipped.is_empty() {
             line.push_str(&format!(", {} skipped", self.skipped.len()));
         }
         line
+    }
+
+    /// One line for each case that failed: a log that is cut still has its end.
+    pub(crate) fn failed(&self) -> Vec<String> {
+        self.failures.iter().map(|(name, why)| format!("failed: interop {name}: {why}")).collect()
     }
 
     /// One line for each case that did not run, with the package it needs; then the command to type.
@@ -136,11 +142,11 @@ pub(crate) fn run(
         None => workspace.build_release()?,
     };
     let tally = run_cases(workspace, selection, options, &binary)?;
-    for line in tally.not_run() {
+    for line in tally.not_run().iter().chain(&tally.failed()) {
         println!("{line}");
     }
     println!("{}", tally.line());
-    Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if tally.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Installs what the selected cases need and the machine lacks, where that is ours to do. Says what it found,
@@ -186,7 +192,7 @@ struct Result {
     took: Duration,
 }
 
-/// Runs the selected cases and prints a line each as it ends; for a failed one its whole output.
+/// Runs the selected cases and prints a line each as it ends; for a failed one how its output begins and ends.
 pub(crate) fn run_cases(
     workspace: &Workspace,
     selection: &Selection,
@@ -220,33 +226,61 @@ pub(crate) fn run_cases(
 /// Counts a result and prints it. A missing peer is a failure in CI, where the peers are ours to provide.
 fn record(tally: &mut Tally, result: Result, is_ci: bool, show_output: bool) {
     let Result { name, verdict, output, took } = result;
-    let (word, why) = match verdict {
-        Verdict::Passed => {
-            tally.passed += 1;
-            ("ok     ", String::new())
-        }
-        Verdict::Failed(why) => {
-            tally.failed += 1;
-            ("FAILED ", format!(": {why}"))
-        }
-        Verdict::Lacks(programs) => {
-            let why =
-                format!(": lacks {}", programs.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
-            if is_ci {
-                tally.failed += 1;
-                ("FAILED ", format!("{why} (and this is CI, where every peer must be there)"))
-            } else {
-                tally.skipped.insert(name.clone(), programs);
-                ("skipped", why)
-            }
-        }
+    let lacks = |programs: &BTreeSet<String>| {
+        format!("lacks {}", programs.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
     };
-    println!("{word} {name} ({}){why}", duration(took));
-    if word.starts_with("FAILED") || show_output {
-        for line in output.lines() {
-            println!("    | {line}");
+    let (word, why) = match &verdict {
+        Verdict::Passed => ("ok     ", String::new()),
+        Verdict::Failed(why) => ("FAILED ", why.clone()),
+        Verdict::Lacks(programs) if is_ci => {
+            ("FAILED ", format!("{} (and this is CI, where every peer must be there)", lacks(programs)))
+        }
+        Verdict::Lacks(programs) => ("skipped", lacks(programs)),
+    };
+    let colon = if why.is_empty() { "" } else { ": " };
+    println!("{word} {name} ({}){colon}{why}", duration(took));
+    let failed = word.starts_with("FAILED");
+    if show_output {
+        output.lines().for_each(|line| println!("    | {line}"));
+    } else if failed {
+        excerpt(&output).iter().for_each(|line| println!("    | {line}"));
+    }
+    match verdict {
+        Verdict::Passed => tally.passed += 1,
+        Verdict::Lacks(programs) if !failed => {
+            tally.skipped.insert(name, programs);
+        }
+        Verdict::Failed(_) | Verdict::Lacks(_) => {
+            let said = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+            let said = if said.is_empty() { String::new() } else { format!("; it said: {}", fold(said)) };
+            tally.failures.insert(name, why + &said);
         }
     }
+}
+
+/// Lines shown from the beginning and from the end of what a failed case printed: one that prints a document
+/// of thousands of lines must not push the other cases out of a log.
+const SHOWN: (usize, usize) = (20, 100);
+
+/// Characters shown of a line.
+const WIDTH: usize = 400;
+
+fn fold(line: &str) -> String {
+    match line.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}… ({} bytes)", &line[..end], line.len()),
+        None => line.to_owned(),
+    }
+}
+
+fn excerpt(output: &str) -> Vec<String> {
+    let lines: Vec<&str> = output.lines().collect();
+    let (first, last) = SHOWN;
+    let Some(left_out) = lines.len().checked_sub(first + last).filter(|count| *count > 0) else {
+        return lines.into_iter().map(fold).collect();
+    };
+    let note = format!("… {left_out} lines left out; --show-output shows them …");
+    let head = lines[..first].iter().map(|line| fold(line));
+    head.chain([note]).chain(lines[lines.len() - last..].iter().map(|line| fold(line))).collect()
 }
 
 fn run_case(case: &Case, world: &World) -> Result {
@@ -387,7 +421,27 @@ mod tests {
     fn missing_peer_is_a_failure_in_ci() {
         let mut tally = Tally::default();
         record(&mut tally, lacking("nginx"), true, false);
-        assert_eq!(tally, Tally { failed: 1, ..Tally::default() });
+        assert_eq!(tally.line(), "0 passed, 1 failed");
+    }
+
+    #[test]
+    fn failed_case_is_named_at_the_end_with_what_it_said_last() {
+        let tally = tally_of(&[("this-one-fails", "# needs: nothing\necho well\necho no port\nexit 3\n")]);
+        assert_eq!(
+            tally.failed(),
+            ["failed: interop this-one-fails: exit status: 3; it said: no port".to_owned()]
+        );
+    }
+
+    #[test]
+    fn long_output_keeps_its_beginning_and_its_end() {
+        let output: Vec<String> = (1..=1000).map(|number| format!("line {number}")).collect();
+        let shown = excerpt(&output.join("\n"));
+        assert_eq!(shown.len(), 121);
+        assert_eq!((shown[0].as_str(), shown[19].as_str()), ("line 1", "line 20"));
+        assert_eq!((shown[21].as_str(), shown[120].as_str()), ("line 901", "line 1000"));
+        assert!(shown[20].contains("880 lines"), "{}", shown[20]);
+        assert!(excerpt(&"é".repeat(1000))[0].ends_with("… (2000 bytes)"));
     }
 
     #[test]
