@@ -10,7 +10,7 @@ use explain::finding::Sender;
 use pki::name::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::dial::{Route, Transport, connect};
 use crate::record::Recorder;
@@ -31,7 +31,7 @@ pub struct Target {
 }
 
 /// Takes connections and relays each to the target, until `stop`. `ended` is given each recording when its connection
-/// ends.
+/// ends, and at the end those of the connections that are still open.
 ///
 /// # Errors
 /// Where no connection can be taken any more.
@@ -44,29 +44,40 @@ pub async fn tap(
     let ended = Arc::new(ended);
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut connections = tokio::task::JoinSet::new();
+    let (end, ending) = watch::channel(());
     let mut stop = std::pin::pin!(stop);
     loop {
-        // Never closed, so a place comes free sooner or later.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
-        let (client, address) = tokio::select! {
-            accepted = listener.accept() => accepted?,
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
+            Ok::<_, io::Error>((place, listener.accept().await?))
+        };
+        let (place, (client, address)) = tokio::select! {
+            next = next => next?,
             () = &mut stop => break,
         };
         while connections.try_join_next().is_some() {}
-        let (target, ended) = (target.clone(), Arc::clone(&ended));
+        let (target, ended, mut ending) = (target.clone(), Arc::clone(&ended), ending.clone());
         connections.spawn(async move {
             let server = format!("{}:{}", target.host, target.port);
             let recorder = Recorder::start(&address.to_string(), &server, None);
             let deadline = tokio::time::Instant::now() + PATIENCE;
-            match connect(&target.host, target.port, &Route::default(), Some(deadline)).await {
-                Ok(transport) => relay(client, transport, &recorder).await,
-                Err(error) => recorder.remark(format!("the server cannot be reached: {error}")),
+            let conversation = async {
+                match connect(&target.host, target.port, &Route::default(), Some(deadline)).await {
+                    Ok(transport) => relay(client, transport, &recorder).await,
+                    Err(error) => recorder.remark(format!("the server cannot be reached: {error}")),
+                }
+            };
+            tokio::select! {
+                () = conversation => {}
+                // Nothing is ever sent: this is the end of the tap itself.
+                _ = ending.changed() => recorder.remark("it was still open when the tap ended"),
             }
             ended(recorder.transcript());
             drop(place);
         });
     }
-    connections.shutdown().await;
+    drop(end);
+    while connections.join_next().await.is_some() {}
     Ok(())
 }
 

@@ -7,4 +7,5 @@ mod common;
 mod peer;
 mod revocation;
 mod stapled;
+mod tap;
 mod tunnel;
