@@ -3,8 +3,10 @@
 
 use std::path::PathBuf;
 
+use ca::Issued;
 use clap::Args;
 use http::Method;
+use pki::Certificate;
 use pki::verify::TrustBundle;
 use serde_json::{Value, json};
 use service::api::Local;
@@ -64,9 +66,11 @@ impl RemoteArguments {
             ))
             .hint("--ca-cert FILE --ca-key FILE"));
         }
-        let anchors = TrustBundle::new(input::certificates(&root)?);
+        let roots = input::certificates(&root)?;
+        let anchor = roots[0].clone();
         let own = credentials(context, &certificate, &key)?;
-        Ok(Some(Api::There(Box::new(Site::new(base, anchors, Some(own))?))))
+        let site = Site::new(base, TrustBundle::new(roots), Some(own))?;
+        Ok(Some(Api::There { site: Box::new(site), anchor }))
     }
 }
 
@@ -74,8 +78,8 @@ impl RemoteArguments {
 pub(crate) enum Api {
     /// The one in this home.
     Here { state: Box<State>, runtime: tokio::runtime::Runtime },
-    /// One elsewhere.
-    There(Box<Site>),
+    /// One elsewhere, and the root that is known of it.
+    There { site: Box<Site>, anchor: Certificate },
 }
 
 /// The record that says where the service is reached.
@@ -105,7 +109,7 @@ impl Api {
                 let called = runtime.block_on(local.call(state, method, path, body));
                 called.map_err(|problem| Failure::refused(problem.detail()))?
             }
-            Api::There(site) => {
+            Api::There { site, .. } => {
                 let body = body.map(|body| body.to_string().into_bytes());
                 let answer = site.send(method, path, "application/json", body)?;
                 if answer.status >= 400 {
@@ -119,6 +123,29 @@ impl Api {
             return Err(Failure::refused(detail));
         }
         Ok(document)
+    }
+
+    /// The authority's root.
+    pub(crate) fn anchor(&self) -> &Certificate {
+        match self {
+            Api::Here { state, .. } => state.authority().issuer().anchor(),
+            Api::There { anchor, .. } => anchor,
+        }
+    }
+
+    /// Has a request signed: the certificate with those above it, and the anchor.
+    pub(crate) fn sign(&self, request: &Value) -> Result<Issued, Failure> {
+        let signed = self.post("/api/v1/certificates", request)?;
+        let read = |member: &str| -> Option<Vec<Certificate>> {
+            let blocks = pki::pem::read(signed[member].as_str()?.as_bytes()).ok()?;
+            blocks.iter().map(|block| Certificate::from_der(&block.der).ok()).collect()
+        };
+        let (chain, anchor) = (read("pem").unwrap_or_default(), read("anchor").unwrap_or_default());
+        let mut chain = chain.into_iter();
+        match (chain.next(), anchor.into_iter().next()) {
+            (Some(certificate), Some(anchor)) => Ok(Issued { certificate, chain: chain.collect(), anchor }),
+            _ => Err(Failure::refused("the authority's answer holds no certificate")),
+        }
     }
 
     pub(crate) fn get(&self, path: &str) -> Result<Value, Failure> {

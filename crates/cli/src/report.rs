@@ -163,6 +163,10 @@ impl Teller {
         };
         let seen = |client: &Value| client["last_seen"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
         clients.retain(|client| last.is_none_or(|last| seen(client).is_some_and(|at| at >= last)));
+        // The authority knows its own, and does not read others'.
+        for client in &mut clients {
+            client.as_object_mut().and_then(|members| members.remove("certificate"));
+        }
         // Of many those that were seen last.
         clients.sort_by_key(|client| std::cmp::Reverse(seen(client)));
         clients.retain(|client| {

@@ -8,13 +8,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use pki::Certificate;
 use serde_json::{Value, json};
 
 use crate::serve::{AccessRecord, Counters, RequestRecord};
 use crate::tls::Offers;
 
-/// Identities that the radar remembers; about 500 octets each. The one that was seen longest ago makes room.
+/// Identities that the radar remembers; about 500 octets each, and the certificate of those of a public CA. The one that was seen longest ago makes room.
 const REMEMBERED: usize = 20_000;
+
+/// Certificates that are remembered because clients may not show them. Strangers decide how many come.
+const MISUSED: usize = 1000;
 
 /// The bounds of the histogram of durations, in seconds.
 const BOUNDS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0];
@@ -32,18 +36,47 @@ struct Sighting {
     group: String,
     offers: Offers,
     has_post_quantum_key: bool,
+    /// What says that a public CA made the certificate, and the certificate: who leaves that CA needs its names.
+    public: Option<(String, Certificate)>,
     address: String,
     requests: u64,
     refused: u64,
 }
 
+/// A certificate that clients may not show, and that one showed.
+#[derive(Debug)]
+struct Misused {
+    certificate: Certificate,
+    address: String,
+    last_seen: Timestamp,
+    times: u64,
+}
+
 #[derive(Debug, Default)]
 struct Seen {
     clients: HashMap<String, Sighting>,
+    /// Refused for their usages, by the hash of the certificate.
+    misused: HashMap<[u8; 32], Misused>,
     /// Requests by route, status class and verdict.
     requests: BTreeMap<(String, u16, String), u64>,
     /// Refused handshakes by code.
     refusals: BTreeMap<&'static str, u64>,
+}
+
+impl Seen {
+    fn misused(&mut self, certificate: &Certificate, address: String, now: Timestamp) {
+        let hash = certificate.sha256();
+        if self.misused.len() >= MISUSED && !self.misused.contains_key(&hash) {
+            let oldest = self.misused.iter().min_by_key(|(_, one)| one.last_seen);
+            if let Some(oldest) = oldest.map(|(hash, _)| *hash) {
+                self.misused.remove(&oldest);
+            }
+        }
+        let certificate =
+            || Misused { certificate: certificate.clone(), address: String::new(), last_seen: now, times: 0 };
+        let one = self.misused.entry(hash).or_insert_with(certificate);
+        (one.address, one.last_seen, one.times) = (address, one.last_seen.max(now), one.times + 1);
+    }
 }
 
 /// What is remembered.
@@ -95,6 +128,9 @@ impl Observer {
             AccessRecord::Refusal(refusal) => {
                 let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
                 *seen.refusals.entry(refusal.finding.code.name()).or_default() += 1;
+                if let Some(certificate) = &refusal.not_for_clients {
+                    seen.misused(certificate, refusal.peer.ip().to_string(), refusal.time);
+                }
             }
         }
     }
@@ -131,6 +167,7 @@ impl Observer {
             group: String::new(),
             offers: Offers::default(),
             has_post_quantum_key: false,
+            public: None,
             address: String::new(),
             requests: 0,
             refused: 0,
@@ -144,6 +181,8 @@ impl Observer {
             serial.clone_into(&mut sighting.serial);
             sighting.issuer = certificate.issuer().to_string();
             sighting.not_after = certificate.not_after();
+            let evidence = pki::public_ca::evidence(certificate);
+            sighting.public = evidence.map(|evidence| (evidence.to_string(), certificate.clone()));
             let kind = certificate.public_key().map(|key| key.algorithm());
             sighting.has_post_quantum_key = kind.as_ref().is_ok_and(|kind| kind.is_post_quantum());
             sighting.key = kind.map_or_else(|_| "unknown".to_owned(), |kind| kind.to_string());
@@ -178,6 +217,8 @@ impl Observer {
                     "group": sighting.group,
                     "offers_post_quantum_group": sighting.offers.post_quantum_group,
                     "offers_post_quantum_signature": sighting.offers.post_quantum_signature,
+                    "public_ca": sighting.public.as_ref().map(|(evidence, _)| evidence),
+                    "certificate": sighting.public.as_ref().map(|(_, certificate)| certificate.to_pem()),
                     "address": sighting.address,
                     "first_seen": sighting.first_seen.to_string(),
                     "last_seen": sighting.last_seen.to_string(),
@@ -187,7 +228,17 @@ impl Observer {
             })
             .collect();
         let readiness = Readiness::of(seen.clients.values());
-        json!({ "clients": clients, "post_quantum": readiness.counts().into_iter().collect::<BTreeMap<_, _>>() })
+        let mut misused: Vec<&Misused> = seen.misused.values().collect();
+        misused.sort_by_key(|one| (one.certificate.not_after(), one.certificate.serial_hex()));
+        let misused: Vec<Value> = misused
+            .into_iter()
+            .map(|one| {
+                json!({ "certificate": one.certificate.to_pem(), "address": one.address, "refused": one.times,
+                        "last_seen": one.last_seen.to_string() })
+            })
+            .collect();
+        json!({ "clients": clients, "refused_for_usage": misused,
+                "post_quantum": readiness.counts().into_iter().collect::<BTreeMap<_, _>>() })
     }
 
     /// The state in short.

@@ -19,6 +19,7 @@ pub mod oid;
 pub mod pem;
 pub mod policy;
 pub mod profile;
+pub mod public_ca;
 pub mod verify;
 
 pub use certificate::Certificate;

@@ -33,23 +33,7 @@ pub(crate) struct Clients {
 
 impl Clients {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let url = Url::parse(&format!("http://{}/_clients", self.admin)).or_usage()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::usage(format!("cannot start: {}", plain(&error))))?;
-        let octets = runtime.block_on(async {
-            let mut options = Options::new(TlsOptions::new(Expectation::new(TrustBundle::default())));
-            options.max_time = Some(Duration::from_secs(10));
-            fetch(Request::get(url.clone()), &options).await?.bytes().await
-        });
-        let octets = octets.map_err(|error| {
-            Failure::unreachable(format!("no answer from {url}: {error}"))
-                .hint("countersign serve … --admin 127.0.0.1:9901")
-        })?;
-        let clients: Value = serde_json::from_slice(&octets).map_err(|_| {
-            Failure::unreachable(format!("{url} is not the admin address of a countersign server"))
-        })?;
+        let clients = radar(&self.admin)?;
         if self.json {
             context.json(&clients);
             return Ok(Exit::Done);
@@ -63,6 +47,26 @@ impl Clients {
         context.say(readiness(list.len(), &clients["post_quantum"]));
         Ok(Exit::Done)
     }
+}
+
+/// Whom the server with this admin address has seen.
+pub(crate) fn radar(admin: &str) -> Result<Value, Failure> {
+    let url = Url::parse(&format!("http://{admin}/_clients")).or_usage()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::usage(format!("cannot start: {}", plain(&error))))?;
+    let octets = runtime.block_on(async {
+        let mut options = Options::new(TlsOptions::new(Expectation::new(TrustBundle::default())));
+        options.max_time = Some(Duration::from_secs(10));
+        fetch(Request::get(url.clone()), &options).await?.bytes().await
+    });
+    let octets = octets.map_err(|error| {
+        Failure::unreachable(format!("no answer from {url}: {error}"))
+            .hint("countersign serve … --admin 127.0.0.1:9901")
+    })?;
+    serde_json::from_slice(&octets)
+        .map_err(|_| Failure::unreachable(format!("{url} is not the admin address of a countersign server")))
 }
 
 /// Who could switch to post-quantum parameters, in a sentence.

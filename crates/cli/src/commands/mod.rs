@@ -24,6 +24,7 @@ mod join;
 mod key;
 mod list;
 mod man;
+mod migrate;
 mod partner;
 mod policy;
 mod renew;
@@ -112,6 +113,9 @@ pub(crate) enum Command {
     /// Run the authority as a service
     #[command(subcommand)]
     Ca(ca::Ca),
+    /// Come from somewhere else to an authority of your own
+    #[command(subcommand)]
+    Migrate(migrate::Migrate),
     /// Administer the authority's ACME: external account keys
     #[command(subcommand)]
     Acme(acme::Acme),
@@ -169,6 +173,7 @@ impl Command {
             Command::Audit(command) => command.run(context),
             Command::Store(command) => command.run(context),
             Command::Ca(command) => command.run(context),
+            Command::Migrate(command) => command.run(context),
             Command::Acme(command) => command.run(context),
             Command::Agent(command) => command.run(context),
             Command::Serve(command) => command.run(context),

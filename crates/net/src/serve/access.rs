@@ -12,6 +12,7 @@ use explain::finding::Fix;
 use explain::{Fault, Finding};
 use http::Method;
 use jiff::Timestamp;
+use pki::Certificate;
 use pki::identity::VerifiedPeer;
 use serde_json::{Value, json};
 
@@ -81,6 +82,8 @@ pub struct RefusalRecord {
     pub subject: Option<String>,
     /// Its serial number, in hexadecimal.
     pub serial: Option<String>,
+    /// That certificate, where it is none that clients may show: who migrates wants to know all of it.
+    pub not_for_clients: Option<Certificate>,
     /// The alert sent, where it is known.
     pub alert_sent: Option<u8>,
     /// The alert received.
@@ -289,6 +292,7 @@ mod tests {
             ),
             subject: Some(subject.to_owned()),
             serial: Some("4c01".to_owned()),
+            not_for_clients: None,
             alert_sent: Some(45),
             alert_received: None,
         })

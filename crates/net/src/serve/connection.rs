@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use explain::Finding;
+use explain::{Finding, FindingCode};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
@@ -474,12 +474,14 @@ fn drop_body(response: &mut Response<AnswerBody>) {
 
 fn record_refusal(server: &Server, peer: SocketAddr, refused: RefusedHandshake) {
     let RefusedHandshake { finding, alert_sent, alert_received, certificate, listening: _ } = refused;
+    let is_misused = finding.code == FindingCode::WrongPurpose;
     (server.log)(&AccessRecord::Refusal(RefusalRecord {
         time: (server.clock)(),
         peer,
         finding,
         subject: certificate.as_ref().map(|c| c.subject().to_string()),
         serial: certificate.as_ref().map(pki::Certificate::serial_hex),
+        not_for_clients: certificate.filter(|_| is_misused),
         alert_sent,
         alert_received,
     }));
