@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use pki::crl::RevocationReason;
 use pki::key::PublicKey;
 
 use crate::audit::Who;
@@ -16,6 +17,7 @@ use crate::invite::{Code, Invite, Stage, Use};
 use crate::issue::{IssueError, IssueRequest, Issued};
 use crate::place::key_of;
 use crate::record::{Commit, Write};
+use crate::revocation::{RevokeError, revoke};
 use crate::selector::Selector;
 use crate::store::{Store, StoreError};
 use crate::throttle;
@@ -145,7 +147,7 @@ impl<S: Store> Authority<S> {
                 public_key: key.clone(),
                 lifetime: invite.lifetime,
                 requested_by: format!("invite {}", invite.handle),
-                origin,
+                origin: origin.clone(),
                 replaces: None,
                 location: None,
             },
@@ -153,8 +155,22 @@ impl<S: Store> Authority<S> {
         );
         self.give_back(place);
         let issued = issued?;
-        self.note_issued(&invite.handle, key_hash, issued.certificate.serial())?;
-        Ok(Redeemed::Issued(Box::new(issued), invite.label))
+        let serial = issued.certificate.serial();
+        let noted = self.note_issued(&invite.handle, key_hash, serial)?;
+        if noted == serial {
+            return Ok(Redeemed::Issued(Box::new(issued), invite.label));
+        }
+        // The same key asked twice at the same moment. Nobody waits for a certificate that another process may never
+        // finish; the one that was noted first is the use's, and the other is taken back before anybody has seen it.
+        let by = Who { actor: &format!("invite {}", invite.handle), origin: &origin };
+        match revoke(&self.store, &Selector::Serial(serial.to_vec()), RevocationReason::Superseded, by, now) {
+            Ok(_) | Err(RevokeError::AlreadyRevoked { .. }) => {}
+            Err(RevokeError::Store(error)) => return Err(error.into()),
+            Err(_) => return Err(RedeemError::UsedUp),
+        }
+        let found = self.store.find(&Selector::Serial(noted))?;
+        let first = found.first().map(|entry| self.issued_before(&entry.der)).transpose()?;
+        Ok(Redeemed::Issued(Box::new(first.ok_or(RedeemError::UsedUp)?), invite.label))
     }
 
     /// The invite of this code, for whoever holds it: what it is for, before anything is asked. A wrong code counts as
@@ -281,16 +297,25 @@ impl<S: Store> Authority<S> {
         entry.map(|entry| self.issued_before(&entry.der)).transpose()
     }
 
-    fn note_issued(&self, handle: &str, key: [u8; 32], serial: &[u8]) -> Result<(), StoreError> {
+    /// Notes on the invite what the use of this key became, and gives what stands there: another serial number where
+    /// somebody was faster with the same key.
+    fn note_issued(&self, handle: &str, key: [u8; 32], serial: &[u8]) -> Result<Vec<u8>, StoreError> {
         for _ in 0..TRIES {
-            let Some((mut invite, version)) = Invite::find(&self.store, handle)? else { return Ok(()) };
-            for used in invite.used.iter_mut().filter(|used| used.key == key && used.stage == Stage::Granted)
-            {
-                used.stage = Stage::Issued(serial.to_vec());
+            let Some((mut invite, version)) = Invite::find(&self.store, handle)? else {
+                return Ok(serial.to_vec());
+            };
+            let Some(used) = invite.used.iter_mut().find(|used| used.key == key) else {
+                return Ok(serial.to_vec());
+            };
+            match &used.stage {
+                Stage::Issued(first) => return Ok(first.clone()),
+                Stage::Granted => used.stage = Stage::Issued(serial.to_vec()),
+                Stage::Asked | Stage::Denied => return Ok(serial.to_vec()),
             }
             match self.store.commit(Commit::of(Write::Put(invite.record(version)))) {
+                Ok(()) => return Ok(serial.to_vec()),
                 Err(StoreError::Conflict { .. }) => {}
-                other => return other,
+                Err(error) => return Err(error),
             }
         }
         Err(StoreError::Busy)

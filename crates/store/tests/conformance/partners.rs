@@ -3,9 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ca::redeem::From;
-use ca::{Invite, InviteError, NewInvite, Partner, RedeemError, Redeemed, Step, Store as _, Who};
+use ca::{
+    Invite, InviteError, NewInvite, Partner, RedeemError, Redeemed, StateFilter, Step, Store as _, Who,
+};
 use jiff::SignedDuration;
 use pki::Profile;
+use pki::crl::RevocationReason;
 use pki::key::SigningKey as _;
 use pki::name::SubjectNames;
 use testkit::{KeyKind, TestKey};
@@ -105,5 +108,41 @@ fn a_use_whose_process_ended_after_recording_gives_the_same_certificate_again() 
         let Redeemed::Issued(issued, _) = again else { panic!("{again:?}") };
         assert_eq!(issued.certificate.der(), first[0]);
         assert_eq!(memory.log_size().unwrap(), 1, "one use, one certificate");
+    });
+}
+
+#[test]
+fn of_two_who_join_with_one_key_at_the_same_moment_both_get_the_same_certificate() {
+    every_memory(|memory| {
+        let issuing = issuing_key();
+        drop(authority_of(&memory, &issuing));
+        let code = invite(&memory, 3);
+        // Neither goes on before both are about to sign: each has seen that nothing was issued for this key.
+        let together = std::sync::Arc::new(std::sync::Barrier::new(2));
+        let authority = ca::Authority::open(Memory::clone(&memory), Box::new(issuing.clone()), entropy())
+            .unwrap()
+            .observed_by(move |step| {
+                if step == Step::IntentRecorded {
+                    together.wait();
+                }
+            });
+        let key = TestKey::generate(KeyKind::P256);
+        let redeem = || authority.redeem(&code, key.public_key(), FROM, testkit::now());
+        let outcomes = std::thread::scope(|scope| {
+            let both = [scope.spawn(redeem), scope.spawn(redeem)];
+            both.map(|one| one.join().unwrap().unwrap())
+        });
+        let [one, other] = outcomes.map(|outcome| match outcome {
+            Redeemed::Issued(issued, _) => issued.certificate,
+            Redeemed::Waiting => panic!("nobody approves"),
+        });
+        assert_eq!(one.der(), other.der());
+        assert_eq!(Partner::certificates(&memory, "acme", testkit::now()).unwrap(), 1);
+        let spare =
+            memory.list(&ca::Query { state: StateFilter::Revoked, ..Default::default() }, testkit::now());
+        let spare = spare.unwrap().entries;
+        assert_eq!(spare.len(), 1, "the one that nobody has seen was taken back");
+        assert_ne!(spare[0].der, one.der());
+        assert_eq!(spare[0].revoked.unwrap().reason, RevocationReason::Superseded);
     });
 }
