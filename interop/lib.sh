@@ -199,6 +199,16 @@ wait_for_port() {
     _wait_until "port $1 was open" _is_listening "$1"
 }
 
+# descriptors_of PID: how many files it has open. A process that keeps its memory to itself is looked into by root alone;
+# for others the count is 0, always.
+descriptors_of() {
+    if ls -- "/proc/$1/fd" >/dev/null 2>&1; then
+        ls -- "/proc/$1/fd" | wc -l
+    else
+        kill -0 "$1" && echo 0
+    fi
+}
+
 # ------------------------------------------------------------------------------------ running and judging
 
 # run COMMAND…: runs it with its outputs in $STDOUT and $STDERR and its exit code in $STATUS, whatever it is.

@@ -87,7 +87,7 @@ over = true;
 await served;
 console.log(`alice was served ${good} times and failed ${bad} times`);
 X2
-descriptors() { ls "/proc/$gateway/fd" | wc -l; }
+descriptors() { descriptors_of "$gateway"; }
 memory() { awk '/^RssAnon/ { print $2 }' "/proc/$gateway/status"; }
 metric() { node -e 'fetch(process.argv[1]).then((r) => r.text()).then((t) => console.log(t.match(new RegExp(`^${process.argv[2]} (.*)$`, "m"))?.[1] ?? 0))' "$admin/_metrics" "$1"; }
 nobody_left() { [ "$(metric countersign_connections_open)" = 0 ]; }

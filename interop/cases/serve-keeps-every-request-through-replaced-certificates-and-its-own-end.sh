@@ -62,7 +62,7 @@ start_server node load.mjs "$port"
 load=$SERVER_PID
 load_log=$SERVER_LOG
 
-descriptors() { ls "/proc/$gateway/fd" | wc -l; }
+descriptors() { descriptors_of "$gateway"; }
 memory() { awk '/^RssAnon/ { print $2 }' "/proc/$gateway/status"; }
 cat >bad.mjs <<'X2'
 // Connections that are no handshakes: plain HTTP, the start of a record, noise, nothing, a record that ends in the middle.

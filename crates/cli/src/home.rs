@@ -104,6 +104,17 @@ impl Home {
 
     /// Opens the memory alone, for commands that only look.
     pub(crate) fn open_memory(&self) -> Result<Arc<dyn Store>, Failure> {
+        // A folder that may not be entered hides what is in it; that is another thing than nothing.
+        if let Some(file) = self.memory_file()
+            && let Err(error) = file.try_exists()
+        {
+            return Err(Failure::usage(format!(
+                "cannot look for {}: {}",
+                file.display(),
+                input::plain(&error)
+            ))
+            .hint(format!("ls -ld {}    (whose it is)", self.directory.display())));
+        }
         if !self.exists() {
             return Err(Failure::usage(format!("there is no authority in {}", self.directory.display()))
                 .hint("countersign init"));

@@ -9,6 +9,7 @@ mod duration;
 mod failure;
 mod feed;
 mod handover;
+mod hardening;
 mod home;
 mod http;
 mod input;
@@ -53,6 +54,7 @@ pub(crate) struct Arguments {
 const OUR_BUG: u8 = 70;
 
 fn main() -> ExitCode {
+    hardening::keep_memory_private();
     let arguments = Arguments::parse();
     let context = Context::from_environment(arguments.home, arguments.quiet).with_store(arguments.store);
     // The message of a panic is printed by its hook; what is left is the exit code.

@@ -93,6 +93,8 @@ impl Agent {
             runtime.block_on(pass(context, &config, &states, true));
             return Ok(self.verdict(context, &config, &states));
         }
+        // What it starts to have a service reload may need rights of its own (sudo), so those stay possible.
+        crate::hardening::lock_memory();
         runtime.block_on(self.stay(context, config, states))
     }
 

@@ -167,6 +167,7 @@ impl Connect {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         self.check()?;
         start_warnings();
+        crate::hardening::stay();
         let manager = ServiceManager::of(context);
         let settings = self.load(context)?;
         let runtime = tokio::runtime::Runtime::new()

@@ -27,6 +27,7 @@ use crate::config::{Answer, Certificates, Config, Listener};
 use crate::context::{BOLD, Context, DIM};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::handover::Offer;
+use crate::hardening::{self, Account};
 use crate::input::plain;
 use crate::report::Reporter;
 use crate::service_manager::{Inherited, ServiceManager};
@@ -72,6 +73,11 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "URL")]
     otlp: Option<String>,
 
+    /// Once the addresses are bound, become this user for good; all files are read, and later written, as it (Linux, as
+    /// root)
+    #[arg(long, value_name = "NAME[:GROUP]")]
+    user: Option<String>,
+
     #[command(flatten)]
     flags: flags::Flags,
 }
@@ -85,6 +91,14 @@ impl Serve {
         start_warnings();
         let manager = ServiceManager::of(context);
         let inherited = Inherited::from_service_manager()?;
+        let account = self.user.as_deref().map(Account::find).transpose()?;
+        // While there is one thread: rights are a thread's own, and all others inherit them from this one.
+        let Doors { listeners: sockets, admin, predecessor, offered } =
+            Doors::open(context, &config, inherited, self.handover.as_deref())?;
+        if let Some(account) = &account {
+            account.enter_and_read(self.config.as_deref())?;
+        }
+        hardening::stay();
         let background =
             tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(1)
@@ -93,8 +107,6 @@ impl Serve {
                 .map_err(|error| Failure::usage(format!("cannot start threads: {}", plain(&error))))?;
         let _entered = background.enter();
         let loader = Loader::new(context, &config, background.handle().clone())?;
-        let Doors { listeners: sockets, admin, predecessor, offered } =
-            Doors::open(context, &config, inherited, self.handover.as_deref())?;
         let snapshots = loader.load(context, &config)?;
         let shutdown = Shutdown::new();
         let mut options = Options::new();

@@ -21,6 +21,7 @@ use service::{Responder, RootList, Settings, State, Surface, router, server};
 use crate::commands::issue::{full_chain, requester};
 use crate::context::{BOLD, Context, DIM, report};
 use crate::failure::{Exit, Failure, OrFail as _, Outcome};
+use crate::hardening::{self, Account};
 use crate::home::{Authority, Home};
 use crate::input::plain;
 
@@ -91,6 +92,10 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 
+    /// Once the addresses are bound, become this user for good; the authority's home must be its own (Linux, as root)
+    #[arg(long, value_name = "NAME[:GROUP]")]
+    user: Option<String>,
+
     #[command(flatten)]
     acme: super::acme::AcmeArguments,
 
@@ -108,6 +113,15 @@ fn partitions(text: &str) -> Result<u16, String> {
 
 impl Serve {
     pub(crate) fn run(self, context: &Context) -> Outcome {
+        let account = self.user.as_deref().map(Account::find).transpose()?;
+        let listener = bind(self.listen)?;
+        let status = self.status_listen.map(bind).transpose()?;
+        let admin = self.admin_listen.map(bind).transpose()?;
+        // While there is one thread: rights are a thread's own, and all others inherit them from this one.
+        if let Some(account) = &account {
+            account.enter()?;
+        }
+        hardening::stay();
         let home = Home::of(context)?;
         let authority = home.open(context, self.passphrase_file.as_deref())?;
         tracing_subscriber::fmt()
@@ -118,9 +132,9 @@ impl Serve {
         let runtime = tokio::runtime::Runtime::new()
             .map_err(|error| Failure::usage(format!("cannot start threads: {}", plain(&error))))?;
         let _entered = runtime.enter();
-        let listener = bind(self.listen)?;
-        let status = self.status_listen.map(bind).transpose()?;
-        let admin = self.admin_listen.map(bind).transpose()?;
+        let listener = for_the_runtime(listener)?;
+        let status = status.map(for_the_runtime).transpose()?;
+        let admin = admin.map(for_the_runtime).transpose()?;
 
         let publication = self.publication(authority.publication())?;
         let by = requester();
@@ -269,14 +283,18 @@ fn told(problem: service::Problem) -> Failure {
     Failure::refused(problem.detail())
 }
 
-fn bind(address: SocketAddr) -> Result<tokio::net::TcpListener, Failure> {
-    let cannot = |error: std::io::Error| {
+fn bind(address: SocketAddr) -> Result<std::net::TcpListener, Failure> {
+    std::net::TcpListener::bind(address).map_err(|error| {
         Failure::usage(format!("cannot listen on {address}: {}", plain(&error)))
             .hint(format!("ss -ltnp 'sport = :{}'    (who has it)", address.port()))
-    };
-    let listener = std::net::TcpListener::bind(address).map_err(cannot)?;
-    listener.set_nonblocking(true).map_err(cannot)?;
-    tokio::net::TcpListener::from_std(listener).map_err(cannot)
+    })
+}
+
+fn for_the_runtime(listener: std::net::TcpListener) -> Result<tokio::net::TcpListener, Failure> {
+    listener
+        .set_nonblocking(true)
+        .and_then(|()| tokio::net::TcpListener::from_std(listener))
+        .map_err(|error| Failure::usage(format!("the socket cannot be used: {}", plain(&error))))
 }
 
 /// What makes the root's own list, where its key is here.
