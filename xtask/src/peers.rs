@@ -19,7 +19,7 @@ use crate::process::find_program;
 pub(crate) struct Peer {
     /// The name it is called by.
     pub(crate) program: &'static str,
-    /// The Debian package that brings it.
+    /// The Debian package that brings it; several, where it is of no use without the others.
     pub(crate) package: &'static str,
     /// The system service that the package would start, if any; it is kept from starting.
     service: Option<&'static str>,
@@ -41,6 +41,7 @@ pub(crate) const PEERS: &[Peer] = &[
     peer("certutil",    "libnss3-tools",        "NSS: the trust store of Firefox and Chromium"),
     peer("chromium",    "chromium",             "a browser, for pages of ours"),
     peer("curl",        "curl",                 "the client that everyone tries first"),
+    peer("dbus-run-session", "dbus",            "a message bus of its own for one program, and no system's"),
     peer("dehydrated",  "dehydrated",           "an ACME client in shell"),
     peer("faketime",    "faketime",             "a clock that jumps"),
     peer("firefox-esr", "firefox-esr",          "a browser with NSS's own database of certificates"),
@@ -64,8 +65,11 @@ pub(crate) const PEERS: &[Peer] = &[
     peer("python3",     "python3",              "Python's ssl module, with the strict rules of 3.13"),
     peer("setpriv",     "util-linux",           "an unprivileged user, for cases that run as root"),
     peer("softhsm2-util", "softhsm2",           "SoftHSM, a token in software behind PKCS#11"),
+    peer("swtpm",       "swtpm",                "a TPM 2.0 in software"),
     peer("systemd-analyze", "systemd",          "what systemd thinks of a unit"),
     peer("systemd-socket-activate", "systemd", "systemd's way of passing sockets, without systemd as init"),
+    Peer { program: "tpm2-abrmd", package: "tpm2-abrmd libtss2-tcti-tabrmd0 libtss2-tcti-swtpm0", service: Some("tpm2-abrmd"), role: "the resource manager of TPM 2.0" },
+    peer("tpm2_ptool",  "libtpm2-pkcs11-tools libtpm2-pkcs11-1 tpm2-tools", "PKCS#11 of TPM 2.0: tpm2-pkcs11"),
     peer("tshark",      "tshark",               "Wireshark's dissectors"),
     peer("tstclnt",     "libnss3-tools",        "NSS as a TLS client"),
     peer("uacme",       "uacme",                "an ACME client in C"),
@@ -90,7 +94,7 @@ pub(crate) fn missing<'a>(needed: impl IntoIterator<Item = &'a str>) -> BTreeSet
 /// that needs it is reported by tidy, and the reader of a message is told the name at least.
 pub(crate) fn debian_packages<'a>(programs: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
     let programs = programs.into_iter().filter(|word| !packages::is_one(word));
-    programs.map(|program| find(program).map_or(program, |peer| peer.package)).collect()
+    programs.flat_map(|program| find(program).map_or(program, |peer| peer.package).split(' ')).collect()
 }
 
 /// The command that installs the packages of `programs`, for a person to type.
@@ -201,6 +205,10 @@ mod tests {
         assert_eq!(
             install_command(["certutil", "pk12util", "curl"]),
             "sudo apt-get install curl libnss3-tools"
+        );
+        assert_eq!(
+            install_command(["tpm2_ptool"]),
+            "sudo apt-get install libtpm2-pkcs11-1 libtpm2-pkcs11-tools tpm2-tools"
         );
     }
 

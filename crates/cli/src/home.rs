@@ -52,6 +52,11 @@ impl Home {
         self.keys().join("root-key.pem")
     }
 
+    /// Whether the root's key is here, or what says where it is.
+    pub(crate) fn has_root_key(&self) -> bool {
+        self.root_key().exists() || self.root_key().with_extension("uri").exists()
+    }
+
     pub(crate) fn issuing_key(&self) -> PathBuf {
         self.keys().join("issuing-key.pem")
     }
@@ -231,7 +236,7 @@ impl Home {
         now: Timestamp,
         lifetime: SignedDuration,
     ) -> Result<Option<Vec<u8>>, Failure> {
-        if !self.root_key().exists() && !self.root_key().with_extension("uri").exists() {
+        if !self.has_root_key() {
             context.warn(format!(
                 "{} is not here, so the root's own list is left out; OpenSSL's -crl_check_all, nginx and Node.js \
                  refuse every client without it",

@@ -1,4 +1,5 @@
-//! The files a certificate is handed over as: `NAME.pem`, `NAME-key.pem`, `rootCA.pem`, and `NAME.p12` on demand.
+//! The files a certificate is handed over as: `NAME.pem`, `NAME-key.pem`, `rootCA.pem`, and `NAME.p12` on demand. Where the
+//! key is in a token or behind a signer, `NAME-key.uri` says where, in the place of `NAME-key.pem`.
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,7 @@ use pki::Certificate;
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, OrFail as _};
+use crate::key::OwnKey;
 
 /// The name of the anchor's file.
 pub(crate) const ANCHOR_FILE: &str = "rootCA.pem";
@@ -47,6 +49,27 @@ impl Files {
         self.directory.join(format!("{}-key.pem", self.stem))
     }
 
+    /// The file that stands in the place of the key's own, where the key is elsewhere.
+    pub(crate) fn key_reference(&self) -> PathBuf {
+        self.directory.join(format!("{}-key.uri", self.stem))
+    }
+
+    /// The reference to a key that is elsewhere, if it is.
+    pub(crate) fn key_elsewhere(&self) -> Option<String> {
+        let text = std::fs::read_to_string(self.key_reference()).ok()?;
+        Some(text.trim().to_owned())
+    }
+
+    /// What the key is opened by: its file, or its reference.
+    pub(crate) fn key_place(&self) -> PathBuf {
+        self.key_elsewhere().map_or_else(|| self.key(), PathBuf::from)
+    }
+
+    /// As [`Files::key_place`], where there is a key.
+    pub(crate) fn key_if_there(&self) -> Option<PathBuf> {
+        self.key_elsewhere().map(PathBuf::from).or_else(|| Some(self.key()).filter(|key| key.exists()))
+    }
+
     pub(crate) fn pkcs12(&self) -> PathBuf {
         self.directory.join(format!("{}.p12", self.stem))
     }
@@ -68,7 +91,7 @@ impl Files {
         if replace == Replace::Yes {
             return Ok(());
         }
-        let mut files = vec![self.certificate(), self.key()];
+        let mut files = vec![self.certificate(), self.key(), self.key_reference()];
         if with_pkcs12 {
             files.extend([self.pkcs12(), self.pkcs12_password()]);
         }
@@ -84,25 +107,29 @@ impl Files {
     /// Writes key, certificate with chain, and anchor; the key first, so that no certificate is without one.
     pub(crate) fn write(
         &self,
-        key: &PrivateKey,
+        key: &OwnKey,
         chain: &[Certificate],
         anchor: &Certificate,
         replace: Replace,
     ) -> Result<(), Failure> {
-        write_private(&self.key(), key.to_pkcs8_pem().as_bytes(), replace).or_usage()?;
-        self.write_certificate(chain, anchor, replace)
-    }
-
-    /// Writes certificate with chain, and anchor.
-    pub(crate) fn write_certificate(
-        &self,
-        chain: &[Certificate],
-        anchor: &Certificate,
-        replace: Replace,
-    ) -> Result<(), Failure> {
+        match key {
+            OwnKey::File(key) => {
+                write_private(&self.key(), key.to_pkcs8_pem().as_bytes(), replace).or_usage()?;
+                remove(&self.key_reference())?;
+            }
+            OwnKey::Elsewhere(_, reference) => {
+                self.write_reference(reference, replace)?;
+                remove(&self.key())?;
+            }
+        }
         let pem: String = chain.iter().map(Certificate::to_pem).collect();
         write_public(&self.certificate(), pem.as_bytes(), replace).or_usage()?;
         write_anchor(&self.anchor(), anchor)
+    }
+
+    /// Writes where the key is. A reference holds no secret.
+    pub(crate) fn write_reference(&self, reference: &str, replace: Replace) -> Result<(), Failure> {
+        write_public(&self.key_reference(), format!("{reference}\n").as_bytes(), replace).or_usage()
     }
 
     /// Writes `NAME.p12` and the file with its password.
@@ -126,6 +153,16 @@ impl Files {
             write_private(&self.pkcs12_password(), line.as_bytes(), replace).or_usage()?;
         }
         Ok(made_here.is_some())
+    }
+}
+
+/// Removes what another form of the key took the place of; of two, nobody would know which counts.
+pub(crate) fn remove(path: &Path) -> Result<(), Failure> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Failure::usage(format!("cannot remove {}: {}", path.display(), crate::input::plain(&error))))
+        }
+        _ => Ok(()),
     }
 }
 

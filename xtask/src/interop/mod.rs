@@ -345,6 +345,7 @@ impl World {
             .env("COUNTERSIGN", &self.binary)
             .env("COUNTERSIGN_HOME", home.join("countersign"))
             .env("INTEROP_NODE_MODULES", packages::node_modules())
+            .env("INTEROP_PROGRAMS", packages::programs())
             .env("INTEROP_PYTHON", packages::python())
             .env("INTEROP_ARTEFACTS", &artefacts)
             .env("INTEROP_PORTS", self.folder.join("ports"));

@@ -49,7 +49,14 @@ An agent.toml:
   directory = \"https://ca.acme.test:8444/acme/directory\"
   anchors = \"/etc/mtls/rootCA.pem\"
   names = [\"web.acme.test\"]
-  http_listen = \"0.0.0.0:80\"")]
+  http_listen = \"0.0.0.0:80\"
+
+  [[certificate]]
+  files = \"/etc/mtls/robot.pem\"        # and robot-key.uri beside it
+  key_at = \"pkcs11:token=tpm;object=robot?pin-source=file:/etc/tpm.pin\"
+  [certificate.est]
+  url = \"https://ca.acme.test:8444\"
+  names = [\"robot\"]")]
 pub(crate) struct Agent {
     /// The list of certificates, in TOML
     #[arg(long, value_name = "FILE", default_value = "agent.toml")]

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use ca::{IssueRequest, Issued};
 use clap::{Args, Subcommand};
 use jiff::SignedDuration;
-use keys::PrivateKey;
 use keys::file::Replace;
 use keys::pkcs12::Target;
 use pki::Profile;
@@ -187,13 +186,7 @@ impl Common {
         let authority = Home::of(context)?.open(context, self.passphrase_file.as_deref())?;
 
         self.advise(context, names, password.as_ref());
-        let (key, reference) = match &self.key_at {
-            None => (OwnKey::File(PrivateKey::generate(self.key).or_usage()?), None),
-            Some(reference) => {
-                let (key, reference) = crate::key::open_or_make(context, reference, self.key)?;
-                (key, Some(reference))
-            }
-        };
+        let key = crate::key::new_or_at(context, self.key_at.as_deref(), self.key)?;
         // From here on the authority sees a request, as from any stranger, and never the key.
         let request = csr::build_request(names, &key).or_usage()?;
         let request = CertificateRequest::from_der(&request).or_refuse()?;
@@ -214,15 +207,14 @@ impl Common {
             )
             .or_refuse()?;
         let chain = full_chain(&issued);
-        let OwnKey::File(key) = key else {
-            files.write_certificate(&chain, &issued.anchor, replace)?;
-            let reference = reference.unwrap_or_default();
-            tell_key(context, label, &files, &issued, Some(&reference), Packed::default(), self.json);
-            return Ok(Exit::Done);
-        };
         files.write(&key, &chain, &issued.anchor, replace)?;
-        let password_file =
-            self.p12 && files.write_pkcs12(&key, &chain, label, password, self.target, replace)?;
+        // A key that is elsewhere goes into no container: the flags exclude each other.
+        let password_file = match &key {
+            OwnKey::File(key) if self.p12 => {
+                files.write_pkcs12(key, &chain, label, password, self.target, replace)?
+            }
+            _ => false,
+        };
         tell(context, label, &files, &issued, self.p12, password_file, self.json);
         Ok(Exit::Done)
     }
@@ -277,28 +269,7 @@ pub(crate) fn tell(
     password_file: bool,
     json: bool,
 ) {
-    tell_key(context, label, files, issued, None, Packed { pkcs12, password_file }, json);
-}
-
-/// What was written as PKCS#12.
-#[derive(Clone, Copy, Default)]
-struct Packed {
-    pkcs12: bool,
-    password_file: bool,
-}
-
-/// As [`tell`]; the key may be elsewhere.
-fn tell_key(
-    context: &Context,
-    label: &str,
-    files: &Files,
-    issued: &Issued,
-    elsewhere: Option<&str>,
-    packed: Packed,
-    json: bool,
-) {
-    let Packed { pkcs12, password_file } = packed;
-    let key = elsewhere.map_or_else(|| files.key(), PathBuf::from);
+    let key = files.key_place();
     let certificate = &issued.certificate;
     if json {
         context.json(&json!({

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use clap::Args;
 use http::Method;
-use keys::PrivateKey;
 use keys::file::{Replace, write_private, write_public};
 use pki::key::{KeyAlgorithm, SigningKey as _};
 use pki::name::{GeneralName, SubjectNames};
@@ -17,6 +16,7 @@ use crate::context::{BOLD, Context, DIM};
 use crate::failure::{Exit, Failure, OrFail as _, Outcome};
 use crate::http::{Site, credentials};
 use crate::input;
+use crate::key::{self, OwnKey};
 use crate::material::Files;
 
 /// Obtain the certificate that you were invited to
@@ -25,7 +25,10 @@ use crate::material::Files;
 Examples:
   countersign join 'https://ca.acme.test:8444/i/CODE#FINGERPRINT'
       # NAME.pem, NAME-key.pem, rootCA.pem in this directory
-  countersign join 'https://…' --out /etc/mtls --install-renewal")]
+  countersign join 'https://…' --out /etc/mtls --install-renewal
+  countersign join 'https://…' \\
+      --key-at 'pkcs11:token=tpm;object=web?pin-source=file:/etc/tpm.pin'
+      # NAME-key.uri says where the key is, which never leaves its token")]
 pub(crate) struct Join {
     /// The link of the invite, whole: what stands behind # pins the authority
     #[arg(value_name = "LINK")]
@@ -34,6 +37,11 @@ pub(crate) struct Join {
     /// The kind of key: p256, p384, ed25519, rsa2048, rsa3072, rsa4096, mldsa44, mldsa65 or mldsa87
     #[arg(long, value_name = "KIND", default_value = "p256")]
     key: KeyAlgorithm,
+
+    /// Have a key certified that stays where it is: pkcs11:…, command:… or https+signer:…; one that a pkcs11: URI names by
+    /// its object= and the token has not yet is made there
+    #[arg(long, value_name = "REFERENCE")]
+    key_at: Option<String>,
 
     /// Where the files go
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -99,13 +107,16 @@ impl Join {
         // invite's use is not lost.
         let handle: String = link.code.chars().take_while(|c| *c != '-').collect();
         let pending = self.out.join(format!(".join-{}-key.pem", handle.to_ascii_lowercase()));
-        let key = if pending.exists() {
-            input::private_key(context, &pending, None)?
+        let key = if self.key_at.is_none() && pending.exists() {
+            OwnKey::File(input::private_key(context, &pending, None)?)
         } else {
-            let key = PrivateKey::generate(self.key).or_usage()?;
-            write_private(&pending, key.to_pkcs8_pem().as_bytes(), Replace::No).or_usage()?;
-            key
+            key::new_or_at(context, self.key_at.as_deref(), self.key)?
         };
+        if let OwnKey::File(key) = &key
+            && !pending.exists()
+        {
+            write_private(&pending, key.to_pkcs8_pem().as_bytes(), Replace::No).or_usage()?;
+        }
         let names = SubjectNames { common_name: Some("join".to_owned()), ..SubjectNames::default() };
         let request = csr::build_request(&names, &key).or_usage()?;
         let request = pki::pem::encode("CERTIFICATE REQUEST", &request).into_bytes();
@@ -119,10 +130,12 @@ impl Join {
         let files = Files::of(&self.out, &label);
         let replace = if self.force { Replace::Yes } else { Replace::No };
         files.check(replace, false).map_err(|failure| {
-            failure.hint(format!(
-                "the key is kept in {}; join again with --force or --out DIR",
-                pending.display()
-            ))
+            failure.hint(match &key {
+                OwnKey::File(_) => {
+                    format!("the key is kept in {}; join again with --force or --out DIR", pending.display())
+                }
+                OwnKey::Elsewhere(..) => "join again with --force or --out DIR".to_owned(),
+            })
         })?;
         files.write(&key, &chain, &anchor, replace)?;
         write_origin(&files, &link.base, &link.fingerprint)?;
@@ -139,7 +152,7 @@ impl Join {
         site: &Site,
         link: &Link,
         request: &[u8],
-        key: &PrivateKey,
+        key: &OwnKey,
     ) -> Result<Vec<Certificate>, Failure> {
         let path = format!("/i/{}", link.code);
         let deadline = context.now().checked_add(self.wait).or_usage()?;
@@ -177,7 +190,7 @@ impl Join {
                 "serial_number": leaf.serial_hex(),
                 "not_after": leaf.not_after().to_string(),
                 "certificate": files.certificate(),
-                "key": files.key(),
+                "key": files.key_place(),
                 "anchor": files.anchor(),
                 "renewal": installed,
             }));
@@ -190,7 +203,7 @@ impl Join {
         context.data(format!(
             "certificate  {}\nkey          {}\nanchor       {}\n",
             files.certificate().display(),
-            files.key().display(),
+            files.key_place().display(),
             files.anchor().display()
         ));
         match installed {
@@ -234,7 +247,7 @@ fn check(
     leaf: &Certificate,
     intermediates: &[Certificate],
     anchors: &TrustBundle,
-    key: &PrivateKey,
+    key: &OwnKey,
     context: &Context,
 ) -> Result<(), Failure> {
     if leaf.public_key().ok() != Some(key.public_key()) {
@@ -273,14 +286,12 @@ pub(crate) fn renew_joined(
 ) -> Result<Certificate, Failure> {
     let anchors = TrustBundle::new(input::certificates(&files.anchor())?);
     let old = input::certificates(&files.certificate())?;
-    let site =
-        Site::new(base, anchors.clone(), Some(credentials(context, &files.certificate(), &files.key())?))?;
-    let key = if keep_key {
-        input::private_key(context, &files.key(), None)?
-    } else {
-        let algorithm = old[0].public_key().map_or(KeyAlgorithm::P256, |key| key.algorithm());
-        PrivateKey::generate(super::renew::makeable(algorithm)).or_usage()?
-    };
+    let site = Site::new(
+        base,
+        anchors.clone(),
+        Some(credentials(context, &files.certificate(), &files.key_place())?),
+    )?;
+    let key = super::renew::next_key(context, files, old[0].public_key().or_refuse()?, keep_key)?;
     let request = csr::build_request(&SubjectNames::of(&old[0]), &key).or_usage()?;
     let request = pki::pem::encode("CERTIFICATE REQUEST", &request).into_bytes();
     let answer = site.send(Method::POST, "/api/v1/renew", "application/pkcs10", Some(request))?;

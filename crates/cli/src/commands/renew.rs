@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use ca::{Entry, IssueRequest, Query, StateFilter, Store as _};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
-use keys::PrivateKey;
 use keys::file::Replace;
 use pki::Certificate;
-use pki::key::{KeyAlgorithm, SigningKey as _};
+use pki::key::{KeyAlgorithm, PublicKey, SigningKey as _};
 use pki::name::SubjectNames;
 
 use crate::commands::issue::{full_chain, requester, tell};
@@ -16,6 +15,7 @@ use crate::commands::revoke::{not_found, selector};
 use crate::context::Context;
 use crate::failure::{Exit, Failure, OrFail as _, Outcome};
 use crate::home::{Authority, Home};
+use crate::key::OwnKey;
 use crate::material::Files;
 
 /// Replace a certificate by one with the same names and a later end
@@ -45,7 +45,7 @@ pub(crate) struct Renew {
     #[arg(long = "for", value_name = "TIME", value_parser = crate::duration::parse)]
     lifetime: Option<SignedDuration>,
 
-    /// Keep the private key, where something is pinned to it
+    /// Keep the private key, where something is pinned to it; one in a token or behind a signer always stays
     #[arg(long)]
     keep_key: bool,
 
@@ -102,7 +102,7 @@ impl Renew {
                 "serial_number": new.serial_hex(),
                 "not_after": new.not_after().to_string(),
                 "certificate": files.certificate(),
-                "key": files.key(),
+                "key": files.key_place(),
             }));
             return Ok(Exit::Done);
         }
@@ -166,18 +166,7 @@ impl Renew {
         }
         let old = Certificate::from_der(&entry.der).or_refuse()?;
         let old_key = old.public_key().or_refuse()?;
-        let key = if self.keep_key {
-            let key = crate::input::private_key(context, &files.key(), None)?;
-            if key.public_key() != old_key {
-                return Err(Failure::refused(format!(
-                    "{} is not the key of the certificate that is renewed",
-                    files.key().display()
-                )));
-            }
-            key
-        } else {
-            PrivateKey::generate(makeable(old_key.algorithm())).or_usage()?
-        };
+        let key = next_key(context, files, old_key, self.keep_key)?;
         let lived = entry.not_after.duration_since(entry.issued_at);
         let issued = authority
             .issue(
@@ -207,8 +196,31 @@ impl Renew {
     }
 }
 
+/// The key of the next certificate: a new one of the same kind, or the one that there is. A key in a token or behind a signer
+/// stays, since what stands at its place is what was chosen for it.
+pub(crate) fn next_key(
+    context: &Context,
+    files: &Files,
+    old: &PublicKey,
+    keep: bool,
+) -> Result<OwnKey, Failure> {
+    let reference = files.key_elsewhere();
+    if !keep && reference.is_none() {
+        return crate::key::new_or_at(context, None, makeable(old.algorithm()));
+    }
+    let key = OwnKey::open(context, &files.key_place(), None)?;
+    // One that is elsewhere may have been exchanged there for the next certificate.
+    if reference.is_none() && key.public_key() != old {
+        return Err(Failure::refused(format!(
+            "{} is not the key of the certificate that is renewed",
+            files.key().display()
+        )));
+    }
+    Ok(key)
+}
+
 /// The same kind of key, or the default where that kind is read and never made here.
-pub(crate) fn makeable(algorithm: KeyAlgorithm) -> KeyAlgorithm {
+fn makeable(algorithm: KeyAlgorithm) -> KeyAlgorithm {
     match algorithm {
         KeyAlgorithm::P384
         | KeyAlgorithm::Ed25519

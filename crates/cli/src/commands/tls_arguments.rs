@@ -145,13 +145,13 @@ fn certificate_path(cert: &str) -> (PathBuf, Option<&str>) {
     }
 }
 
-/// `alice-key.pem` beside `alice.pem`, as `issue` writes them, where the certificate's file has no key in it.
+/// `alice-key.pem` or `alice-key.uri` beside `alice.pem`, as `issue` writes them, where the certificate's file has no key in it.
 fn key_beside(certificate: &Path) -> Option<PathBuf> {
     let contents = std::fs::read_to_string(certificate).ok()?;
     if contents.contains("PRIVATE KEY-----") {
         return None;
     }
-    crate::material::Files::beside(certificate).map(|files| files.key()).filter(|key| key.exists())
+    crate::material::Files::beside(certificate)?.key_if_there()
 }
 
 fn pkcs12(path: &Path, password: Option<Passphrase>) -> Result<ClientCredentials, Failure> {

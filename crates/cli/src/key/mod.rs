@@ -21,8 +21,8 @@ use crate::input;
 pub(crate) enum OwnKey {
     /// It is in memory.
     File(PrivateKey),
-    /// It is in a token, or behind a program or a service.
-    Elsewhere(Arc<dyn SigningKey>),
+    /// It is in a token, or behind a program or a service; and the reference that names it.
+    Elsewhere(Arc<dyn SigningKey>, String),
 }
 
 /// What a text that is no path refers to.
@@ -63,12 +63,14 @@ impl OwnKey {
                 let uri = token_uri(text)?;
                 let pin = input::passphrase(context, uri.pin_source.as_deref())?;
                 let key = TokenKey::open(&uri, pin).or_usage()?;
-                Ok(OwnKey::Elsewhere(Arc::new(key)))
+                Ok(OwnKey::Elsewhere(Arc::new(key), text.to_owned()))
             }
             Some((Kind::Command, text)) => {
-                Ok(OwnKey::Elsewhere(Arc::new(keys::command::open(text).or_usage()?)))
+                Ok(OwnKey::Elsewhere(Arc::new(keys::command::open(text).or_usage()?), text.to_owned()))
             }
-            Some((Kind::Https, text)) => Ok(OwnKey::Elsewhere(Arc::new(https::open(context, text)?))),
+            Some((Kind::Https, text)) => {
+                Ok(OwnKey::Elsewhere(Arc::new(https::open(context, text)?), text.to_owned()))
+            }
         }
     }
 
@@ -79,25 +81,33 @@ impl OwnKey {
     ) -> Result<Credentials, net::tls::CredentialsError> {
         match self {
             OwnKey::File(key) => Credentials::new(chain, key.to_pkcs8_der()),
-            OwnKey::Elsewhere(key) => Credentials::with_signer(chain, key),
+            OwnKey::Elsewhere(key, _) => Credentials::with_signer(chain, key),
         }
     }
 
     fn signer(&self) -> &dyn SigningKey {
         match self {
             OwnKey::File(key) => key,
-            OwnKey::Elsewhere(key) => &**key,
+            OwnKey::Elsewhere(key, _) => &**key,
         }
     }
 }
 
-/// Opens the key of a reference; one in a token that is not there yet is made there. The reference that is given back
-/// names this very key.
-pub(crate) fn open_or_make(
+/// The key for a new certificate: made here, or the one that a reference names.
+pub(crate) fn new_or_at(
     context: &Context,
-    text: &str,
+    reference: Option<&str>,
     algorithm: KeyAlgorithm,
-) -> Result<(OwnKey, String), Failure> {
+) -> Result<OwnKey, Failure> {
+    match reference {
+        None => Ok(OwnKey::File(PrivateKey::generate(algorithm).or_usage()?)),
+        Some(text) => open_or_make(context, text, algorithm),
+    }
+}
+
+/// Opens the key of a reference; one in a token that is not there yet is made there. The reference of the key that is
+/// given back names this very one.
+fn open_or_make(context: &Context, text: &str, algorithm: KeyAlgorithm) -> Result<OwnKey, Failure> {
     match reference(Path::new(text)) {
         None => Err(Failure::usage(format!("{text} is no reference to a key in a token or behind a signer"))
             .hint("pkcs11:token=TOKEN;object=KEY?module-path=FILE&pin-source=file:FILE")
@@ -106,17 +116,17 @@ pub(crate) fn open_or_make(
             let uri = token_uri(text)?;
             let pin = input::passphrase(context, uri.pin_source.as_deref())?;
             match TokenKey::open(&uri, pin.clone()) {
-                Ok(key) => Ok((OwnKey::Elsewhere(Arc::new(key)), text.to_owned())),
+                Ok(key) => Ok(OwnKey::Elsewhere(Arc::new(key), text.to_owned())),
                 Err(TokenError::NoKey { .. }) if uri.object.is_some() => {
                     let made = keys::pkcs11::generate(&uri, pin.clone(), algorithm).or_usage()?;
                     context.say(format!("Made a key in the token: {made}"));
                     let key = TokenKey::open(&made, pin).or_usage()?;
-                    Ok((OwnKey::Elsewhere(Arc::new(key)), made.to_string()))
+                    Ok(OwnKey::Elsewhere(Arc::new(key), made.to_string()))
                 }
                 Err(error) => Err(error).or_usage(),
             }
         }
-        Some(_) => Ok((OwnKey::open(context, Path::new(text), None)?, text.to_owned())),
+        Some(_) => OwnKey::open(context, Path::new(text), None),
     }
 }
 

@@ -40,6 +40,8 @@ pub enum Unread {
         /// Names of the form `1a2b3c4d.0`.
         hashed: usize,
     },
+    /// It is no file: a key in a token or behind a signer, which others open.
+    Elsewhere,
     /// Something else.
     Other(String),
 }
@@ -168,6 +170,8 @@ impl<'a> Reader<'a> {
         };
         let (option, path) = (&file.option, &file.name);
         let finding = match problem {
+            // What is known of it is in `opened`.
+            Unread::Elsewhere => return None,
             Unread::Missing => {
                 let stem = path.rsplit('/').next().unwrap_or(path).to_owned();
                 let near = self.given.neighbours.iter().find(|n| n.file.ends_with(&stem)).map(|n| n.file.clone());
@@ -519,6 +523,20 @@ impl<'a> Reader<'a> {
         }
         // A key may stand in the certificate's own file.
         let file = self.given.key.as_ref().unwrap_or(certificate);
+        if file.bytes == Err(Unread::Elsewhere) {
+            match &self.given.opened {
+                Opened::Public(public) => self.match_key(file, public),
+                Opened::Unsupported(why) => {
+                    let text = format!("the key that {} names cannot be used: {why}", file.option);
+                    let finding = Finding::new(FindingCode::ConfigurationUnusable, Fault::Client, text)
+                        .evidence(format!("{} {}", file.option, crate::escape::text(&file.name)))
+                        .fix(Fault::Client, format!("countersign key public {}", shell(&file.name)));
+                    self.blocks(finding);
+                }
+                Opened::NotTried | Opened::NeedsPassphrase | Opened::WrongPassphrase => {}
+            }
+            return;
+        }
         let Some(bytes) = self.bytes(file) else { return };
         if self.given.key.is_some() && self.damaged(file, bytes) {
             return;

@@ -39,8 +39,8 @@ static LOADED: Mutex<Vec<Arc<Module>>> = Mutex::new(Vec::new());
 pub(super) struct Module {
     pub(super) path: PathBuf,
     pub(super) context: Pkcs11,
-    /// Held for a login: of many threads with a wrong PIN, one tries it. Hashes of a token's serial number with the PIN
-    /// that it refused.
+    /// Held for a login: of many threads with a wrong PIN, one tries it. Hashes of a token's serial number and label with
+    /// the PIN that it refused.
     refused: Mutex<HashSet<[u8; 32]>>,
 }
 
@@ -253,8 +253,11 @@ impl Module {
             return Err(TokenError::NoPin(label()));
         };
         let mut hash = Context::new(&SHA256);
-        hash.update(token.info.serial_number().as_bytes());
-        hash.update(&[0]);
+        // Tokens of a TPM have one serial number between them, and labels of their own.
+        for part in [token.info.serial_number(), token.label()] {
+            hash.update(part.as_bytes());
+            hash.update(&[0]);
+        }
         hash.update(pin.bytes());
         let mut tried = [0; 32];
         tried.copy_from_slice(hash.finish().as_ref());

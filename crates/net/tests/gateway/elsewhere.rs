@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use net::serve::Handler;
 use net::tls::Credentials;
 use pki::key::{PublicKey, SignError, SignatureAlgorithm, SigningKey};
-use testkit::{TestCa, TestIdentity};
+use testkit::{KeyKind, TestCa, TestIdentity, TestOrder};
 
 use crate::common::*;
 
@@ -126,4 +126,41 @@ async fn a_token_that_refuses_ends_the_handshake_with_its_reason_in_the_log() {
     get(&server, "/", &client(&ca, Some(&ca.issue_client("alice")))).await.unwrap_err();
     let record = server.refusal().await;
     assert!(record.finding.summary.contains("the token was taken away"), "{}", record.finding);
+}
+
+/// A token that makes RSA signatures of the old form alone, as old cards do.
+struct OldRsa(TestIdentity);
+
+impl SigningKey for OldRsa {
+    fn public_key(&self) -> &PublicKey {
+        self.0.key.public_key()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        self.0.key.sign(message)
+    }
+
+    fn signature_algorithms(&self) -> Vec<SignatureAlgorithm> {
+        vec![SignatureAlgorithm::RsaPkcs1Sha256]
+    }
+
+    fn is_elsewhere(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_token_without_rsa_pss_serves_tls_1_2_and_no_tls_1_3() {
+    let ca = TestCa::new();
+    let identity = ca.issue(TestOrder::server(&["localhost"]).key_kind(KeyKind::Rsa2048));
+    let chain = std::iter::once(&identity.certificate).chain(&identity.chain).cloned().collect();
+    let mut snapshot = snapshot(&ca);
+    snapshot.credentials = Credentials::with_signer(chain, Arc::new(OldRsa(identity))).unwrap();
+    let server = TestServer::start(snapshot, Handler::Identity).await;
+    let mut options = client(&ca, Some(&ca.issue_client("alice")));
+    options.tls.versions = TLS12;
+    assert_eq!(get(&server, "/", &options).await.unwrap().status(), 200);
+    // RFC 8446 section 4.2.3: RSASSA-PKCS1-v1_5 signs no handshake of TLS 1.3.
+    options.tls.versions = TLS13;
+    get(&server, "/", &options).await.unwrap_err();
 }

@@ -26,6 +26,7 @@ struct RawConfig {
 struct RawWanted {
     files: PathBuf,
     key_type: Option<String>,
+    key_at: Option<String>,
     reload: Option<RawReload>,
     join: Option<RawJoin>,
     acme: Option<RawAcme>,
@@ -86,6 +87,8 @@ pub(super) struct Wanted {
     /// NAME.pem and NAME-key.pem.
     pub(super) files: Files,
     pub(super) key: KeyAlgorithm,
+    /// The reference to a key that stays where it is.
+    pub(super) key_at: Option<String>,
     pub(super) reload: Option<Reload>,
     pub(super) source: Source,
 }
@@ -183,6 +186,14 @@ fn wanted(raw: RawWanted, folder: &Path) -> Result<Wanted, Failure> {
         Failure::usage(format!("files = \"{}\": name a file NAME.pem", raw.files.display()))
     })?;
     let key = raw.key_type.as_deref().unwrap_or("p256").parse::<KeyAlgorithm>().or_usage()?;
+    if let Some(reference) = &raw.key_at
+        && crate::key::reference(Path::new(reference)).is_none()
+    {
+        return Err(Failure::usage(format!(
+            "key_at = \"{reference}\": it is no reference to a key in a token or behind a signer (pkcs11:…, command:… or \
+             https+signer:…)"
+        )));
+    }
     let source = match (raw.join, raw.acme, raw.est) {
         (Some(join), None, None) => Source::Join(joined(join, &files, folder)?),
         (None, Some(acme), None) => Source::Acme(by_acme(acme, &files, folder)?),
@@ -190,7 +201,7 @@ fn wanted(raw: RawWanted, folder: &Path) -> Result<Wanted, Failure> {
         _ => return Err(Failure::usage("exactly one of join, acme and est says where it comes from")),
     };
     let reload = raw.reload.map(|raw| reload(raw, folder)).transpose()?;
-    Ok(Wanted { files, key, reload, source })
+    Ok(Wanted { files, key, key_at: raw.key_at, reload, source })
 }
 
 fn reload(raw: RawReload, folder: &Path) -> Result<Reload, Failure> {
@@ -270,7 +281,10 @@ fn by_acme(raw: RawAcme, files: &Files, folder: &Path) -> Result<Acme, Failure> 
         names: raw.names,
         profile: raw.profile,
         contact: raw.contact,
-        account_key: raw.account_key.map_or_else(own_key, at),
+        account_key: raw.account_key.map_or_else(own_key, |path| match crate::key::reference(&path) {
+            Some(_) => path,
+            None => at(path),
+        }),
         external,
         challenge,
     })
@@ -333,6 +347,10 @@ mod tests {
             (
                 "[[certificate]]\nfiles = \"a.pem\"\nkey_type = \"rsa1024\"\njoin = { ca = \"https://a.test\" }\n",
                 "rsa1024",
+            ),
+            (
+                "[[certificate]]\nfiles = \"a.pem\"\nkey_at = \"a-key.pem\"\njoin = { ca = \"https://a.test\" }\n",
+                "no reference to a key",
             ),
             (
                 "[[certificate]]\nfiles = \"a.pem\"\njoin = { ca = \"https://a.test\" }\nreload = { signal = \"HUP\" }\n",

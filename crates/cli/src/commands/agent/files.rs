@@ -3,11 +3,13 @@
 //! Both are written beside their places first, durably; then the key is renamed, then the certificate. A crash in between
 //! leaves the certificate's half beside its place, and the next start finishes what was begun: whoever loads the pair
 //! after that finds one.
+//!
+//! A key in a token or behind a signer is the same one before and after. Its reference is written after the first certificate
+//! for it: without one, what is in place is the pair before, or none.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use keys::PrivateKey;
 use keys::file::{Replace, write_private, write_public};
 use pki::Certificate;
 use pki::key::SigningKey as _;
@@ -15,6 +17,8 @@ use pki::key::SigningKey as _;
 use crate::commands::agent::config::Wanted;
 use crate::failure::{Failure, OrFail as _};
 use crate::input::{self, plain};
+use crate::key::OwnKey;
+use crate::material::remove;
 
 /// Where the half of a pair waits.
 fn beside(path: &Path) -> PathBuf {
@@ -24,7 +28,7 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 /// Puts a new pair in place.
-pub(super) fn install(wanted: &Wanted, key: &PrivateKey, chain: &[Certificate]) -> Result<(), Failure> {
+pub(super) fn install(wanted: &Wanted, key: &OwnKey, chain: &[Certificate]) -> Result<(), Failure> {
     let (key_path, certificate_path) = (wanted.files.key(), wanted.files.certificate());
     let leaf = chain.first().ok_or_else(|| Failure::refused("the authority sent no certificate"))?;
     if leaf.public_key().ok() != Some(key.public_key()) {
@@ -33,10 +37,19 @@ pub(super) fn install(wanted: &Wanted, key: &PrivateKey, chain: &[Certificate]) 
         ));
     }
     let pem: String = chain.iter().map(Certificate::to_pem).collect();
+    let key = match key {
+        OwnKey::File(key) => key,
+        OwnKey::Elsewhere(_, reference) => {
+            write_public(&certificate_path, pem.as_bytes(), Replace::Yes).or_usage()?;
+            wanted.files.write_reference(reference, Replace::Yes)?;
+            return remove(&key_path);
+        }
+    };
     write_private(&beside(&key_path), key.to_pkcs8_pem().as_bytes(), Replace::Yes).or_usage()?;
     write_public(&beside(&certificate_path), pem.as_bytes(), Replace::Yes).or_usage()?;
     move_in(&key_path)?;
-    move_in(&certificate_path)
+    move_in(&certificate_path)?;
+    remove(&wanted.files.key_reference())
 }
 
 fn move_in(path: &Path) -> Result<(), Failure> {
@@ -84,7 +97,14 @@ fn belong_together(certificate: &Path, key: &Path) -> bool {
 /// The certificate in place, if there is a whole pair.
 pub(super) fn current(wanted: &Wanted) -> Option<Certificate> {
     let (key, certificate) = (wanted.files.key(), wanted.files.certificate());
-    if !belong_together(&certificate, &key) {
+    let is_whole = match (&wanted.key_at, wanted.files.key_elsewhere()) {
+        // Nobody logs in to a token only to look.
+        (None, Some(_)) => true,
+        (Some(wanted), Some(there)) => *wanted == there,
+        (None, None) => belong_together(&certificate, &key),
+        (Some(_), None) => false,
+    };
+    if !is_whole {
         return None;
     }
     input::certificates(&certificate).ok()?.into_iter().next()
@@ -96,21 +116,28 @@ mod tests {
     use super::*;
     use crate::commands::agent::config::{Join, Source};
     use crate::material::Files;
+    use keys::PrivateKey;
     use pki::key::KeyAlgorithm;
+    use std::sync::Arc;
 
     fn wanted(folder: &Path) -> Wanted {
         Wanted {
             files: Files::beside(&folder.join("a.pem")).unwrap(),
             key: KeyAlgorithm::P256,
+            key_at: None,
             reload: None,
             source: Source::Join(Join { ca: String::new(), anchors: PathBuf::new() }),
         }
     }
 
-    fn pair(name: &str) -> (PrivateKey, Vec<Certificate>) {
+    fn pair(name: &str) -> (OwnKey, Vec<Certificate>) {
         let identity = testkit::TestCa::new().issue_client(name);
         let key = PrivateKey::from_pkcs8_der(identity.key.pkcs8_der()).unwrap();
-        (key, vec![identity.certificate])
+        (OwnKey::File(key), vec![identity.certificate])
+    }
+
+    fn elsewhere(key: OwnKey, reference: &str) -> OwnKey {
+        OwnKey::Elsewhere(Arc::new(key), reference.to_owned())
     }
 
     /// Stops after each step of an installation, and starts anew.
@@ -123,6 +150,7 @@ mod tests {
             install(&wanted, &old_key, &old).unwrap();
             let (key_path, certificate_path) = (wanted.files.key(), wanted.files.certificate());
             if step > 0 {
+                let OwnKey::File(new_key) = &new_key else { unreachable!("made so") };
                 write_private(&beside(&key_path), new_key.to_pkcs8_pem().as_bytes(), Replace::Yes).unwrap();
             }
             if step > 1 {
@@ -139,6 +167,30 @@ mod tests {
             assert_eq!(found, if step > 1 { new[0].clone() } else { old[0].clone() }, "step {step}");
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left over");
         }
+    }
+
+    #[test]
+    fn a_key_that_moves_into_a_token_and_back_is_in_one_place_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut wanted = wanted(folder.path());
+        let (key, chain) = pair("a");
+        install(&wanted, &key, &chain).unwrap();
+        // What is to be in a token and is in a file is due, and so is what is in another token.
+        wanted.key_at = Some("pkcs11:token=t;object=a".to_owned());
+        assert_eq!(current(&wanted), None);
+        let (in_token, chain) = pair("a");
+        install(&wanted, &elsewhere(in_token.clone(), "pkcs11:token=t;object=a"), &chain).unwrap();
+        assert_eq!(current(&wanted).as_ref(), chain.first());
+        assert!(!wanted.files.key().exists());
+        assert_eq!(wanted.files.key_place(), Path::new("pkcs11:token=t;object=a"));
+        wanted.key_at = Some("pkcs11:token=u;object=a".to_owned());
+        assert_eq!(current(&wanted), None);
+        // Without key_at, the file in the key's place says where it is.
+        wanted.key_at = None;
+        assert_eq!(current(&wanted).as_ref(), chain.first());
+        install(&wanted, &in_token, &chain).unwrap();
+        assert_eq!(wanted.files.key_place(), wanted.files.key());
+        assert!(current(&wanted).is_some());
     }
 
     #[test]

@@ -48,7 +48,7 @@ async fn program(command: &[String], wanted: &Wanted) -> Result<(), Failure> {
     let child = Command::new(program)
         .args(arguments)
         .env("COUNTERSIGN_CERTIFICATE", wanted.files.certificate())
-        .env("COUNTERSIGN_KEY", wanted.files.key())
+        .env("COUNTERSIGN_KEY", wanted.files.key_place())
         .stdin(std::process::Stdio::null())
         .kill_on_drop(true)
         .status();

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, header};
-use keys::PrivateKey;
 use net::dial::TlsOptions;
 use net::fetch::Options;
 use net::provision::acme::{AcmeError, Client, ExternalAccount, Order, RenewalInfo, renewal_info};
@@ -24,6 +23,7 @@ use crate::commands::agent::config::{Acme, Est, Join, Source, Wanted};
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _};
 use crate::input;
+use crate::key::{self, OwnKey};
 
 /// From the first packet of a request to the last of its answer.
 const MAX_TIME: Duration = Duration::from_secs(60);
@@ -33,7 +33,7 @@ const ORDER_TIME: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// A key and a chain for it.
-pub(super) type Pair = (PrivateKey, Vec<Certificate>);
+pub(super) type Pair = (OwnKey, Vec<Certificate>);
 
 /// Why there is none, and when the server wants to be asked again, where it says.
 pub(super) struct Denied {
@@ -75,7 +75,13 @@ pub(super) async fn obtain(
     wanted: &Wanted,
     current: Option<&Certificate>,
 ) -> Result<Pair, Denied> {
-    let key = PrivateKey::generate(wanted.key).or_usage()?;
+    // One that is elsewhere stays there; the file in the key's place says where, once there is a certificate for it.
+    let place = wanted.key_at.clone().or_else(|| wanted.files.key_elsewhere());
+    let key = match (key::new_or_at(context, place.as_deref(), wanted.key)?, place) {
+        // As it is configured, so that it is known again.
+        (OwnKey::Elsewhere(key, _), Some(place)) => OwnKey::Elsewhere(key, place),
+        (key, _) => key,
+    };
     let chain = match &wanted.source {
         Source::Join(join) => renew(context, wanted, join, current, &key).await?,
         Source::Acme(acme) => order(context, acme, current, &key).await?,
@@ -131,7 +137,8 @@ fn options(anchors: Option<&std::path::Path>, credentials: Option<Credentials>) 
 
 /// The pair in place, to connect with.
 fn own(context: &Context, wanted: &Wanted) -> Result<Credentials, Failure> {
-    let (chain, key) = input::credentials(context, &wanted.files.certificate(), &wanted.files.key(), None)?;
+    let (chain, key) =
+        input::credentials(context, &wanted.files.certificate(), &wanted.files.key_place(), None)?;
     key.credentials(chain).or_usage()
 }
 
@@ -145,7 +152,7 @@ async fn renew(
     wanted: &Wanted,
     join: &Join,
     current: Option<&Certificate>,
-    key: &PrivateKey,
+    key: &OwnKey,
 ) -> Result<Vec<Certificate>, Denied> {
     let Some(current) = current else {
         return Err(Failure::usage(format!(
@@ -189,7 +196,7 @@ async fn enrol(
     wanted: &Wanted,
     est: &Est,
     current: Option<&Certificate>,
-    key: &PrivateKey,
+    key: &OwnKey,
 ) -> Result<Vec<Certificate>, Denied> {
     let what = format!("the EST server at {} did not enrol", est.url);
     let told = |error: EstError| Denied::of_est(&what, &error);
@@ -245,7 +252,7 @@ async fn order(
     context: &Context,
     acme: &Acme,
     current: Option<&Certificate>,
-    key: &PrivateKey,
+    key: &OwnKey,
 ) -> Result<Vec<Certificate>, Denied> {
     let what = format!("the ACME server of {} did not issue", acme.directory);
     let told = |error: AcmeError| Denied::of_acme(&what, &error);
@@ -312,13 +319,16 @@ fn identifier(name: &str) -> (&'static str, String) {
 }
 
 /// The key of the account; made where there is none.
-fn account_key(context: &Context, acme: &Acme) -> Result<PrivateKey, Failure> {
+fn account_key(context: &Context, acme: &Acme) -> Result<OwnKey, Failure> {
     use keys::file::{Replace, write_private};
-    if acme.account_key.exists() {
-        return input::private_key(context, &acme.account_key, None);
+    let reference = acme.account_key.to_str().filter(|_| key::reference(&acme.account_key).is_some());
+    if reference.is_none() && acme.account_key.exists() {
+        return OwnKey::open(context, &acme.account_key, None);
     }
-    let key = PrivateKey::generate(pki::key::KeyAlgorithm::P256).or_usage()?;
-    write_private(&acme.account_key, key.to_pkcs8_pem().as_bytes(), Replace::No).or_usage()?;
+    let key = key::new_or_at(context, reference, pki::key::KeyAlgorithm::P256)?;
+    if let OwnKey::File(key) = &key {
+        write_private(&acme.account_key, key.to_pkcs8_pem().as_bytes(), Replace::No).or_usage()?;
+    }
     Ok(key)
 }
 

@@ -305,7 +305,7 @@ fn root_list(
     passphrase_file: Option<PathBuf>,
     lifetime: SignedDuration,
 ) -> Option<RootList> {
-    if !home.root_key().exists() {
+    if !home.has_root_key() {
         context.warn(format!(
             "{} is not here, so the root's own list is not served; OpenSSL's -crl_check_all needs it",
             home.root_key().display()

@@ -16,6 +16,7 @@ use crate::commands::init::{constraints, create};
 use crate::commands::issue::full_chain;
 use crate::failure::{Failure, OrFail as _};
 use crate::home::{Authority, Home};
+use crate::key::OwnKey;
 use crate::material::Files;
 
 /// A certificate with its chain and key.
@@ -58,7 +59,8 @@ impl Cast {
             .map_err(|error| Failure::usage(format!("cannot make {}: {error}", directory.display())))?;
         for (name, person) in [("localhost", &server), ("alice", &alice)] {
             let anchor = authority.issuer().anchor();
-            Files::of(&directory, name).write(&person.key, &person.chain, anchor, Replace::No)?;
+            let key = OwnKey::File(person.key.clone());
+            Files::of(&directory, name).write(&key, &person.chain, anchor, Replace::No)?;
         }
         for (name, text) in [("node-server.mjs", NODE_SERVER), ("node-client.mjs", NODE_CLIENT)] {
             write_public(&directory.join(name), text.as_bytes(), Replace::No).or_usage()?;

@@ -97,7 +97,7 @@ struct ClientArguments {
     #[arg(long, value_name = "KIND")]
     cert_type: Option<String>,
 
-    /// The client's private key
+    /// The client's private key: a file, or pkcs11:…, command:… or https+signer:…
     #[arg(long, value_name = "FILE")]
     key: Option<String>,
 
@@ -285,7 +285,7 @@ fn examine(
     verbose: bool,
 ) -> Result<(String, Report), Failure> {
     let at: Timestamp = context.now();
-    let own = own::read(settings, passphrase, at);
+    let own = own::read(context, settings, passphrase, at);
     let target: Target = live::target(settings)?;
     let attempts = live::look(context, settings, &own, &target, verbose)?;
     let shown = target.url();

@@ -17,6 +17,9 @@ use pki::Certificate;
 use pki::key::SigningKey as _;
 use zeroize::Zeroize as _;
 
+use crate::context::Context;
+use crate::key::OwnKey;
+
 /// The largest file that is looked at because it lies beside a named one.
 const LARGEST_NEIGHBOUR: u64 = 64 << 10;
 
@@ -37,7 +40,12 @@ pub(super) struct Own {
 }
 
 /// Reads what the settings name.
-pub(super) fn read(settings: &Settings, passphrase: Option<&Passphrase>, at: Timestamp) -> Own {
+pub(super) fn read(
+    context: &Context,
+    settings: &Settings,
+    passphrase: Option<&Passphrase>,
+    at: Timestamp,
+) -> Own {
     let certificate =
         settings.certificate.as_ref().map(|(option, path)| named(Role::Certificate, option, path));
     let key = settings.key.as_ref().map(|(option, path)| named(Role::Key, option, path));
@@ -45,9 +53,21 @@ pub(super) fn read(settings: &Settings, passphrase: Option<&Passphrase>, at: Tim
     if let Some(NamedFile { bytes: Ok(bytes), .. }) = &certificate
         && is_pkcs12(bytes)
     {
-        (opened, container, private) = open_container(bytes, passphrase);
+        let key;
+        (opened, container, key) = open_container(bytes, passphrase);
+        private = key.map(OwnKey::File);
+    } else if let Some(NamedFile { bytes: Err(Unread::Elsewhere), name, .. }) = &key {
+        match OwnKey::open(context, Path::new(name), passphrase) {
+            Ok(own) => {
+                opened = Opened::Public(own.public_key().spki_der().to_vec());
+                private = Some(own);
+            }
+            Err(failure) => opened = Opened::Unsupported(failure.message().to_owned()),
+        }
     } else if let Some(NamedFile { bytes: Ok(bytes), .. }) = key.as_ref().or(certificate.as_ref()) {
-        (opened, private) = open_key(bytes, passphrase);
+        let key;
+        (opened, key) = open_key(bytes, passphrase);
+        private = key.map(OwnKey::File);
     }
     let trust_of = |(option, path): &(String, String)| named(Role::Trust, option, path);
     let mut given = Given {
@@ -78,10 +98,8 @@ pub(super) fn read(settings: &Settings, passphrase: Option<&Passphrase>, at: Tim
     if settings.trust.is_empty() {
         default_trust(settings.program, &mut side);
     }
-    let credentials = match (&private, side.can_sign) {
-        (Some(key), true) => Credentials::new(side.chain.clone(), key.to_pkcs8_der()).ok(),
-        _ => None,
-    };
+    let credentials =
+        private.filter(|_| side.can_sign).and_then(|key| key.credentials(side.chain.clone()).ok());
     side.can_sign &= credentials.is_some();
     Own { side, neighbours: given.neighbours, credentials }
 }
@@ -141,6 +159,9 @@ fn named(role: Role, option: &str, path: &str) -> NamedFile {
 }
 
 fn bytes_of(path: &Path) -> Result<Vec<u8>, Unread> {
+    if crate::key::reference(path).is_some() {
+        return Err(Unread::Elsewhere);
+    }
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Unread::Missing,
         io::ErrorKind::PermissionDenied => Unread::Denied(facts(path)),

@@ -159,5 +159,5 @@ impl Sign {
 
 /// The key that `issue` writes beside a certificate.
 fn beside(certificate: &Path) -> Option<PathBuf> {
-    crate::material::Files::beside(certificate).map(|files| files.key()).filter(|key| key.exists())
+    crate::material::Files::beside(certificate)?.key_if_there()
 }

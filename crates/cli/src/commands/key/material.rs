@@ -12,6 +12,7 @@ use pki::{Certificate, pem};
 
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _};
+use crate::key::OwnKey;
 
 /// A private key, with the name that its container gives it.
 pub(super) struct NamedKey {
@@ -40,6 +41,11 @@ pub(super) fn read(
     path: &Path,
     passphrase: Option<&Passphrase>,
 ) -> Result<Material, Failure> {
+    if crate::key::reference(path).is_some() {
+        let key = OwnKey::open(context, path, passphrase)?;
+        let publics = vec![("private key that stays where it is", key.public_key().clone())];
+        return Ok(Material { publics, ..Material::default() });
+    }
     let from = if path == Path::new("-") { PathBuf::from("/dev/stdin") } else { path.to_owned() };
     let (bytes, warnings) = read_secret(&from).or_usage()?;
     let material = of_bytes(&bytes, passphrase)
@@ -133,6 +139,9 @@ impl Material {
             return Ok((self.keys.swap_remove(at), self.certificates));
         }
         match self.keys.len() {
+            0 if crate::key::reference(path).is_some() => {
+                Err(Failure::usage(format!("the key {place} stays where it is, so it has no other form")))
+            }
             0 => Err(Failure::usage(format!("{place} holds no private key"))),
             1 => Ok((self.keys.remove(0), self.certificates)),
             several => {
