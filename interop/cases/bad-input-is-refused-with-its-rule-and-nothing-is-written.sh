@@ -30,6 +30,13 @@ refused "no directory" issue client a --out missing
 refused "was found" revoke nobody
 refused "no revocation reason" revoke nobody --reason boredom
 
+# The folder of another authority's certificates.
+expect_success env COUNTERSIGN_HOME="$PWD/other-home" "$COUNTERSIGN" init --name Other
+cp other-home/rootCA.pem rootCA.pem
+before=$(ls -A | grep -v '^\.std')
+refused "another authority" issue client alice
+rm -r other-home rootCA.pem
+
 expect_success "$COUNTERSIGN" issue client alice
 refused_pem() {
     printf '%b' "$2" >damaged.pem

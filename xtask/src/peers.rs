@@ -65,6 +65,7 @@ pub(crate) const PEERS: &[Peer] = &[
     peer("python3",     "python3",              "Python's ssl module, with the strict rules of 3.13"),
     peer("setpriv",     "util-linux",           "an unprivileged user, for cases that run as root"),
     peer("softhsm2-util", "softhsm2",           "SoftHSM, a token in software behind PKCS#11"),
+    peer("strace",      "strace",               "system calls that fail when a case wants them to"),
     peer("swtpm",       "swtpm",                "a TPM 2.0 in software"),
     peer("systemd-analyze", "systemd",          "what systemd thinks of a unit"),
     peer("systemd-socket-activate", "systemd", "systemd's way of passing sockets, without systemd as init"),

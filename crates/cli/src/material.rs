@@ -178,6 +178,11 @@ pub(crate) fn write_anchor(path: &Path, anchor: &Certificate) -> Result<(), Fail
     }
 }
 
+/// Refuses before anything is made, where `write_anchor` would refuse in the end.
+pub(crate) fn check_anchor(directory: &Path, anchor: &Certificate) -> Result<(), Failure> {
+    has_anchor(&directory.join(ANCHOR_FILE), anchor).map(drop)
+}
+
 /// Whether this anchor is there already.
 fn has_anchor(path: &Path, anchor: &Certificate) -> Result<bool, Failure> {
     let Ok(contents) = std::fs::read(path) else { return Ok(false) };

@@ -18,7 +18,7 @@ use crate::failure::{Exit, OrFail as _, Outcome};
 use crate::home::Home;
 use crate::input;
 use crate::key::OwnKey;
-use crate::material::Files;
+use crate::material::{Files, check_anchor};
 
 /// Make a key and a certificate for a server or a client
 #[derive(Debug, Subcommand)]
@@ -184,6 +184,7 @@ impl Common {
         files.check(replace, self.p12)?;
         let password = input::passphrase(context, self.p12_password_file.as_deref())?;
         let authority = Home::of(context)?.open(context, self.passphrase_file.as_deref())?;
+        check_anchor(&self.out, authority.issuer().anchor())?;
 
         self.advise(context, names, password.as_ref());
         let key = crate::key::new_or_at(context, self.key_at.as_deref(), self.key)?;

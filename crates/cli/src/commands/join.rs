@@ -17,7 +17,7 @@ use crate::failure::{Exit, Failure, OrFail as _, Outcome};
 use crate::http::{Site, credentials};
 use crate::input;
 use crate::key::{self, OwnKey};
-use crate::material::Files;
+use crate::material::{Files, check_anchor};
 
 /// Obtain the certificate that you were invited to
 #[derive(Debug, Args)]
@@ -100,6 +100,7 @@ impl Join {
                 .hint(format!("mkdir -p {}", self.out.display())));
         }
         let anchor = pinned_anchor(&link)?;
+        check_anchor(&self.out, &anchor)?;
         let anchors = TrustBundle::new(vec![anchor.clone()]);
         let site = Site::new(&link.base, anchors.clone(), None)?;
 
