@@ -220,7 +220,7 @@ pub(crate) fn next_key(
 }
 
 /// The same kind of key, or the default where that kind is read and never made here.
-fn makeable(algorithm: KeyAlgorithm) -> KeyAlgorithm {
+pub(crate) fn makeable(algorithm: KeyAlgorithm) -> KeyAlgorithm {
     match algorithm {
         KeyAlgorithm::P384
         | KeyAlgorithm::Ed25519

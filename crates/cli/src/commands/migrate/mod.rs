@@ -19,6 +19,7 @@ use crate::api::{Api, ApiArguments, path_segment};
 use crate::commands::issue::full_chain;
 use crate::context::Context;
 use crate::failure::{Exit, Failure, OrFail as _, Outcome};
+use crate::key::OwnKey;
 use crate::material::Files;
 use found::Candidate;
 
@@ -184,7 +185,7 @@ impl ClientAuth {
             "names": ca::names_to_json(&candidate.names),
             "lifetime_seconds": self.lifetime.map(|lifetime| lifetime.as_secs()),
         }))?;
-        files.write(&key, &full_chain(&issued), &issued.anchor, Replace::No)?;
+        files.write(&OwnKey::File(key), &full_chain(&issued), &issued.anchor, Replace::No)?;
         Ok(Replacement::Made { until: issued.certificate.not_after(), file: files.certificate() })
     }
 
