@@ -31,7 +31,7 @@ INTEROP=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 export INTEROP
 
 # Seconds that anything is waited for. Long, since a loaded machine is slow; a wait ends when its event comes.
-WAIT=${WAIT:-30}
+WAIT=${WAIT:-60}
 
 _own_world=
 _servers=()

@@ -11,12 +11,14 @@ const FLAGS = [
   '--disable-component-update', '--disable-sync',
 ];
 
-// The policy is the machine's: its name is ours alone, and it is taken away again.
-export function chooseCertificatesFor(...origins) {
+// Chromium then shows its certificate to any port of localhost without asking. The policy is the machine's, and of two
+// files that set the same one the last by name wins: so every case that runs writes the very same words, and each
+// takes its own file away again.
+export function chooseCertificatesForLocalhost() {
   const file = `/etc/chromium/policies/managed/countersign-test-${process.pid}.json`;
   fs.mkdirSync(path.dirname(file), { recursive: true });
-  const patterns = origins.map((pattern) => JSON.stringify({ pattern, filter: {} }));
-  fs.writeFileSync(file, JSON.stringify({ AutoSelectCertificateForUrls: patterns }));
+  const choice = JSON.stringify({ pattern: 'https://localhost', filter: {} });
+  fs.writeFileSync(file, JSON.stringify({ AutoSelectCertificateForUrls: [choice] }));
   process.on('exit', () => fs.rmSync(file, { force: true }));
   for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => process.exit(1));
 }
@@ -37,8 +39,11 @@ export async function open(home, root, identity, options = {}) {
   // Chromium makes a socket in its temporary folder, and a socket's path is short: 107 octets (unix(7)).
   const temporary = fs.mkdtempSync('/tmp/countersign-browser-');
   process.on('exit', () => fs.rmSync(temporary, { recursive: true, force: true }));
-  return chromium.launchPersistentContext(path.join(home, 'profile'), {
+  const context = await chromium.launchPersistentContext(path.join(home, 'profile'), {
     executablePath: '/usr/bin/chromium', headless: true, args: FLAGS, acceptDownloads: true,
     env: { ...process.env, HOME: home, TMPDIR: temporary, XDG_DATA_HOME: '', XDG_CONFIG_HOME: '' }, ...options,
   });
+  // An action waits for its page this long: browsers are slow on a machine that has other work.
+  context.setDefaultTimeout(90_000);
+  return context;
 }

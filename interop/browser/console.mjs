@@ -8,13 +8,13 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import assert from 'node:assert/strict';
-import { chooseCertificatesFor, open } from './browser.mjs';
+import { chooseCertificatesForLocalhost, open } from './browser.mjs';
 
 const [url, gateway, root, adminFile, adminPassword, auditorFile, auditorPassword, shots] = process.argv.slice(2);
 const axe = fs.readFileSync(path.join(process.cwd(), 'node_modules/axe-core/axe.min.js'), 'utf8');
 const secret = (file) => fs.readFileSync(file, 'utf8').trim();
 fs.mkdirSync(shots, { recursive: true });
-chooseCertificatesFor(url, gateway);
+chooseCertificatesForLocalhost();
 
 const errors = [];
 function watch(page) {

@@ -18,7 +18,7 @@ cat >chromium-visit.mjs <<'X'
 import * as browser from './browser.mjs';
 import fs from 'node:fs';
 const [url] = process.argv.slice(2);
-browser.chooseCertificatesFor(url);
+browser.chooseCertificatesForLocalhost();
 fs.mkdirSync('chromium-home');
 const password = fs.readFileSync('alice-p12-password.txt', 'utf8').trim();
 const context = await browser.open(`${process.cwd()}/chromium-home`, 'rootCA.pem', { file: 'alice.p12', password });
