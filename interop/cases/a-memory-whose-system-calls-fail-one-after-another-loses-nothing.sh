@@ -8,7 +8,7 @@
 mkdir work
 expect_success "$COUNTERSIGN" init
 # shellcheck disable=SC2086 # A word or none.
-expect_success python3 "$INTEROP/faults.py" "$COUNTERSIGN" "$COUNTERSIGN_HOME" "$COUNTERSIGN_HOME/ca.db" work ${FAULTS:-}
+expect_success python3 "$INTEROP/faults.py" "$COUNTERSIGN" "$COUNTERSIGN_HOME" work ${FAULTS:-}
 say "$STDOUT"
 met=${STDOUT%% *}
 [ "$met" -ge 40 ] || fail "only $met faults were met"
