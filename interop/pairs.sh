@@ -55,11 +55,23 @@ make_list() {
         ${FROM:+-crl_lastupdate "$FROM"} ${TO:+-crl_nextupdate "$TO"} -crldays 30 2>/dev/null
 }
 
+# serve COMMAND…: starts a server on $PORT, so that serve_again can start it with what its files hold by then.
+serve() {
+    SERVED=("$@")
+    start_server "$@"
+    wait_for_port "$PORT"
+}
+
+# serve_again: the last server, ended and started anew.
+serve_again() {
+    stop_server
+    serve "${SERVED[@]}"
+}
+
 # serve_openssl [FLAGS…]: openssl s_server on $PORT, which answers with a page.
 serve_openssl() {
     PORT=$(free_port)
-    start_server openssl s_server -accept "127.0.0.1:$PORT" -cert "${CHAIN:-server.pem}" -key server.key -www "$@"
-    wait_for_port "$PORT"
+    serve openssl s_server -accept "127.0.0.1:$PORT" -cert server.pem -key server.key -www "$@"
 }
 
 # serve_nginx DIRECTIVES: nginx on $PORT with these directives in its server block.
@@ -83,7 +95,7 @@ http {
     server {
         listen 127.0.0.1:$PORT ssl;
         server_name localhost;
-        ssl_certificate $PWD/${CHAIN:-server.pem};
+        ssl_certificate $PWD/server.pem;
         ssl_certificate_key $PWD/server.key;
         ssl_protocols TLSv1.2 TLSv1.3;
         location / { return 200 "ok verify=\$ssl_client_verify\n"; }
@@ -91,8 +103,7 @@ http {
     }
 }
 CONF
-    start_server nginx -p "$PWD/$folder/" -e stderr -c nginx.conf
-    wait_for_port "$PORT"
+    serve nginx -p "$PWD/$folder/" -e stderr -c nginx.conf
 }
 
 # serve_node OPTIONS: Node.js's https server on $PORT; OPTIONS are members of a JavaScript object.
@@ -101,14 +112,13 @@ serve_node() {
     cat >"node-$PORT.js" <<JS
 const fs = require('fs'), https = require('https');
 const file = name => fs.readFileSync(name);
-const options = { cert: file('${CHAIN:-server.pem}'), key: file('server.key'), $1 };
+const options = { cert: file('server.pem'), key: file('server.key'), $1 };
 const server = https.createServer(options, (request, response) => response.end('ok\n'));
 server.on('tlsClientError', error => console.error('tlsClientError', error.code));
 server.on('clientError', () => {});
 server.listen($PORT, '127.0.0.1');
 JS
-    start_server node "node-$PORT.js"
-    wait_for_port "$PORT"
+    serve node "node-$PORT.js"
 }
 
 # field PYTHON-EXPRESSION: what it gives for the report `r`.

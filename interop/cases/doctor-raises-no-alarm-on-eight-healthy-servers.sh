@@ -131,6 +131,8 @@ public class Server {
 JAVA
 start_server java Server.java
 wait_for_port "$PORT"
+# The first handshake of a fresh JVM loads half of the JDK, and the doctor waits for no silent server.
+expect_success curl -sS --cacert ca.pem --cert client.pem --key client.key "https://localhost:$PORT/"
 healthy Java
 
 start_server "$COUNTERSIGN" serve --listen 127.0.0.1:0 --cert server.pem --key server.key --client-ca ca.pem --allow-cn alice

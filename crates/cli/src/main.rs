@@ -16,6 +16,8 @@ mod input;
 mod key;
 mod material;
 mod passphrase;
+#[cfg(test)]
+mod printed_commands;
 mod report;
 mod service_manager;
 mod table;

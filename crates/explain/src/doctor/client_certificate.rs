@@ -5,6 +5,7 @@
 use pki::Certificate;
 use pki::verify::{Purpose, Reason, ReasonCode, Rules, TrustBundle, examine};
 
+use super::mend::{self, OldKey};
 use super::profile::{authority_key, authority_key_mismatch, strict, version_1};
 use super::{Asked, Attempt, Direction, End, Facts, Notes, Weight, end_text, name, place, shell};
 use crate::alert;
@@ -161,6 +162,11 @@ impl Case<'_> {
         &self.facts.own.chain[0]
     }
 
+    /// A certificate that the server takes, in place of this one.
+    fn reissue(&self, old_key: OldKey) -> String {
+        mend::issue_client(self.facts, self.leaf(), old_key)
+    }
+
     fn weight(&self) -> Weight {
         if self.refused.is_some() { Weight::Blocks } else { Weight::Warns }
     }
@@ -219,7 +225,7 @@ impl Case<'_> {
                 leaf.public_key().map_or_else(|e| e.to_string(), |key| key.algorithm().to_string())
             ))
             .fix(Fault::Server, "drop the setting of client signature algorithms (OpenSSL: ClientSignatureAlgorithms)")
-            .alternative(Fault::Issuer, format!("countersign issue client {} --key-kind rsa2048", shell(&leaf.short_name())))
+            .alternative(Fault::Issuer, format!("countersign issue client {} --key rsa2048", shell(&leaf.short_name())))
             .remedy("let the server accept the key's signatures, or use a certificate with another kind of key")
         };
         notes.push(self.weight(), Direction::ServerRefusedClient, self.with_words(finding));
@@ -263,7 +269,7 @@ impl Case<'_> {
         let mut anchors: Vec<Certificate> = Vec::new();
         let neighbouring = facts.neighbours.iter().flat_map(|neighbour| match &neighbour.content {
             super::NeighbourContent::Certificates(list) => list.as_slice(),
-            super::NeighbourContent::Key(_) => &[],
+            super::NeighbourContent::Key(_) | super::NeighbourContent::RevocationLists(_) => &[],
         });
         // What the user believes is most often what the server believes as well: it comes first.
         for candidate in facts
@@ -342,8 +348,8 @@ impl Case<'_> {
         .certain()
         .evidence(format!("certificate_authorities: {}", self.names()))
         .evidence(format!("the client's certificate is issued by {}", top.issuer()))
-        .fix(Fault::Server, "cat issuing-ca.pem >> client-ca.pem  # nginx: the file of ssl_client_certificate, not only of ssl_trusted_certificate")
-        .remedy("put the issuing CA into the list that the server sends")
+        .fix(Fault::Server, mend::admit(self.facts, top.issuer()))
+        .remedy("put the issuing CA into the list that the server sends (nginx: the file of ssl_client_certificate, not only that of ssl_trusted_certificate), and reload the server")
     }
 
     /// None of the CAs that the server names issued any certificate of the chain.
@@ -360,7 +366,6 @@ impl Case<'_> {
                 && self.asked.names_an_issuer_of(std::slice::from_ref(c))
         });
         if let Some((file, found)) = missing {
-            let certificate = facts.own.certificate_file.as_deref().unwrap_or("client.pem");
             return Finding::new(
                 FindingCode::IntermediateMissing,
                 Fault::Client,
@@ -374,7 +379,7 @@ impl Case<'_> {
             .certain()
             .evidence(format!("the client sent {} certificate(s), the last one issued by {}", chain.len(), top.issuer()))
             .evidence(format!("{file} holds {}, issued by {}, which the server names", name(found), found.issuer()))
-            .fix(Fault::Client, format!("cat {} {} > client-full.pem", shell(certificate), shell(file)))
+            .fix(Fault::Client, mend::send_intermediate(facts, &shell(file)))
             .remedy("let the client send leaf and intermediate");
         }
         let issuer = if chain.len() > 1 && !leaf.issuer().matches(top.issuer()) {
@@ -395,8 +400,8 @@ impl Case<'_> {
         )
         .evidence(format!("presented: {}, issued by {issuer}", name(leaf)))
         .evidence(format!("accepted: {}", self.names()))
-        .fix(Fault::Issuer, format!("countersign issue client {}  # from {}", shell(&leaf.short_name()), self.names()))
-        .alternative(Fault::Server, "cat issuing-ca.pem >> client-ca.pem  # nginx: the file of ssl_client_certificate")
+        .fix(Fault::Issuer, self.reissue(OldKey::Kept))
+        .alternative(Fault::Server, mend::admit(facts, top.issuer()))
         .remedy(format!(
             "use a client certificate issued by {}, or add {} to the server's client-CA file",
             self.names(),
@@ -426,12 +431,8 @@ impl Case<'_> {
         .certain()
         .evidence(format!("valid until {}; now it is {}", certificate.not_after(), self.facts.at))
         .fix(
-            Fault::Client,
-            if is_leaf {
-                format!("countersign renew {}", shell(&certificate.short_name()))
-            } else {
-                format!("countersign issue client {}", shell(&self.leaf().short_name()))
-            },
+            Fault::Issuer,
+            if is_leaf { mend::renew_client(self.facts, certificate) } else { self.reissue(OldKey::Kept) },
         )
         .remedy("renew the client's certificate")
     }
@@ -448,14 +449,15 @@ impl Case<'_> {
         )
         .certain()
         .evidence(message.to_owned())
-        .fix(Fault::Issuer, format!("countersign issue client {}", shell(&self.leaf().short_name())))
+        .fix(Fault::Issuer, self.reissue(OldKey::Kept))
         .remedy("issue the client's certificate with extKeyUsage clientAuth, from a private CA")
     }
 
     fn of_reason(&self, reason: &Reason, path: &[Certificate]) -> Finding {
         let certificate = path.get(reason.depth).unwrap_or(&path[0]);
         let who = format!("{} ({})", name(certificate), place(reason.depth, certificate));
-        let issue = format!("countersign issue client {}", shell(&self.leaf().short_name()));
+        let replaces = matches!(reason.code, ReasonCode::CertificateRevoked | ReasonCode::WeakKey);
+        let issue = self.reissue(if replaces { OldKey::Replaced } else { OldKey::Kept });
         let certain = |code, fault, text: String| {
             Finding::new(code, fault, text)
                 .certain()
@@ -542,7 +544,7 @@ impl Case<'_> {
                      certificate"
                 ),
             )
-            .fix(Fault::Issuer, "countersign crl --out ca.crl")
+            .fix(Fault::Issuer, mend::renew_list(self.facts, self.leaf()))
             .remedy("publish a fresh list and reload the server"),
             ReasonCode::UnknownCriticalExtension => certain(
                 FindingCode::UnknownCriticalExtension,
@@ -566,13 +568,13 @@ impl Case<'_> {
             )
             .certain()
             .evidence(format!("{} is a bundle, not a chain", facts.own.certificate_file.as_deref().unwrap_or("the file")))
-            .fix(Fault::Client, "cat client.pem intermediate.pem > client-full.pem")
+            .fix(Fault::Client, mend::send_first_alone(facts))
             .remedy("send the leaf and its intermediates only");
             notes.push(self.weight(), Direction::ServerRefusedClient, self.with_words(finding));
         }
         let anchors: Vec<Certificate> = facts.own.anchors.iter().filter(|a| a.is_ca()).cloned().collect();
         if let Some((child, issuer)) = authority_key_mismatch(chain, &anchors) {
-            let finding = authority_key(child, issuer, "client");
+            let finding = authority_key(facts, child, issuer, "client");
             notes.push(self.weight(), Direction::ServerRefusedClient, self.with_words(finding));
         }
         if leaf.extensions().is_empty() {
@@ -584,7 +586,7 @@ impl Case<'_> {
             );
         }
         if self.refused.is_none()
-            && let Some(finding) = strict(leaf, chain, &[], "client")
+            && let Some(finding) = strict(leaf, chain, &[], "client", &self.reissue(OldKey::Kept))
         {
             notes.push(Weight::Warns, Direction::Neither, finding);
         }
@@ -600,7 +602,7 @@ impl Case<'_> {
             humane::minute(leaf.not_after()),
             leaf.issuer()
         );
-        let issue = format!("countersign issue client {}", shell(&leaf.short_name()));
+        let issue = self.reissue(OldKey::Kept);
         let finding = |code, fault, text: String| {
             Finding::new(code, fault, text).evidence(words.clone()).evidence(good.clone())
         };
@@ -617,6 +619,22 @@ impl Case<'_> {
             .fix(Fault::Server, format!("ssl_verify_depth {};", facts.own.chain.len()))
             .remedy("nginx follows one CA below the root unless ssl_verify_depth says more");
         }
+        if self.alert().is_none()
+            && let Some((file, since)) = mend::stale_list(facts, leaf)
+        {
+            return finding(
+                FindingCode::CrlExpired,
+                Fault::Server,
+                format!(
+                    "the server refused the client's certificate {who}, most likely since its revocation list has expired: \
+                     the one in {file} ended {} ago",
+                    humane::span(facts.at.duration_since(since))
+                ),
+            )
+            .evidence(format!("nextUpdate of the list in {file}: {since}; now: {}", facts.at))
+            .fix(Fault::Server, mend::renew_list(facts, leaf))
+            .remedy("publish a fresh list and reload the server");
+        }
         match self.alert() {
             Some(44) => finding(
                 FindingCode::CertificateRevoked,
@@ -624,7 +642,7 @@ impl Case<'_> {
                 format!("the server refused the client's certificate {who} (serial {}): it knows it as revoked", leaf.serial_hex()),
             )
             .certain()
-            .fix(Fault::Issuer, issue)
+            .fix(Fault::Issuer, self.reissue(OldKey::Replaced))
             .remedy("issue the client a new certificate with a new key; if the revocation was a mistake, the server's list must change"),
             Some(45) => finding(
                 FindingCode::CrlExpired,
@@ -635,8 +653,11 @@ impl Case<'_> {
                 ),
             )
             .evidence(format!("notAfter of the certificate: {}; now: {}", leaf.not_after(), facts.at))
-            .evidence("less likely: the server's copy of the root has expired, or its clock is wrong")
-            .fix(Fault::Server, "countersign crl --out ca.crl && nginx -s reload")
+            .evidence(match mend::stale_list(facts, leaf) {
+                Some((file, since)) => format!("nextUpdate of the list in {file}: {since}"),
+                None => "less likely: the server's copy of the root has expired, or its clock is wrong".to_owned(),
+            })
+            .fix(Fault::Server, mend::renew_list(facts, leaf))
             .alternative(Fault::Server, "openssl crl -in ca.crl -noout -lastupdate -nextupdate")
             .remedy("publish a fresh list and reload the server"),
             Some(51) => finding(
@@ -660,7 +681,7 @@ impl Case<'_> {
                     leaf.issuer()
                 ),
             )
-            .fix(Fault::Server, "cat issuing-ca.pem >> client-ca.pem")
+            .fix(Fault::Server, mend::admit(facts, leaf.issuer()))
             .alternative(Fault::Issuer, issue)
             .remedy("use a client certificate of a CA that the server knows, with its intermediates"),
             Some(48) => finding(
@@ -680,7 +701,7 @@ impl Case<'_> {
                 format!("the server could not take the client's Certificate message: {} certificates", facts.own.chain.len()),
             )
             .possible()
-            .fix(Fault::Client, "cat client.pem intermediate.pem > client-full.pem"),
+            .fix(Fault::Client, mend::send_first_alone(facts)),
             Some(49) => finding(
                 FindingCode::NotAllowedByPolicy,
                 Fault::Server,

@@ -95,6 +95,8 @@ pub struct OwnSide {
     pub peer_anchors: Vec<Certificate>,
     /// CAs that were added to the system's trust, where the program does not read that.
     pub added_anchors: Vec<Certificate>,
+    /// The certificates of the authority on this machine, from which `countersign issue` issues.
+    pub authority: Vec<Certificate>,
     /// The revocation lists at hand.
     pub crls: Vec<CertificateRevocationList>,
     /// Whether the user switched verification of the server off.
@@ -128,7 +130,7 @@ pub struct Proxy {
 }
 
 /// A certificate in a file that nobody named.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Neighbour {
     /// The file, relative to where the user stands.
     pub file: String,
@@ -137,12 +139,14 @@ pub struct Neighbour {
 }
 
 /// What a neighbouring file holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum NeighbourContent {
     /// One or more certificates, in their order.
     Certificates(Vec<Certificate>),
     /// A private key, by the SubjectPublicKeyInfo of its public half.
     Key(Vec<u8>),
+    /// Revocation lists.
+    RevocationLists(Vec<CertificateRevocationList>),
 }
 
 /// What a connection was made with.
@@ -427,7 +431,7 @@ impl Facts {
             NeighbourContent::Certificates(list) => {
                 list.iter().find(|certificate| fits(certificate)).map(|c| (neighbour.file.as_str(), c))
             }
-            NeighbourContent::Key(_) => None,
+            NeighbourContent::Key(_) | NeighbourContent::RevocationLists(_) => None,
         })
     }
 }

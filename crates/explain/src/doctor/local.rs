@@ -136,12 +136,7 @@ pub fn read_own_side(given: &Given, at: Timestamp) -> OwnSide {
     for file in &given.crls {
         if let Some(bytes) = reader.bytes(file) {
             let inspection = inspect(bytes, &file.name, at);
-            let lists =
-                inspection.items.iter().filter(|item| matches!(item.content, Content::RevocationList(_)));
-            reader
-                .own
-                .crls
-                .extend(lists.filter_map(|item| CertificateRevocationList::from_der(&item.der).ok()));
+            reader.own.crls.extend(revocation_lists(&inspection));
         }
     }
     reader.own
@@ -160,6 +155,14 @@ impl<'a> Reader<'a> {
 
     fn warns(&mut self, finding: Finding) {
         self.own.findings.push(LocalFinding { blocks: false, finding: finding.certain() });
+    }
+
+    /// What curl is called with once a file is made. Other programs are told what to use in a way of their own.
+    fn then(&self, options: &str) -> String {
+        match self.given.program {
+            Program::Curl => format!(" && curl {options} …"),
+            _ => String::new(),
+        }
     }
 
     /// The bytes of a file, or the finding that there are none.
@@ -295,6 +298,7 @@ impl<'a> Reader<'a> {
             return;
         };
         let is_pem = pem::looks_like_pem(bytes);
+        let converted = shell(&format!("{}.pem", file.name.trim_end_matches(".der")));
         if !is_pem && self.given.encoding == Encoding::Pem {
             self.blocks(
                 Finding::new(
@@ -313,9 +317,9 @@ impl<'a> Reader<'a> {
                 .fix(
                     Fault::Client,
                     format!(
-                        "openssl x509 -inform DER -in {} -out {}.pem",
+                        "openssl x509 -inform DER -in {} -out {converted}{}",
                         shell(&file.name),
-                        shell(file.name.trim_end_matches(".der"))
+                        self.then(&format!("--cert {converted}"))
                     ),
                 )
                 .alternative(Fault::Client, format!("curl --cert-type DER --cert {} …", shell(&file.name))),
@@ -356,7 +360,8 @@ impl<'a> Reader<'a> {
             })
             .collect();
         if let Some(first) = legacy.first() {
-            let stem = file.name.trim_end_matches(".p12").trim_end_matches(".pfx");
+            // In its own place, so that whatever names it goes on; the old one stays beside.
+            let (whole, old) = (shell(&file.name), shell(&format!("{}.old", file.name)));
             self.blocks(
                 Finding::new(
                     FindingCode::Pkcs12LegacyEncryption,
@@ -371,9 +376,8 @@ impl<'a> Reader<'a> {
                 .fix(
                     Fault::Client,
                     format!(
-                        "openssl pkcs12 -legacy -in {} -nodes -out all.pem && openssl pkcs12 -export -in all.pem -out {}-new.p12 && rm all.pem",
-                        shell(&file.name),
-                        shell(stem)
+                        "mv {whole} {old} && openssl pkcs12 -legacy -in {old} -nodes -out all.pem && \
+                         openssl pkcs12 -export -in all.pem -out {whole} && rm all.pem",
                     ),
                 )
                 .remedy("encrypt it again with current algorithms"),
@@ -444,8 +448,12 @@ impl<'a> Reader<'a> {
         })
         .remedy("one marker a line, real line ends, no byte order mark");
         let finding = if repairable {
-            finding
-                .fix(Fault::Client, format!("countersign inspect --pem {} > repaired.pem", shell(&file.name)))
+            // The damaged file stays under another name. `inspect` says by its exit code that there was damage.
+            let (whole, damaged) = (shell(&file.name), shell(&format!("{}.damaged", file.name)));
+            finding.fix(
+                Fault::Client,
+                format!("mv {whole} {damaged} && countersign inspect --pem {damaged} > {whole}"),
+            )
         } else if matches!(error, PemError::LiteralNewlines { .. }) {
             finding.fix(
                 Fault::Client,
@@ -487,7 +495,7 @@ impl<'a> Reader<'a> {
                 format!("the private key in {path} is encrypted, and no passphrase was given"),
             )
             .evidence("curl and nginx wait for a prompt nobody sees, Node.js says \"bad decrypt\", Python \"PEM lib\"")
-            .fix(Fault::Client, "countersign doctor … --passphrase-file FILE")
+            .fix(Fault::Client, "countersign doctor … --passphrase-file prompt")
             .alternative(Fault::Client, format!("(umask 077; openssl pkey -in {} -out client-key-open.pem)", shell(path)))
             .remedy("give the passphrase (curl --pass), or store the key unencrypted with mode 0600"),
         );
@@ -693,7 +701,11 @@ impl<'a> Reader<'a> {
                     format!("the CA file {} is DER (binary), and programs read PEM there; Node.js ignores it without a word", file.name),
                 )
                 .evidence(format!("given with {}", file.option))
-                .fix(Fault::Client, format!("openssl x509 -inform DER -in {} -out ca.pem", shell(&file.name))),
+                .fix(Fault::Client, {
+                    let converted = shell(&format!("{}.pem", file.name.trim_end_matches(".der")));
+                    let then = self.then(&format!("--cacert {converted}"));
+                    format!("openssl x509 -inform DER -in {} -out {converted}{then}", shell(&file.name))
+                }),
             );
         }
         self.own.anchors.extend(found);
@@ -714,6 +726,12 @@ pub(super) fn certificates(inspection: &Inspection) -> Vec<Certificate> {
             item.certificate().and_then(|description| description.strict.as_ref().ok()).cloned()
         })
         .collect()
+}
+
+/// The revocation lists of an inspected file.
+fn revocation_lists(inspection: &Inspection) -> Vec<CertificateRevocationList> {
+    let lists = inspection.items.iter().filter(|item| matches!(item.content, Content::RevocationList(_)));
+    lists.filter_map(|item| CertificateRevocationList::from_der(&item.der).ok()).collect()
 }
 
 /// The first private key of an inspected file.
@@ -752,6 +770,10 @@ pub fn neighbour(file: &str, bytes: &[u8], at: Timestamp) -> Option<Neighbour> {
     let found = certificates(&inspection);
     if !found.is_empty() {
         return Some(Neighbour { file: file.to_owned(), content: NeighbourContent::Certificates(found) });
+    }
+    let lists: Vec<CertificateRevocationList> = revocation_lists(&inspection);
+    if !lists.is_empty() {
+        return Some(Neighbour { file: file.to_owned(), content: NeighbourContent::RevocationLists(lists) });
     }
     let key = private_key(&inspection)?.public_key.as_ref()?;
     Some(Neighbour { file: file.to_owned(), content: NeighbourContent::Key(key.spki.clone()) })

@@ -11,6 +11,7 @@ mod client_certificate;
 mod command;
 mod facts;
 mod local;
+mod mend;
 mod parameters;
 mod pile;
 mod profile;
@@ -121,10 +122,24 @@ pub(crate) fn finish(facts: &Facts, notes: Notes) -> Report {
     report
 }
 
-/// A curl command with the client's other options in it, so that it can be pasted as it is. `…` stands for the URL.
+/// A command with the client's other options in it, so that it can be pasted as it is. `…` stands for the URL; before it
+/// may stand another command, which makes what this one is called with.
 fn complete(facts: &Facts, command: &str) -> String {
+    let (before, last) = match command.split_once(" && curl ") {
+        Some((before, rest)) => (format!("{before} && "), format!("curl {rest}")),
+        None => (String::new(), command.to_owned()),
+    };
+    for ours in ["countersign doctor … ", "countersign explain … "] {
+        if let Some(rest) = last.strip_prefix(ours) {
+            let mut parts =
+                vec![ours.trim_end_matches("… ").trim_end().to_owned(), shell(&facts.target.url())];
+            parts.extend(options(facts, &[], true));
+            parts.push(rest.to_owned());
+            return before + &parts.join(" ");
+        }
+    }
     let Some(rest) =
-        command.strip_prefix("curl ").filter(|rest| !rest.contains("  #") && !rest.starts_with("-V"))
+        last.strip_prefix("curl ").filter(|rest| !rest.contains("  #") && !rest.starts_with("-V"))
     else {
         return command.to_owned();
     };
@@ -135,7 +150,16 @@ fn complete(facts: &Facts, command: &str) -> String {
     };
     // A target that is reached by another name or without TLS keeps its own way.
     let is_ours = url.contains(&facts.target.authority());
-    let mut parts: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    let mut parts = vec!["curl".to_owned()];
+    parts.extend(words.iter().map(|word| (*word).to_owned()));
+    parts.extend(options(facts, &words, is_ours));
+    parts.push(url);
+    before + &parts.join(" ")
+}
+
+/// The options that the client was given, without those that stand in the command already.
+fn options(facts: &Facts, words: &[&str], is_ours: bool) -> Vec<String> {
+    let mut parts = Vec::new();
     for (option, value) in &facts.own.options {
         let is_route = matches!(option.as_str(), "--resolve" | "--connect-to");
         if words.contains(&option.as_str()) || (is_route && !is_ours) {
@@ -146,8 +170,7 @@ fn complete(facts: &Facts, command: &str) -> String {
             parts.push(shell(value));
         }
     }
-    parts.push(url);
-    format!("curl {}", parts.join(" "))
+    parts
 }
 
 /// What is left where no rule knew the cause: what the alert allows to be concluded, and no more.
@@ -171,7 +194,7 @@ fn last_resort(facts: &Facts, notes: &mut Notes) {
             "what is known is above; what is not: why the other side ended it. Its log may say; a record of the \
              conversation can be shown to others",
         )
-        .fix(crate::Fault::Client, format!("countersign explain {} --record failure.transcript", facts.target.url())),
+        .fix(crate::Fault::Client, "countersign explain … --save failure.transcript"),
     };
     notes.push(Weight::Blocks, Direction::ServerRefusedClient, finding);
 }

@@ -237,7 +237,7 @@ fn silence(facts: &Facts, main: &Attempt) -> Finding {
         End::Reset { .. } => (Fault::Server, "resets the connection after"),
         _ => (Fault::Server, "closes the connection after"),
     };
-    Finding::new(
+    let finding = Finding::new(
         code,
         fault,
         format!("{} takes connections and {who} a ClientHello, without a word of TLS", facts.target.authority()),
@@ -248,8 +248,16 @@ fn silence(facts: &Facts, main: &Attempt) -> Finding {
         "either it speaks no TLS there, or a device in between, or an address filter, cuts the connection; its log \
          tells which, and so does a capture on its side",
     )
-    .fix(Fault::Server, format!("tcpdump -ni any port {} -w failure.pcap", facts.target.port))
-    .alternative(Fault::Client, format!("curl -v {}", shell(&facts.target.url().replacen("https", "http", 1))))
+    .fix(Fault::Server, format!("tcpdump -ni any port {} -w failure.pcap", facts.target.port));
+    finding.alternative(
+        Fault::Client,
+        match main.end {
+            End::HandshakeTimeout => {
+                "countersign doctor … --max-time 30  # where the server is only slow".to_owned()
+            }
+            _ => format!("curl -v {}", shell(&facts.target.url().replacen("https", "http", 1))),
+        },
+    )
 }
 
 /// What the other connections showed, as evidence.

@@ -354,7 +354,12 @@ fn judge_leaf(
             notes.push(Weight::Warns, Direction::Neither, finding);
         }
     }
-    if let Some(finding) = strict(leaf, std::slice::from_ref(leaf), trust.anchors(), "leaf") {
+    let kind = match leaf.extended_key_usages() {
+        Some(usages) if usages.contains(&pki::oid::CLIENT_AUTH) => "client",
+        _ => "server",
+    };
+    let reissue = format!("countersign issue {kind} {}", shell(&leaf.short_name()));
+    if let Some(finding) = strict(leaf, std::slice::from_ref(leaf), trust.anchors(), kind, &reissue) {
         notes.push(Weight::Warns, Direction::Neither, finding);
     }
 }

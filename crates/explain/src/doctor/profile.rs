@@ -5,7 +5,8 @@ use pki::Certificate;
 use pki::name::ServerName;
 use pki::oid;
 
-use super::{Direction, Facts, Notes, Weight, name, shell};
+use super::mend::{self, OldKey};
+use super::{Direction, Facts, Notes, Weight, name};
 use crate::finding::{Fault, Finding, FindingCode};
 
 pub(super) fn ca_as_leaf(leaf: &Certificate, facts: &Facts) -> Finding {
@@ -20,7 +21,7 @@ pub(super) fn ca_as_leaf(leaf: &Certificate, facts: &Facts) -> Finding {
     )
     .certain()
     .evidence("basicConstraints: CA:TRUE")
-    .fix(Fault::Issuer, format!("countersign issue server {}", facts.target.host))
+    .fix(Fault::Issuer, mend::issue_server(facts, leaf, OldKey::Kept))
     .remedy("issue a leaf (CA:FALSE) from a CA")
 }
 
@@ -38,9 +39,10 @@ pub(super) fn judge(facts: &Facts, served: &[Certificate], notes: &mut Notes) {
     }
     if let Some((child, issuer)) = authority_key_mismatch(served, &facts.own.anchors) {
         let weight = if facts.program.is_openssl() { Weight::Blocks } else { Weight::Warns };
-        notes.push(weight, Direction::ClientRefusedServer, authority_key(child, issuer, "server"));
+        notes.push(weight, Direction::ClientRefusedServer, authority_key(facts, child, issuer, "server"));
     }
-    if let Some(finding) = strict(leaf, served, &facts.own.anchors, "server") {
+    if let Some(finding) = strict(leaf, served, &facts.own.anchors, "server", &reissue(facts, leaf, "server"))
+    {
         let weight = if facts.program.is_strict() { Weight::Blocks } else { Weight::Warns };
         notes.push(weight, Direction::ClientRefusedServer, finding);
     }
@@ -57,7 +59,7 @@ pub(super) fn judge(facts: &Facts, served: &[Certificate], notes: &mut Notes) {
         )
         .certain()
         .evidence("Chrome and Firefox leave ed25519 out of signature_algorithms")
-        .fix(Fault::Issuer, format!("countersign issue server {} --key-kind p256", facts.target.host))
+        .fix(Fault::Issuer, format!("countersign issue server {} --key p256", facts.target.host))
         .remedy("use a P-256 key");
         notes.push(Weight::Blocks, Direction::ServerRefusedClient, finding);
     }
@@ -88,7 +90,7 @@ pub(super) fn version_1(leaf: &Certificate, fault: Fault, who: &str, facts: &Fac
     )
     .certain()
     .evidence("it has no extensions")
-    .fix(Fault::Issuer, if who == "server" { format!("countersign issue server {}", facts.target.host) } else { format!("countersign issue client {}", shell(&leaf.short_name())) })
+    .fix(Fault::Issuer, reissue(facts, leaf, who))
     .remedy("issue it with extensions: basicConstraints, keyUsage, extendedKeyUsage, subjectAltName")
 }
 
@@ -110,7 +112,14 @@ pub(super) fn authority_key_mismatch<'a>(
     })
 }
 
-pub(super) fn authority_key(child: &Certificate, issuer: &Certificate, who: &str) -> Finding {
+fn reissue(facts: &Facts, certificate: &Certificate, who: &str) -> String {
+    match who {
+        "server" => mend::issue_server(facts, certificate, OldKey::Kept),
+        _ => mend::issue_client(facts, certificate, OldKey::Kept),
+    }
+}
+
+pub(super) fn authority_key(facts: &Facts, child: &Certificate, issuer: &Certificate, who: &str) -> Finding {
     Finding::new(
         FindingCode::AuthorityKeyMismatch,
         Fault::Issuer,
@@ -127,7 +136,7 @@ pub(super) fn authority_key(child: &Certificate, issuer: &Certificate, who: &str
         "the issuer's subjectKeyIdentifier: {}",
         pki::hex(issuer.subject_key_identifier().unwrap_or_default())
     ))
-    .fix(Fault::Issuer, format!("countersign issue {who} {}", shell(&child.short_name())))
+    .fix(Fault::Issuer, reissue(facts, child, who))
     .remedy("issue it again from the current certificate of the CA")
 }
 
@@ -137,6 +146,7 @@ pub(super) fn strict(
     chain: &[Certificate],
     anchors: &[Certificate],
     who: &str,
+    fix: &str,
 ) -> Option<Finding> {
     if leaf.extensions().is_empty() {
         return None;
@@ -167,7 +177,7 @@ pub(super) fn strict(
         format!("Python 3.13 and newer refuse the {who}'s chain, which others accept: {first}"),
     )
     .certain()
-    .fix(Fault::Issuer, format!("countersign issue {who} {}", shell(&leaf.short_name())))
+    .fix(Fault::Issuer, fix)
     .remedy("issue it with authorityKeyIdentifier, from a CA with critical basicConstraints and keyUsage keyCertSign");
     for fault in faults.iter().skip(1).take(4) {
         finding = finding.evidence(fault.clone());

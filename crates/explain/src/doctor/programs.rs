@@ -243,7 +243,7 @@ impl Program {
             Program::Java => {
                 TrustStore::Own { add: "keytool -importcert -cacerts -alias my-ca -file rootCA.pem" }
             }
-            Program::Firefox => TrustStore::Own { add: "countersign trust install --store nss" },
+            Program::Firefox => TrustStore::Own { add: "countersign trust install --only nss" },
             _ => TrustStore::System,
         }
     }

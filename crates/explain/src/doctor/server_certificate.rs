@@ -5,6 +5,7 @@ use pki::Certificate;
 use pki::name::{GeneralName, ServerName};
 use pki::verify::{Purpose, Reason, ReasonCode, Rules, TrustBundle, examine};
 
+use super::mend::{self, OldKey};
 use super::{Direction, Facts, Notes, PartialChain, Program, Weight, name, place, profile, shell, stapled};
 use crate::finding::{Fault, Finding, FindingCode};
 use crate::humane;
@@ -241,6 +242,10 @@ impl Judged<'_> {
         &self.path[0]
     }
 
+    fn reissue(&self, old_key: OldKey) -> String {
+        mend::issue_server(self.facts, self.leaf(), old_key)
+    }
+
     fn is_anchor(&self) -> bool {
         self.facts.own.anchors.contains(self.certificate())
     }
@@ -279,7 +284,7 @@ impl Judged<'_> {
                 )
                 .certain()
                 .evidence(message)
-                .fix(Fault::Issuer, format!("countersign issue server {}", self.facts.target.host))
+                .fix(Fault::Issuer, self.reissue(OldKey::Kept))
                 .remedy("issue the server's certificate with extKeyUsage serverAuth"),
             ),
             ReasonCode::KeyUsage => (
@@ -288,7 +293,7 @@ impl Judged<'_> {
                     FindingCode::KeyUsageMissing,
                     format!("the client refuses {}: its key usage does not allow what its key does", self.who()),
                 )
-                .fix(Fault::Issuer, format!("countersign issue server {}", self.facts.target.host))
+                .fix(Fault::Issuer, self.reissue(OldKey::Kept))
                 .remedy("issue it again with the right keyUsage (a leaf: digitalSignature, a CA: keyCertSign)"),
             ),
             ReasonCode::IssuerNotCa => (
@@ -301,7 +306,7 @@ impl Judged<'_> {
                         self.who()
                     ),
                 )
-                .fix(Fault::Issuer, format!("countersign issue server {}", self.facts.target.host))
+                .fix(Fault::Issuer, self.reissue(OldKey::Kept))
                 .remedy("issue it from a certificate with basicConstraints CA:TRUE and keyUsage keyCertSign"),
             ),
             ReasonCode::PathLengthExceeded => (
@@ -310,7 +315,7 @@ impl Judged<'_> {
                     FindingCode::PathLengthExceeded,
                     format!("the client refuses the server's chain: {} allows fewer CAs below it", self.who()),
                 )
-                .fix(Fault::Issuer, format!("countersign issue server {}", self.facts.target.host))
+                .fix(Fault::Issuer, self.reissue(OldKey::Kept))
                 .remedy("issue the intermediate with a larger path length, or the leaf from a CA further up"),
             ),
             ReasonCode::NameConstraintsViolated => {
@@ -324,7 +329,9 @@ impl Judged<'_> {
                             self.who()
                         ),
                     )
-                    .fix(Fault::Issuer, format!("countersign init --permit {}", self.facts.target.host))
+                    .fix(Fault::Issuer, mend::widen(self.facts, self.leaf()).unwrap_or_else(|| {
+                        format!("countersign init --permit {}", shell(&self.facts.target.host.to_string()))
+                    }))
                     .remedy("issue it from a CA whose constraints permit the name, or use a name that they permit"),
                 )
             }
@@ -355,7 +362,7 @@ impl Judged<'_> {
                     FindingCode::WeakSignature,
                     format!("the client refuses {}: its signature is made with a broken or unknown algorithm", self.who()),
                 )
-                .fix(Fault::Issuer, format!("countersign issue server {}", self.facts.target.host))
+                .fix(Fault::Issuer, self.reissue(OldKey::Kept))
                 .remedy("issue it again with SHA-256"),
             ),
             ReasonCode::CertificateRevoked => (
@@ -367,7 +374,7 @@ impl Judged<'_> {
                 )
                 .certain()
                 .evidence(message)
-                .fix(Fault::Issuer, format!("countersign issue server {}", self.facts.target.host))
+                .fix(Fault::Issuer, self.reissue(OldKey::Replaced))
                 .remedy("issue the server a new certificate with a new key"),
             ),
             ReasonCode::CrlExpired => (
@@ -439,7 +446,7 @@ impl Judged<'_> {
         .evidence(self.reason.message.clone())
         .evidence(format!("the client believes {}", files(self.facts)))
         .fix(Fault::Client, self.facts.program.trust_command("rootCA.pem", &self.facts.target.url()))
-        .alternative(Fault::Issuer, format!("countersign issue server {}", self.facts.target.host))
+        .alternative(Fault::Issuer, self.reissue(OldKey::Kept))
         .remedy("give the client the current certificate of the CA, or both during a rotation")
     }
 
@@ -462,7 +469,7 @@ impl Judged<'_> {
             .certain()
             .evidence(format!("subject and issuer are both {}", name(leaf)))
             .evidence(believed)
-            .fix(Fault::Issuer, format!("countersign issue server {}", facts.target.host))
+            .fix(Fault::Issuer, self.reissue(OldKey::Kept))
             .alternative(
                 Fault::Client,
                 format!(
@@ -513,7 +520,7 @@ impl Judged<'_> {
                 None => "intermediate.pem".to_owned(),
             };
             return finding
-                .fix(Fault::Server, format!("cat server.pem {file} > fullchain.pem"))
+                .fix(Fault::Server, mend::serve_intermediate(facts, leaf, &file))
                 .alternative(Fault::Client, facts.program.trust_command(&file, &url))
                 .remedy(format!(
                     "let the server send leaf and intermediate (nginx: ssl_certificate fullchain.pem); if {} is a root \
@@ -638,7 +645,13 @@ impl Judged<'_> {
         )
         .certain()
         .evidence(format!("valid until {}; now it is {}", certificate.not_after(), facts.at))
-        .fix(Fault::Issuer, format!("countersign renew {}", facts.target.host))
+        .fix(
+            Fault::Issuer,
+            match self.reason.depth {
+                0 => mend::renew_server(facts, certificate),
+                _ => self.reissue(OldKey::Kept),
+            },
+        )
         .remedy("renew the server's certificate and reload the server")
     }
 
@@ -656,7 +669,7 @@ impl Judged<'_> {
         .certain()
         .evidence(format!("valid from {}; now it is {} here", certificate.not_before(), facts.at))
         .fix(Fault::Clock, "timedatectl set-ntp true")
-        .alternative(Fault::Issuer, format!("countersign issue server {}", facts.target.host))
+        .alternative(Fault::Issuer, self.reissue(OldKey::Kept))
         .remedy("correct the clock that is wrong, or issue the certificate again")
     }
 
@@ -665,7 +678,7 @@ impl Judged<'_> {
         let host = &facts.target.host;
         let names = leaf.subject_alt_names();
         let listed: Vec<String> = names.iter().take(8).map(ToString::to_string).collect();
-        let reissue = format!("countersign issue server {host}");
+        let reissue = self.reissue(OldKey::Kept);
         let certain = |code, fault, text: String| {
             Finding::new(code, fault, text).certain().evidence(format!("asked for: {host}")).evidence(
                 if listed.is_empty() {

@@ -5,6 +5,7 @@ use pki::Certificate;
 use pki::ocsp::Response;
 use pki::verify::{Purpose, ReasonCode, RevocationMode, Rules, TrustBundle, examine};
 
+use super::mend::{self, OldKey};
 use super::{Direction, Facts, Notes, Program, Weight, name};
 use crate::finding::{Fault, Finding, FindingCode};
 
@@ -73,7 +74,7 @@ fn revoked(facts: &Facts, leaf: &Certificate, message: &str) -> Finding {
     )
     .certain()
     .evidence(message.to_owned())
-    .fix(Fault::Issuer, format!("countersign issue server {}", facts.target.host))
+    .fix(Fault::Issuer, mend::issue_server(facts, leaf, OldKey::Replaced))
     .remedy("give the server a new certificate with a new key; the old key may be in other hands")
 }
 

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use pki::Certificate;
 
+use super::mend::{self, OldKey};
 use super::{Direction, Facts, Notes, Weight, name, place, shell};
 use crate::finding::{Fault, Finding, FindingCode};
 use crate::humane;
@@ -85,7 +86,7 @@ fn same_serial(facts: &Facts, served: &[Certificate], notes: &mut Notes) {
         served.iter().chain(&facts.own.chain).chain(path_anchors(facts, served)).collect();
     all.extend(facts.neighbours.iter().flat_map(|neighbour| match &neighbour.content {
         super::NeighbourContent::Certificates(list) => list.as_slice(),
-        super::NeighbourContent::Key(_) => &[],
+        super::NeighbourContent::Key(_) | super::NeighbourContent::RevocationLists(_) => &[],
     }));
     let twin = served.iter().chain(&facts.own.chain).find_map(|one| {
         let other = all.iter().find(|other| {
@@ -108,7 +109,13 @@ fn same_serial(facts: &Facts, served: &[Certificate], notes: &mut Notes) {
     )
     .certain()
     .evidence(format!("SHA-256 {} and {}", pki::hex(&one.sha256()), pki::hex(&other.sha256())))
-    .fix(Fault::Issuer, format!("countersign issue server {}", shell(&one.short_name())))
+    .fix(
+        Fault::Issuer,
+        match served.contains(one) {
+            true => mend::issue_server(facts, one, OldKey::Kept),
+            false => mend::issue_client(facts, one, OldKey::Kept),
+        },
+    )
     .remedy("issue one of them again, with a random serial number");
     notes.push(Weight::Warns, Direction::Neither, finding);
 }

@@ -16,7 +16,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use super::{Plan, request};
+use super::silence::Heard;
+use super::{Look, Plan, request};
 use crate::danger;
 use crate::dial::verdict::TicketBell;
 use crate::dial::{DialError, Transport, Watched, connect, handshake};
@@ -30,8 +31,9 @@ const LEAST_GRACE: Duration = Duration::from_millis(40);
 const MOST_GRACE: Duration = Duration::from_millis(400);
 
 /// A connection without TLS: an empty GET and its answer.
-pub(super) async fn plain(plan: &Plan, variation: Variation) -> Attempt {
-    let mut stream = match open(plan).await {
+pub(super) async fn plain(look: &Look<'_>, variation: Variation) -> Attempt {
+    let plan = look.plan;
+    let mut stream = match open(look).await {
         Ok(stream) => stream,
         Err(end) => return Attempt::new(variation, end),
     };
@@ -39,7 +41,8 @@ pub(super) async fn plain(plan: &Plan, variation: Variation) -> Attempt {
     attempt.address = stream.peer_address().map(|address| address.to_string());
     let _ = stream.write_all(request::get(plan).as_bytes()).await;
     let mut bytes = Vec::new();
-    attempt.end = read_answer(&mut stream, &mut bytes, plan.patience, false).await;
+    let waits = look.waits(stream.peer_address());
+    attempt.end = read_answer(&mut stream, &mut bytes, look.answer(waits), false).await;
     attempt.answer = request::read(&bytes);
     if attempt.answer.is_none() && !bytes.is_empty() {
         attempt.end = End::NotTls(bytes.into_iter().take(5).collect());
@@ -48,15 +51,17 @@ pub(super) async fn plain(plan: &Plan, variation: Variation) -> Attempt {
 }
 
 /// A connection with TLS.
-pub(super) async fn tls(plan: &Plan, variation: Variation) -> Attempt {
+pub(super) async fn tls(look: &Look<'_>, variation: Variation) -> Attempt {
+    let plan = look.plan;
     let started = Instant::now();
-    let transport = match open(plan).await {
+    let transport = match open(look).await {
         Ok(transport) => transport,
         Err(end) => return Attempt::new(variation, end),
     };
     let round_trip = started.elapsed();
     let mut attempt = Attempt::new(variation, End::Silent);
     attempt.address = transport.peer_address().map(|address| address.to_string());
+    let waits = look.waits(transport.peer_address());
     let watcher = Arc::new(Watcher::new(plan, variation));
     let bell = TicketBell::new();
     let config = match watcher.config(plan, variation, &bell) {
@@ -76,20 +81,15 @@ pub(super) async fn tls(plan: &Plan, variation: Variation) -> Attempt {
             }
         },
     };
-    let handshake =
-        TlsConnector::from(Arc::new(config)).connect(name, Watched::new(transport, None)).into_fallible();
-    let outcome = timeout_at(Instant::now() + plan.limit, handshake).await;
+    let heard = Heard::new(Watched::new(transport, None), look.silence(waits));
+    let outcome = TlsConnector::from(Arc::new(config)).connect(name, heard).into_fallible().await;
     watcher.tell(&mut attempt);
     let mut stream = match outcome {
-        Err(_) => {
-            attempt.end = End::HandshakeTimeout;
+        Err((error, heard)) => {
+            attempt.end = died(&error, heard.inner().first(), false);
             return attempt;
         }
-        Ok(Err((error, watched))) => {
-            attempt.end = died(&error, watched.first(), false);
-            return attempt;
-        }
-        Ok(Ok(stream)) => stream,
+        Ok(stream) => stream,
     };
     let negotiated = Negotiated::of(stream.get_ref().1);
     attempt.negotiated = Some(Agreed {
@@ -116,7 +116,7 @@ pub(super) async fn tls(plan: &Plan, variation: Variation) -> Attempt {
         let _ = stream.write_all(request::get(plan).as_bytes()).await;
         let _ = stream.flush().await;
     }
-    attempt.end = read_answer(&mut stream, &mut bytes, plan.patience, true).await;
+    attempt.end = read_answer(&mut stream, &mut bytes, look.answer(waits), true).await;
     attempt.answer = request::read(&bytes);
     attempt
 }
@@ -206,8 +206,9 @@ fn died(error: &io::Error, first: &[u8], after_finished: bool) -> End {
 }
 
 /// A connection to the target, through the proxy where there is one.
-async fn open(plan: &Plan) -> Result<Transport, End> {
-    let deadline = Some(Instant::now() + plan.limit);
+async fn open(look: &Look<'_>) -> Result<Transport, End> {
+    let plan = look.plan;
+    let deadline = Some(Instant::now() + look.way());
     let Some(proxy) = &plan.proxy else {
         return connect(&plan.target.host, plan.target.port, &plan.route, deadline)
             .await
@@ -235,7 +236,7 @@ async fn open(plan: &Plan) -> Result<Transport, End> {
         }
         io::Result::Ok(answer)
     };
-    let answer = match timeout_at(Instant::now() + plan.limit, exchange).await {
+    let answer = match timeout_at(Instant::now() + look.way(), exchange).await {
         Err(_) => return Err(End::ProxyUnreachable("it does not answer".to_owned())),
         Ok(Err(error)) => return Err(End::ProxyUnreachable(error.to_string())),
         Ok(Ok(answer)) => answer,

@@ -8,7 +8,10 @@ mod connection;
 mod offer;
 mod receive;
 mod request;
+mod silence;
 
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use explain::doctor::{Attempt, End, GivenUp, Target, Variation};
@@ -23,11 +26,42 @@ pub use receive::receive;
 /// The most connections that one look makes.
 pub const MOST_CONNECTIONS: usize = 12;
 
-/// Silence from which on a small ClientHello is tried beside the first one.
+/// Silence from which on a small ClientHello is tried beside the first one, and after which as long again one without a
+/// server name.
 const SILENCE: Duration = Duration::from_millis(250);
 
 /// How long the first connection is given once the small ClientHello was answered.
 const SECOND_CHANCE: Duration = Duration::from_millis(300);
+
+/// How long a server is waited for that says nothing. What it says restarts the wait, so that a slow server is heard
+/// out; all silence of one look together is bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waits {
+    /// From the beginning of the look, until when a server may be silent. Later connections are given an eighth of it.
+    pub silence: Duration,
+    /// For an answer to the request.
+    pub answer: Duration,
+}
+
+impl Waits {
+    /// For a server on this machine, where silence is an answer sooner: any verdict comes within a second.
+    pub const HERE: Waits = Waits { silence: Duration::from_millis(700), answer: Duration::from_millis(500) };
+
+    /// For a server elsewhere: packets get lost, and an application may have to think.
+    pub const ELSEWHERE: Waits =
+        Waits { silence: Duration::from_secs(5), answer: Duration::from_millis(1500) };
+
+    /// Both of them so long.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// assert_eq!(net::doctor::Waits::of(Duration::from_secs(9)).answer.as_secs(), 9);
+    /// ```
+    #[must_use]
+    pub const fn of(wait: Duration) -> Self {
+        Waits { silence: wait, answer: wait }
+    }
+}
 
 /// What a look is made with.
 #[derive(Debug, Clone)]
@@ -46,10 +80,8 @@ pub struct Plan {
     pub proxy: Option<ProxyRoute>,
     /// Headers of the request, beside those that are always sent.
     pub headers: Vec<(String, String)>,
-    /// How long a connection and a handshake may take.
-    pub limit: Duration,
-    /// How long an answer is waited for.
-    pub patience: Duration,
+    /// How long a silent server is waited for, where that is not for the place of the server to decide.
+    pub waits: Option<Waits>,
 }
 
 /// A proxy that is asked to CONNECT.
@@ -82,74 +114,114 @@ impl Plan {
             offer: Offer::default(),
             proxy: None,
             headers: Vec::new(),
-            limit: Duration::from_secs(5),
-            patience: Duration::from_millis(1500),
+            waits: None,
         }
     }
 }
 
 /// Looks: the first attempt is as the user's client connects. `told` hears of each connection before it is made.
 pub async fn look(plan: &Plan, told: &(dyn Fn(Variation) + Sync)) -> Vec<Attempt> {
-    let mut attempts = Vec::new();
+    let look = Look { plan, began: Instant::now() };
     told(Variation::AsAsked);
     if !plan.target.is_tls {
-        let main = connection::plain(plan, Variation::AsAsked).await;
-        let is_reachable = is_connected(&main.end);
-        attempts.push(main);
-        if is_reachable {
+        let mut attempts = vec![connection::plain(&look, Variation::AsAsked).await];
+        if is_connected(&attempts[0].end) {
             told(Variation::WithTls);
-            attempts.push(connection::tls(plan, Variation::WithTls).await);
+            attempts.push(connection::tls(&look, Variation::WithTls).await);
         }
         return attempts;
     }
-    let (main, small) = first(plan, told).await;
-    let further = further(plan, &main, small.is_some());
-    attempts.push(main);
-    attempts.extend(small);
-    for variation in further {
+    let mut attempts = first(&look, told).await;
+    for variation in further(plan, &attempts) {
         if attempts.len() >= MOST_CONNECTIONS {
             break;
         }
         told(variation);
         attempts.push(match variation {
-            Variation::PlainHttp => connection::plain(plan, variation).await,
-            other => connection::tls(plan, other).await,
+            Variation::PlainHttp => connection::plain(&look, variation).await,
+            other => connection::tls(&look, other).await,
         });
     }
     attempts
 }
 
-/// The first connection; where it is met with silence, a small ClientHello beside it. A server that answers the one
-/// and not the other is behind a device that drops large ones.
-async fn first(plan: &Plan, told: &(dyn Fn(Variation) + Sync)) -> (Attempt, Option<Attempt>) {
-    let main = connection::tls(plan, Variation::AsAsked);
-    tokio::pin!(main);
+/// One look under way.
+struct Look<'a> {
+    plan: &'a Plan,
+    began: Instant,
+}
+
+impl Look<'_> {
+    /// How long a server there is waited for. A proxy may be here and what it leads to elsewhere.
+    fn waits(&self, address: Option<SocketAddr>) -> Waits {
+        let is_here = address.is_none_or(|address| address.ip().is_loopback()) && self.plan.proxy.is_none();
+        self.plan.waits.unwrap_or(if is_here { Waits::HERE } else { Waits::ELSEWHERE })
+    }
+
+    /// How long a server may be silent from now on.
+    fn silence(&self, waits: Waits) -> Duration {
+        waits.silence.saturating_sub(self.began.elapsed()).max(waits.silence / 8)
+    }
+
+    /// How long an answer is waited for: a handshake that took its time leaves a little more than silence would.
+    fn answer(&self, waits: Waits) -> Duration {
+        let left = (waits.silence * 5 / 4).saturating_sub(self.began.elapsed());
+        waits.answer.min(left).max(waits.silence / 4)
+    }
+
+    /// How long the way to a server may take: to one here it takes no time.
+    fn way(&self) -> Duration {
+        self.silence(self.plan.waits.unwrap_or(Waits::ELSEWHERE))
+    }
+}
+
+/// The first connection; where it is met with silence, a small ClientHello beside it, and then one without a server
+/// name. A server that answers the small one and not the first is behind a device that drops large ones.
+async fn first(look: &Look<'_>, told: &(dyn Fn(Variation) + Sync)) -> Vec<Attempt> {
+    let mut main = pin!(connection::tls(look, Variation::AsAsked));
     tokio::select! {
-        main = &mut main => return (main, None),
+        main = &mut main => return vec![main],
         () = sleep(SILENCE) => {}
     }
     told(Variation::SmallHello);
     let beside = Instant::now();
-    let small = connection::tls(plan, Variation::SmallHello);
-    tokio::pin!(small);
-    tokio::select! {
-        main = &mut main => {
+    let mut small = pin!(connection::tls(look, Variation::SmallHello));
+    let has_name = matches!(look.plan.target.host, pki::name::ServerName::Dns(_));
+    let mut nameless = pin!(async {
+        sleep(SILENCE).await;
+        told(Variation::WithoutServerName);
+        connection::tls(look, Variation::WithoutServerName).await
+    });
+    let mut last_chance = pin!(sleep(Duration::MAX));
+    let (mut of_main, mut of_small, mut of_nameless) = (None, None, None);
+    loop {
+        let is_answered = of_small.as_ref().is_some_and(|small: &Attempt| !small.served.is_empty());
+        match (&of_main, &of_small) {
             // The server was only slow.
-            let small = small.await;
-            (main, Some(small))
-        }
-        small = &mut small => {
-            if small.served.is_empty() {
-                return (main.await, Some(small));
+            (Some(main @ Attempt { .. }), _) if main.is_let_in() => break,
+            (Some(main), Some(_)) => {
+                let is_silent = main.end == End::HandshakeTimeout && !is_answered;
+                if !(is_silent && has_name && of_nameless.is_none()) {
+                    break;
+                }
             }
-            let rest = SECOND_CHANCE + 3 * beside.elapsed();
-            let main = tokio::select! {
-                main = &mut main => main,
-                () = sleep(rest) => Attempt::new(Variation::AsAsked, End::HandshakeTimeout),
-            };
-            (main, Some(small))
+            _ => {}
+        }
+        tokio::select! {
+            attempt = &mut main, if of_main.is_none() => of_main = Some(attempt),
+            attempt = &mut small, if of_small.is_none() => {
+                if !attempt.served.is_empty() {
+                    last_chance.as_mut().reset(Instant::now() + SECOND_CHANCE + 3 * beside.elapsed());
+                }
+                of_small = Some(attempt);
+            }
+            attempt = &mut nameless, if has_name && of_nameless.is_none() => of_nameless = Some(attempt),
+            () = &mut last_chance, if of_main.is_none() => {
+                of_main = Some(Attempt::new(Variation::AsAsked, End::HandshakeTimeout));
+            }
         }
     }
+    of_main.into_iter().chain(of_small).chain(of_nameless).collect()
 }
 
 /// Whether somebody took the connection.
@@ -166,7 +238,8 @@ fn is_connected(end: &End) -> bool {
 }
 
 /// Which other connections separate the causes.
-fn further(plan: &Plan, main: &Attempt, had_small: bool) -> Vec<Variation> {
+fn further(plan: &Plan, had: &[Attempt]) -> Vec<Variation> {
+    let Some(main) = had.first() else { return Vec::new() };
     if !is_connected(&main.end) || main.is_let_in() {
         return Vec::new();
     }
@@ -193,9 +266,7 @@ fn further(plan: &Plan, main: &Attempt, had_small: bool) -> Vec<Variation> {
             variations.extend([Variation::OnlyTls12, Variation::OnlyTls13, Variation::OtherGroup]);
         }
         End::Reset { .. } | End::Closed { .. } | End::HandshakeTimeout => {
-            if !had_small {
-                variations.push(Variation::SmallHello);
-            }
+            variations.push(Variation::SmallHello);
             if !plan.offer.is_restricted() && main.end != End::HandshakeTimeout {
                 variations.push(Variation::OtherGroup);
             }
@@ -205,5 +276,6 @@ fn further(plan: &Plan, main: &Attempt, had_small: bool) -> Vec<Variation> {
         }
         _ => {}
     }
+    variations.retain(|variation| had.iter().all(|attempt| attempt.variation != *variation));
     variations
 }

@@ -8,7 +8,7 @@ use explain::doctor::{
     read_text,
 };
 use explain::finding::{Sender, from_alert};
-use net::doctor::{Offer, Plan, ProxyRoute, look};
+use net::doctor::{Offer, Plan, ProxyRoute, Waits, look};
 use net::tls::{Credentials, TlsVersion, TlsVersions};
 use pki::name::ServerName;
 use testkit::faults::{Content, Fault, Files, NoConnection, Pair, Passphrase, Scene, Wire};
@@ -74,21 +74,21 @@ fn nothing(program: &str) -> Facts {
     }
 }
 
-/// What the doctor sees of a pair whose server listens on this port.
-pub(crate) async fn of_pair(pair: &Pair, port: u16) -> Facts {
+/// So long no loaded machine is silent.
+const PATIENT: Waits = Waits::of(Duration::from_secs(20));
+
+/// How a pair whose server listens on this port is looked at.
+pub(crate) fn plan_of_pair(pair: &Pair, port: u16) -> Plan {
     let program: Program = pair.program.parse().unwrap();
     let mut target = Target::new(ServerName::parse(pair.host).unwrap(), port);
     target.host_header = pair.host_header.map(str::to_owned);
-    let chain = pair.client.as_ref().map_or(Vec::new(), |client| {
-        std::iter::once(&client.certificate).chain(&client.chain).cloned().collect::<Vec<_>>()
-    });
+    let chain = chain_of(pair);
     let credentials =
         pair.client.as_ref().map(|client| Credentials::new(chain.clone(), client.key.pkcs8_der()).unwrap());
-    let mut plan = Plan::new(target.clone());
+    let mut plan = Plan::new(target);
     plan.route.connect_to.push(format!("::127.0.0.1:{port}").parse().unwrap());
     plan.credentials = credentials;
     plan.withhold_by_issuer = program.withholds_by_issuer();
-    plan.limit = Duration::from_secs(20);
     plan.offer = match pair.restriction {
         Some(("--tls-max", "1.2")) => Offer::of(TlsVersions::Only(TlsVersion::Tls12)),
         Some(("--ciphers", list)) => Offer::default().ciphers(list).unwrap(),
@@ -97,6 +97,19 @@ pub(crate) async fn of_pair(pair: &Pair, port: u16) -> Facts {
         Some(other) => panic!("{other:?}"),
         None => Offer::default(),
     };
+    plan
+}
+
+fn chain_of(pair: &Pair) -> Vec<pki::Certificate> {
+    pair.client.as_ref().map_or(Vec::new(), |client| {
+        std::iter::once(&client.certificate).chain(&client.chain).cloned().collect()
+    })
+}
+
+/// What the doctor sees of a pair whose server listens on this port.
+pub(crate) async fn of_pair(pair: &Pair, port: u16) -> Facts {
+    let plan = Plan { waits: Some(PATIENT), ..plan_of_pair(pair, port) };
+    let (program, target, chain) = (pair.program.parse().unwrap(), plan.target.clone(), chain_of(pair));
     let attempts = look(&plan, &|_| {}).await;
     let taken = server::taken(port);
     assert!((1..=net::doctor::MOST_CONNECTIONS).contains(&taken), "{taken} connections: {attempts:?}");
@@ -142,8 +155,7 @@ async fn of_wire(wire: &Wire, version: &str) -> Facts {
         other => facts.target.port = server::of_wire(other).await,
     }
     let mut plan = Plan::new(facts.target.clone());
-    plan.limit = Duration::from_millis(if matches!(wire, Wire::Silence) { 400 } else { 20_000 });
-    plan.patience = Duration::from_millis(400);
+    plan.waits = if matches!(wire, Wire::Silence) { None } else { Some(PATIENT) };
     if let Wire::RefusingProxy = wire {
         let host = ServerName::parse("127.0.0.1").unwrap();
         plan.proxy = Some(ProxyRoute { host, port: facts.target.port, authorization: None });

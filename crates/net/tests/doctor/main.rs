@@ -5,4 +5,5 @@ mod catalogue;
 mod facts;
 mod healthy;
 mod server;
+mod waits;
 mod zoo;

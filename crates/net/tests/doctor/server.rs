@@ -81,6 +81,30 @@ pub(crate) async fn of_wire(wire: &Wire) -> u16 {
     .await
 }
 
+/// Takes connections, says these octets and no more, and keeps them open.
+pub(crate) async fn silent_after(octets: &'static [u8]) -> u16 {
+    listen(move |mut stream| async move {
+        let _ = stream.write_all(octets).await;
+        let mut chunk = [0; 4096];
+        while matches!(stream.read(&mut chunk).await, Ok(1..)) {}
+    })
+    .await
+}
+
+/// A right server that finishes the handshake, reads the request, and never answers.
+pub(crate) async fn without_an_answer(pair: &Pair, version: &str) -> u16 {
+    let acceptor = TlsAcceptor::from(Arc::new(config(pair, version)));
+    listen(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(mut stream) = acceptor.accept(stream).await else { return };
+            let mut chunk = [0; 4096];
+            while matches!(stream.read(&mut chunk).await, Ok(1..)) {}
+        }
+    })
+    .await
+}
+
 /// How many connections each port has taken.
 static TAKEN: Mutex<BTreeMap<u16, usize>> = Mutex::new(BTreeMap::new());
 

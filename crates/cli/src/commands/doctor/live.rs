@@ -1,12 +1,11 @@
 //! The connections of one examination.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use base64::Engine as _;
 use explain::doctor::{Attempt, Settings, Target, Variation};
 use net::dial::Route;
-use net::doctor::{Offer, Plan, ProxyRoute};
+use net::doctor::{Offer, Plan, ProxyRoute, Waits};
 use net::tls::{TlsVersion, TlsVersions};
 use net::url::{Scheme, Url};
 use pki::name::ServerName;
@@ -14,12 +13,6 @@ use pki::name::ServerName;
 use super::own::Own;
 use crate::context::{Context, DIM};
 use crate::failure::{Failure, OrFail as _};
-
-/// How long an answer to a request is waited for: an application may have to think.
-const PATIENCE: Duration = Duration::from_millis(1500);
-
-/// The same on this machine, where silence is an answer sooner.
-const PATIENCE_HERE: Duration = Duration::from_millis(600);
 
 /// Who is examined.
 pub(super) fn target(settings: &Settings) -> Result<Target, Failure> {
@@ -75,7 +68,7 @@ pub(super) fn look(
     plan.offer = offer(context, settings)?;
     plan.headers = settings.headers.clone();
     plan.proxy = settings.proxy.as_ref().map(|(source, url)| proxy(source, url)).transpose()?;
-    plan.patience = if is_here(&url.host) { PATIENCE_HERE } else { PATIENCE };
+    plan.waits = settings.most_wait.map(Waits::of);
     let say = |variation: Variation| {
         if verbose {
             context.say(format!("{DIM}*{DIM:#} connecting {}", variation.text()));
@@ -86,13 +79,6 @@ pub(super) fn look(
         .build()
         .map_err(|error| Failure::usage(format!("cannot start: {error}")))?;
     Ok(runtime.block_on(net::doctor::look(&plan, &say)))
-}
-
-fn is_here(host: &ServerName) -> bool {
-    match host {
-        ServerName::Ip(ip) => ip.is_loopback(),
-        ServerName::Dns(name) => name == "localhost" || name.ends_with(".localhost"),
-    }
 }
 
 fn route(settings: &Settings, url: &Url, target: &Target) -> Result<Route, Failure> {

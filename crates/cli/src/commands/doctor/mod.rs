@@ -12,7 +12,6 @@ use clap::{Args, Subcommand};
 use explain::doctor::{
     Facts, Program, Report, Settings, Surroundings, Target, environment_of_node, read_command,
 };
-use jiff::Timestamp;
 use keys::Passphrase;
 
 use crate::context::Context;
@@ -164,6 +163,10 @@ struct ClientArguments {
     /// Hosts that need no proxy
     #[arg(long, value_name = "LIST")]
     noproxy: Option<String>,
+
+    /// How long a server that says nothing is waited for [default: 0.7 on this machine, else 5]
+    #[arg(short = 'm', long, value_name = "SECONDS", value_parser = crate::duration::seconds)]
+    max_time: Option<std::time::Duration>,
 }
 
 fn program(text: &str) -> Result<Program, String> {
@@ -218,6 +221,7 @@ impl Doctor {
         if !self.command.is_empty() {
             let mut settings = read_command(&self.command, &around).or_usage()?;
             settings.program = self.program.unwrap_or(settings.program);
+            settings.most_wait = self.client.max_time;
             return Ok(settings);
         }
         let client = &self.client;
@@ -237,6 +241,7 @@ impl Doctor {
             sigalgs: client.sigalgs.clone(),
             proxy: client.proxy.clone().map(|url| ("--proxy".to_owned(), url)),
             no_proxy: client.noproxy.clone(),
+            most_wait: client.max_time,
             crls: client.crl.iter().map(|path| ("--crl".to_owned(), path.clone())).collect(),
             ..Settings::default()
         };
@@ -284,8 +289,7 @@ fn examine(
     passphrase: Option<&Passphrase>,
     verbose: bool,
 ) -> Result<(String, Report), Failure> {
-    let at: Timestamp = context.now();
-    let own = own::read(context, settings, passphrase, at);
+    let own = own::read(context, settings, passphrase);
     let target: Target = live::target(settings)?;
     let attempts = live::look(context, settings, &own, &target, verbose)?;
     let shown = target.url();

@@ -18,6 +18,7 @@ use pki::key::SigningKey as _;
 use zeroize::Zeroize as _;
 
 use crate::context::Context;
+use crate::home::Home;
 use crate::key::OwnKey;
 
 /// The largest file that is looked at because it lies beside a named one.
@@ -40,12 +41,8 @@ pub(super) struct Own {
 }
 
 /// Reads what the settings name.
-pub(super) fn read(
-    context: &Context,
-    settings: &Settings,
-    passphrase: Option<&Passphrase>,
-    at: Timestamp,
-) -> Own {
+pub(super) fn read(context: &Context, settings: &Settings, passphrase: Option<&Passphrase>) -> Own {
+    let at = context.now();
     let certificate =
         settings.certificate.as_ref().map(|(option, path)| named(Role::Certificate, option, path));
     let key = settings.key.as_ref().map(|(option, path)| named(Role::Key, option, path));
@@ -88,6 +85,7 @@ pub(super) fn read(
         }
     }
     side.findings.splice(0..0, settings.findings.iter().cloned());
+    side.authority = authority(context);
     side.verification_off = settings.insecure;
     side.restrictions = settings.restrictions();
     side.options = options(settings);
@@ -102,6 +100,15 @@ pub(super) fn read(
         private.filter(|_| side.can_sign).and_then(|key| key.credentials(side.chain.clone()).ok());
     side.can_sign &= credentials.is_some();
     Own { side, neighbours: given.neighbours, credentials }
+}
+
+/// The root of the authority that lives here, where one does: commands are of use that let it issue.
+fn authority(context: &Context) -> Vec<Certificate> {
+    let Ok(home) = Home::of(context) else { return Vec::new() };
+    if !home.exists() {
+        return Vec::new();
+    }
+    crate::input::certificates(&home.anchor()).unwrap_or_default()
 }
 
 /// What the client was given, as curl is told it. A passphrase is no part of it.

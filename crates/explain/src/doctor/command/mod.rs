@@ -93,6 +93,8 @@ pub struct Settings {
     pub proxy: Option<(String, String)>,
     /// Hosts that need no proxy.
     pub no_proxy: Option<String>,
+    /// How long a silent server is waited for, where the user says so.
+    pub most_wait: Option<std::time::Duration>,
     /// What was misread by the program, or is remarkable.
     pub findings: Vec<LocalFinding>,
     /// What of the command was not understood or cannot be seen, in sentences for the report.
