@@ -2,7 +2,7 @@
 # Documents that countersign signs are good for `openssl cms`, and the other way round: every kind of key, attached and
 # detached, in BER of indefinite length; a changed document, an exchanged certificate and a hostile file are refused with
 # their reason, and a timestamp of `openssl ts` outlives the certificate.
-# needs: openssl python3
+# needs: openssl python3 faketime
 . "$(dirname "$0")/../lib.sh"
 
 expect_success "$COUNTERSIGN" init --name Documents
@@ -146,9 +146,9 @@ subjectKeyIdentifier = hash
 CNF
 echo 01 > serial
 expect_success openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout tsa-ca-key.pem -out tsa-ca.pem \
-    -subj "/CN=Stamp CA" -days 30 -extensions ca -config <(printf '[req]\ndistinguished_name=dn\n[dn]\n'; cat tsa.cnf)
+    -subj "/CN=Stamp CA" -days 3000 -extensions ca -config <(printf '[req]\ndistinguished_name=dn\n[dn]\n'; cat tsa.cnf)
 expect_success openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout tsa-key.pem -out tsa.csr -subj "/CN=Stamp Authority"
-expect_success openssl x509 -req -in tsa.csr -CA tsa-ca.pem -CAkey tsa-ca-key.pem -days 20 -extfile tsa.cnf -extensions ext -out tsa.pem
+expect_success openssl x509 -req -in tsa.csr -CA tsa-ca.pem -CAkey tsa-ca-key.pem -days 160 -extfile tsa.cnf -extensions ext -out tsa.pem
 expect_success "$COUNTERSIGN" document timestamp p256.p7s --request-out q.tsq
 expect_success openssl ts -query -in q.tsq -text
 expect_success openssl ts -reply -config tsa.cnf -section tsa -queryfile q.tsq -signer tsa.pem -inkey tsa-key.pem -out a.tsr
@@ -161,3 +161,28 @@ assert_contains "$STDOUT" "the timestamp of 'Stamp Authority' is not believed" "
 expect_success openssl cms -verify -binary -inform DER -in stamped.p7s -content document -CAfile "$root" -purpose any -out /dev/null
 expect_failure 1 "$COUNTERSIGN" document timestamp ed25519.p7s --response a.tsr
 assert_contains "$STDERR" "of another signature" "a stamp of something else"
+
+say "200 days later, the certificate is over, and so is that of the time-stamping authority"
+later() { faketime -f +200d "$COUNTERSIGN" document verify document --cacert "$root" "$@"; }
+expect_failure 1 later --signature p256.p7s
+assert_contains "$STDOUT" "expired" "the verdict on a signature without a stamp"
+expect_success later --signature stamped.p7s --tsa-cacert tsa-ca.pem
+assert_contains "$STDOUT" "it was good at the moment of the timestamp" "the worth of a stamped one"
+expect_success later --signature stamped.p7s --tsa-cacert tsa-ca.pem --json
+assert_contains "$STDOUT" '"timestamp_authority": "Stamp Authority"' "who says when"
+expect_failure 1 later --signature stamped.p7s
+assert_contains "$STDOUT" "expired" "the verdict where the stamp is not believed"
+expect_failure 1 later --signature stamped.p7s --tsa-cacert tsa-ca.pem --crl-required
+say "a stamp of a time when the certificate was over saves nothing, and neither does one the list has an answer to"
+cp p256.p7s late.p7s
+expect_success faketime -f +120d openssl ts -reply -config tsa.cnf -section tsa -queryfile q.tsq -signer tsa.pem -inkey tsa-key.pem \
+    -out late.tsr
+expect_success "$COUNTERSIGN" document timestamp late.p7s --response late.tsr
+expect_failure 1 later --signature late.p7s --tsa-cacert tsa-ca.pem
+assert_contains "$STDOUT" "expired" "the verdict on a late stamp"
+expect_success "$COUNTERSIGN" document verify document --cacert "$root" --signature late.p7s --tsa-cacert tsa-ca.pem
+assert_contains "$STDOUT" "is from the future" "what is said of a stamp that is to come"
+expect_success "$COUNTERSIGN" revoke p256
+expect_success "$COUNTERSIGN" crl --out revoked.pem
+refused document --signature stamped.p7s --tsa-cacert tsa-ca.pem --cacert "$root" --crl revoked.pem
+assert_contains "$STDOUT" "was revoked on" "the verdict on a stamped signature of who was revoked"

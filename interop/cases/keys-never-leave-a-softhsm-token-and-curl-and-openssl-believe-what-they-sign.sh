@@ -68,8 +68,7 @@ for server in "localhost.pem pkcs11:token=acme;id=%0A%0B?$query" "rsa.pem pkcs11
     stop_server
 done
 
-say "what is wrong is named, and at once"
-begun=$(date +%s)
+say "what is wrong is named"
 refused() {
     expect_failure 58 "$COUNTERSIGN" fetch --cert p256.pem --key "$1" --cacert rootCA.pem https://localhost:1/
     assert_contains "$STDERR" "$2" "the error of $1"
@@ -85,4 +84,3 @@ refused "pkcs11:token=acme;object=p256?module-path=$module&pin-value=471147" "pi
 refused "pkcs11:token=acme;object=p256?module-path=$PWD/pin&pin-source=file:$PWD/pin" "no library that can be loaded"
 refused "pkcs11:token=acme;object=p256?module-path=/no/such.so" "there is no such file"
 refused "pkcs11:label=p256?$query" "which RFC 7512 does not have"
-[ $(($(date +%s) - begun)) -le 30 ] || fail "ten errors took more than 30 seconds"

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub(crate) mod constraints;
+pub(crate) mod damage;
 pub(crate) mod openssl;
 
 use jiff::Timestamp;
