@@ -40,7 +40,7 @@ assert_eq "$web" "$(key_of localhost.pem)" "the key after renewal"
 [ ! -e localhost-key.pem ] || fail "renew made a key in a file"
 
 say "lists and OCSP by the token's keys, and join, renew and the feed over mutual TLS"
-start_server "$COUNTERSIGN" ca serve --listen 127.0.0.1:0 --status-listen 127.0.0.1:0
+start_server "$COUNTERSIGN" ca serve --listen 127.0.0.1:0 --status-listen 127.0.0.1:0 --responder-key "$(at ocsp)"
 wait_for_line "$SERVER_LOG" 'lists and OCSP without TLS on http://[^ ]+:[0-9]+'
 status=$(grep -o -E 'http://127[^ ]+' <<<"$LINE")
 wait_for_line "$SERVER_LOG" 'https://localhost:[0-9]+'
@@ -49,6 +49,10 @@ awk '/BEGIN/ { n++ } n == 2' robot.pem > issuing.pem
 expect_success openssl ocsp -issuer issuing.pem -cert robot.pem -url "$status/ocsp" -CAfile rootCA.pem -no_nonce
 assert_contains "$STDOUT" "robot.pem: good" "the responder's answer"
 assert_contains "$STDERR" "Response verify OK" "its signature"
+expect_success "$COUNTERSIGN" key public "$(at ocsp)"
+responder=$STDOUT
+expect_success openssl ocsp -issuer issuing.pem -cert robot.pem -url "$status/ocsp" -CAfile rootCA.pem -no_nonce -resp_text
+assert_eq "$responder" "$(awk '/BEGIN/,/END/' <<<"$STDOUT" | openssl x509 -noout -pubkey)" "the key that signs OCSP answers"
 for name in issuing root; do
     expect_success curl -sS --fail -o "$name.crl" "$status/crl/$name.crl"
     openssl crl -inform DER -in "$name.crl" >> lists.pem
@@ -64,6 +68,9 @@ serial=$(openssl x509 -in joined/alice.pem -noout -serial)
 expect_success "$COUNTERSIGN" renew joined/alice.pem
 assert_eq "$alice" "$(key_of joined/alice.pem)" "alice's key after renewal"
 [ "$serial" != "$(openssl x509 -in joined/alice.pem -noout -serial)" ] || fail "alice was not renewed"
+expect_success "$COUNTERSIGN" identity set alice --role auditor --ca "$ca"
+expect_success "$COUNTERSIGN" list --ca "$ca" --ca-cert joined/alice.pem --ca-key "$(at alice)"
+assert_contains "$STDOUT" "alice" "what alice is shown of the authority"
 stop_server
 
 say "serve with it, to a service that wants one too, and connect in front"

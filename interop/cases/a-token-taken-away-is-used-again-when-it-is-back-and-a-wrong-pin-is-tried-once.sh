@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # While a token is away, handshakes that need it fail with that reason; once it is back, it is logged in to again and serves.
-# A wrong PIN reaches the token once, and none does where one try is left.
+# A slow token has several signatures at work at once, and keeps nobody waiting who needs none of it. A wrong PIN reaches the
+# token once, and none does where one try is left.
 # needs: softhsm2-util cc curl
 . "$(dirname "$0")/../lib.sh"
 
@@ -45,6 +46,52 @@ rm state/away
 expect_success get
 assert_contains "$STDOUT" "hello, curl" "what curl got once it is back"
 assert_eq 2 "$(logins)" "logins of the server, with the one after it came back"
+stop_server
+
+say "slow"
+mkdir beside
+expect_success "$COUNTERSIGN" issue server localhost --out beside
+ports=("$(free_port)" "$(free_port)")
+cat > countersign.toml <<END
+[[listeners]]
+address = "127.0.0.1:${ports[0]}"
+certificates = [{ cert = "localhost.pem", key = "$key/pin" }]
+client_ca = ["rootCA.pem"]
+allow = ["cn curl"]
+[[listeners.routes]]
+identity = true
+
+[[listeners]]
+address = "127.0.0.1:${ports[1]}"
+certificates = [{ cert = "beside/localhost.pem", key = "beside/localhost-key.pem" }]
+client_ca = ["rootCA.pem"]
+allow = ["cn curl"]
+[[listeners.routes]]
+identity = true
+END
+start_server "$COUNTERSIGN" serve --config countersign.toml
+wait_for_line "$SERVER_LOG" 'Ctrl-C ends it'
+touch state/slow
+port=${ports[0]}
+waiting=()
+for number in 1 2 3; do
+    get > "waited-$number" &
+    waiting+=($!)
+done
+for _ in $(seq $((WAIT * 10))); do
+    [ -e state/waiting ] && [ "$(wc -l < state/waiting)" = 3 ] && break
+    sleep 0.1
+done
+assert_eq 3 "$(wc -l < state/waiting)" "signatures that the token is at"
+port=${ports[1]}
+for _ in 1 2 3; do
+    expect_success get
+    assert_contains "$STDOUT" "hello, curl" "what is got meanwhile where no token is needed"
+done
+kill -0 "${waiting[@]}" || fail "somebody was served without the token"
+rm state/slow
+wait "${waiting[@]}"
+assert_eq 3 "$(grep -l 'hello, curl' waited-* | wc -l)" "who were served in the end"
 stop_server
 
 say "a wrong PIN is tried once"

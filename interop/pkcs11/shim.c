@@ -1,5 +1,6 @@
-/* A PKCS#11 module in front of another one (SHIM_REAL): it counts logins, and does as if its token were taken away, or had
- * one try for its PIN left, while the files `away` and `final` are in the folder SHIM_STATE. For tests alone.
+/* A PKCS#11 module in front of another one (SHIM_REAL): it counts logins, and does as if its token were taken away, had one
+ * try for its PIN left, or signed slowly, while the files `away`, `final` and `slow` are in the folder SHIM_STATE. For tests
+ * alone.
  *
  * CK_FUNCTION_LIST of PKCS#11 2.40 is a version and 68 pointers; what is not replaced goes through as it is.
  */
@@ -22,6 +23,18 @@ static int is_there(const char *name)
     char path[4096];
     snprintf(path, sizeof path, "%s/%s", getenv("SHIM_STATE"), name);
     return access(path, F_OK) == 0;
+}
+
+/* A line in a file of the folder. */
+static void note(const char *name)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", getenv("SHIM_STATE"), name);
+    FILE *file = fopen(path, "a");
+    if (file) {
+        fputs("once\n", file);
+        fclose(file);
+    }
 }
 
 static ulong_t get_slot_list(unsigned char present, ulong_t *slots, ulong_t *count)
@@ -51,13 +64,7 @@ static ulong_t open_session(ulong_t slot, ulong_t flags, void *application, void
 
 static ulong_t login(ulong_t session, ulong_t user, unsigned char *pin, ulong_t length)
 {
-    char path[4096];
-    snprintf(path, sizeof path, "%s/logins", getenv("SHIM_STATE"));
-    FILE *file = fopen(path, "a");
-    if (file) {
-        fputs("login\n", file);
-        fclose(file);
-    }
+    note("logins");
     return ((ulong_t (*)(ulong_t, ulong_t, unsigned char *, ulong_t))real->f[LOGIN])(session, user, pin, length);
 }
 
@@ -67,6 +74,11 @@ static ulong_t sign_init(ulong_t session, void *mechanism, ulong_t key)
         /* What is taken away forgets its sessions and who was logged in. */
         ((ulong_t (*)(ulong_t))real->f[CLOSE_ALL])(last_slot);
         return DEVICE_REMOVED;
+    }
+    if (is_there("slow")) {
+        note("waiting");
+        while (is_there("slow"))
+            usleep(10000);
     }
     return ((ulong_t (*)(ulong_t, void *, ulong_t))real->f[SIGN_INIT])(session, mechanism, key);
 }

@@ -24,6 +24,7 @@ use crate::failure::{Exit, Failure, OrFail as _, Outcome};
 use crate::hardening::{self, Account};
 use crate::home::{Authority, Home};
 use crate::input::plain;
+use crate::key::OwnKey;
 
 /// How long the certificate that the service makes for itself lives. It is made again at two thirds.
 const OWN_LIFETIME: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -71,6 +72,11 @@ pub(crate) struct Serve {
     /// Name the OCSP responder in certificates, beside the list, at --status-url; remembered
     #[arg(long)]
     ocsp: bool,
+
+    /// Sign OCSP answers with this key, in a token or behind a signer: pkcs11:…, command:… or https+signer:…; one that a
+    /// pkcs11: URI names by its object= and the token has not yet is made there [default: a key in this process's memory]
+    #[arg(long, value_name = "REFERENCE")]
+    responder_key: Option<String>,
 
     /// Divide the list into this many parts: 1, or a power of two up to 256; remembered
     #[arg(long, value_name = "N", value_parser = partitions)]
@@ -150,7 +156,13 @@ impl Serve {
         settings.acme = self.acme.settings(context, home.is_shared())?;
         let state = State::new(authority, settings);
 
-        let front = Front { names: SubjectNames::for_server(&self.name).or_usage()?, state: state.clone() };
+        let kind = responder_kind(&state)?;
+        let at = |reference: &String| crate::key::new_or_at(context, Some(reference), kind);
+        let front = Front {
+            names: SubjectNames::for_server(&self.name).or_usage()?,
+            state: state.clone(),
+            responder_key: self.responder_key.as_ref().map(at).transpose()?,
+        };
         let credentials = front.credentials(context.now())?;
         front.renew_responder(context.now())?;
         tokio::spawn(state.clone().follow());
@@ -324,6 +336,8 @@ fn root_list(
 struct Front {
     names: SubjectNames,
     state: State,
+    /// What signs OCSP answers, where that is elsewhere.
+    responder_key: Option<OwnKey>,
 }
 
 impl Front {
@@ -353,13 +367,19 @@ impl Front {
     }
 }
 
+/// An answer is worth what its weakest signature is: under a post-quantum CA the responder is post-quantum too.
+fn responder_kind(state: &State) -> Result<KeyAlgorithm, Failure> {
+    let of_issuer = state.authority().issuer().certificate().public_key().or_refuse()?.algorithm();
+    Ok(if of_issuer.is_post_quantum() { of_issuer } else { KeyAlgorithm::P256 })
+}
+
 impl Front {
-    /// Makes a new OCSP responder: a key that stays in this process, and the issuing CA's word for it.
+    /// Makes a new OCSP responder: a key that stays in this process or wherever it is, and the issuing CA's word for it.
     fn renew_responder(&self, now: Timestamp) -> Result<(), Failure> {
-        // An answer is worth what its weakest signature is: under a post-quantum CA the responder is post-quantum too.
-        let of_issuer = self.state.authority().issuer().certificate().public_key().or_refuse()?.algorithm();
-        let kind = if of_issuer.is_post_quantum() { of_issuer } else { KeyAlgorithm::P256 };
-        let key = PrivateKey::generate(kind).or_usage()?;
+        let key = match &self.responder_key {
+            Some(key) => key.clone(),
+            None => OwnKey::File(PrivateKey::generate(responder_kind(&self.state)?).or_usage()?),
+        };
         let own = self.state.authority().issuer().certificate().not_after().duration_since(now);
         let name = "OCSP responder".to_owned();
         let issued = self.state.authority().issue(
