@@ -5,22 +5,9 @@
 # authority that uses no number again. Then everything is copied into SQLite, where the trail ends with the same hash.
 # needs: pg_ctlcluster setpriv node openssl curl python3 psql
 . "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../postgres.sh"
 
-# A cluster of our own, as somebody who is not root, on a unix socket alone.
-binaries=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n1)
-cluster=$(mktemp -d /tmp/csgn-pg.XXXXXX)
-chmod 777 "$cluster"
-as=()
-[ "$(id -u)" -ne 0 ] || as=(setpriv --reuid nobody --regid nogroup --clear-groups)
-at_exit rm -rf "$cluster"
-at_exit env -C / "${as[@]}" "$binaries/pg_ctl" -s -m immediate -D "$cluster/data" stop
-(cd / && "${as[@]}" "$binaries/initdb" --auth=trust --username=countersign --encoding=UTF8 --no-sync \
-    -D "$cluster/data" >/dev/null)
-(cd / && "${as[@]}" "$binaries/pg_ctl" -s -w -D "$cluster/data" -l "$cluster/log" \
-    -o "-c listen_addresses='' -c unix_socket_directories='$cluster'" start)
-socket=${cluster//\//%2F}
-export COUNTERSIGN_STORE="postgres://countersign@$socket/postgres"
-
+start_postgres
 expect_success "$COUNTERSIGN" init --name "Replicas"
 bases=() pids=()
 for replica in one two; do

@@ -119,6 +119,18 @@ impl Identity {
             .map_or_else(|| Identity { label: label.to_owned(), ..Identity::default() }, |r| Self::read(&r)))
     }
 
+    /// Whom to tell of this name's certificates: the identity's contact, or its partner's.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn contact_of(store: &dyn Store, label: &str) -> Result<Option<String>, StoreError> {
+        let identity = Self::find(store, label)?;
+        match (identity.contact, identity.partner) {
+            (None, Some(partner)) => Ok(Partner::find(store, &partner)?.and_then(|partner| partner.contact)),
+            (contact, _) => Ok(contact),
+        }
+    }
+
     /// Those of a partner, or all, behind `after`.
     ///
     /// # Errors

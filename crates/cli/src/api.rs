@@ -74,6 +74,15 @@ impl RemoteArguments {
     }
 }
 
+impl RemoteArguments {
+    /// The authority elsewhere, for what it tells everybody.
+    pub(crate) fn visit(&self, context: &Context) -> Result<Option<Site>, Failure> {
+        let Some(base) = &self.ca else { return Ok(None) };
+        let root = self.ca_root.clone().map_or_else(|| Home::of(context).map(|home| home.anchor()), Ok)?;
+        Site::new(base, TrustBundle::new(input::certificates(&root)?), None).map(Some)
+    }
+}
+
 /// An authority that operations are called on.
 pub(crate) enum Api {
     /// The one in this home.

@@ -13,6 +13,7 @@ pub mod api;
 mod console;
 pub mod enrol;
 mod est;
+pub mod expiry;
 #[doc(hidden)]
 pub mod fuzzing;
 mod log;

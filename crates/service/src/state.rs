@@ -16,7 +16,7 @@ use crate::radar::Radar;
 use crate::refusals::Refusals;
 use crate::status::lists::Lists;
 use crate::status::ocsp::Answers;
-use crate::{Problem, acme};
+use crate::{Problem, acme, expiry};
 
 /// The authority as the service holds it, whichever memory is below.
 pub type SharedAuthority = Authority<Arc<dyn Store>>;
@@ -77,6 +77,7 @@ struct Inner {
     refusals: Arc<Refusals>,
     signed_log: Signed,
     radar: Arc<Radar>,
+    expiry_counts: expiry::Counts,
     /// The number of the last audit event and of the last revocation that this process knows of.
     seen: watch::Sender<Seen>,
 }
@@ -163,6 +164,7 @@ impl State {
             refusals: Arc::default(),
             signed_log: Signed::default(),
             radar: Arc::default(),
+            expiry_counts: expiry::Counts::default(),
             seen: watch::channel(Seen::default()).0,
         }))
     }
@@ -217,6 +219,10 @@ impl State {
 
     pub(crate) fn responder(&self) -> Option<Arc<Responder>> {
         self.0.responder.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn expiry_counts(&self) -> &expiry::Counts {
+        &self.0.expiry_counts
     }
 
     pub(crate) fn signed_log(&self) -> &Signed {

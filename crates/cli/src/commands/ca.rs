@@ -1,6 +1,7 @@
 //! `countersign ca`: the authority as a service, and its own life.
 
 mod acme;
+mod notify;
 mod serve;
 
 use clap::Subcommand;

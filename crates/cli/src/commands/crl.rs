@@ -3,13 +3,19 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use http::Method;
 use jiff::SignedDuration;
 use keys::file::{Replace, write_public};
 use pki::crl::CertificateRevocationList;
 
+use crate::api::RemoteArguments;
 use crate::context::{Context, DIM};
-use crate::failure::{Exit, OrFail as _, Outcome};
+use crate::failure::{Exit, Failure, OrFail as _, Outcome};
 use crate::home::Home;
+use crate::http::Site;
+
+/// How long lists are good where nothing is said.
+const LIFETIME: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Write the certificate revocation list
 #[derive(Debug, Args)]
@@ -19,6 +25,8 @@ Examples:
       # for nginx's ssl_crl, Node.js's crl, openssl -CRLfile
   countersign crl --der --out issuing.crl
       # the issuing CA's list alone, as HTTP serves it
+  countersign crl --ca https://ca.acme.test:8444 --ca-root rootCA.pem
+      # as an authority elsewhere serves them
   countersign crl | openssl crl -noout -text")]
 pub(crate) struct Crl {
     /// Where it goes [default: standard output]
@@ -29,29 +37,28 @@ pub(crate) struct Crl {
     #[arg(long)]
     der: bool,
 
-    /// How long the issuing CA's list is good
-    #[arg(long = "for", value_name = "TIME", default_value = "7d", value_parser = crate::duration::parse)]
-    lifetime: SignedDuration,
+    /// How long the lists are good [default: 7d; elsewhere as the authority serves them]
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::duration::parse, conflicts_with = "ca")]
+    lifetime: Option<SignedDuration>,
 
     /// The passphrase of the authority's keys, in the first line of this file, or fd:N, credential:NAME, prompt
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "ca")]
     passphrase_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    remote: RemoteArguments,
 }
 
 impl Crl {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let home = Home::of(context)?;
-        let authority = home.open(context, self.passphrase_file.as_deref())?;
-        let now = context.now();
-        let issuing = authority.crl(now, self.lifetime).or_refuse()?;
+        let (issuing, root) = match self.remote.visit(context)? {
+            Some(site) => self.elsewhere(context, &site)?,
+            None => self.here(context)?,
+        };
         let list = CertificateRevocationList::from_der(&issuing).or_refuse()?;
         let bytes = if self.der {
             issuing
         } else {
-            // OpenSSL's -crl_check_all, nginx and Node.js refuse every client unless each CA of the path has a list,
-            // the root included.
-            let root =
-                home.root_crl(context, &authority, self.passphrase_file.as_deref(), now, self.lifetime)?;
             let lists = std::iter::once(&issuing).chain(&root);
             lists.map(|list| pki::pem::encode("X509 CRL", list)).collect::<String>().into_bytes()
         };
@@ -71,5 +78,42 @@ impl Crl {
             None => context.bytes(&bytes),
         }
         Ok(Exit::Done)
+    }
+
+    /// The issuing CA's list and the root's. OpenSSL's -crl_check_all, nginx and Node.js refuse every client unless each CA
+    /// of the path has a list, the root included.
+    fn here(&self, context: &Context) -> Result<(Vec<u8>, Option<Vec<u8>>), Failure> {
+        let (home, passphrase) = (Home::of(context)?, self.passphrase_file.as_deref());
+        let authority = home.open(context, passphrase)?;
+        let now = context.now();
+        let issuing = authority.crl(now, self.lifetime.unwrap_or(LIFETIME)).or_refuse()?;
+        let root = match self.der {
+            true => None,
+            false => {
+                home.root_crl(context, &authority, passphrase, now, self.lifetime.unwrap_or(LIFETIME))?
+            }
+        };
+        Ok((issuing, root))
+    }
+
+    /// The same as an authority elsewhere serves them.
+    fn elsewhere(&self, context: &Context, site: &Site) -> Result<(Vec<u8>, Option<Vec<u8>>), Failure> {
+        let get = |path: &str| site.send(Method::GET, path, "", None);
+        let issuing = get("/crl/issuing.crl")?;
+        if issuing.status != 200 {
+            return Err(Failure::refused(format!("the authority gives no list here: {}", issuing.detail()))
+                .hint("--ca with the address of --listen, where lists are"));
+        }
+        let root = match self.der {
+            true => None,
+            false => Some(get("/crl/root.crl")?).filter(|answer| answer.status == 200),
+        };
+        if !self.der && root.is_none() {
+            context.warn(
+                "the authority does not serve its root's own list; OpenSSL's -crl_check_all, nginx and Node.js refuse \
+                 every client without it",
+            );
+        }
+        Ok((issuing.body, root.map(|answer| answer.body)))
     }
 }

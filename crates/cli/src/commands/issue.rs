@@ -13,9 +13,9 @@ use pki::key::KeyAlgorithm;
 use pki::name::{GeneralName, NameError, SubjectNames, dns_name, email_address, uri};
 use serde_json::json;
 
+use crate::api::{Api, ApiArguments};
 use crate::context::{BOLD, Context, DIM};
 use crate::failure::{Exit, OrFail as _, Outcome};
-use crate::home::Home;
 use crate::input;
 use crate::key::OwnKey;
 use crate::material::{Files, check_anchor};
@@ -28,6 +28,8 @@ Examples:
       # localhost.pem, localhost-key.pem, rootCA.pem
   countersign issue client alice --p12
       # also alice.p12, for browsers
+  countersign issue client bob --ca https://ca.acme.test:8444
+      # by an authority elsewhere, which never sees the key
   countersign issue client partner --uri spiffe://acme.test/partner \\
       --for 30d --out certs")]
 pub(crate) enum Issue {
@@ -129,9 +131,8 @@ pub(crate) struct Common {
     #[arg(long, value_name = "FILE", requires = "p12")]
     p12_password_file: Option<PathBuf>,
 
-    /// The passphrase of the authority's keys, in the first line of this file, or fd:N, credential:NAME, prompt
-    #[arg(long, value_name = "FILE")]
-    passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    api: ApiArguments,
 
     /// Print the facts as JSON
     #[arg(long)]
@@ -183,30 +184,40 @@ impl Common {
         let files = Files::of(&self.out, label);
         files.check(replace, self.p12)?;
         let password = input::passphrase(context, self.p12_password_file.as_deref())?;
-        let authority = Home::of(context)?.open(context, self.passphrase_file.as_deref())?;
-        check_anchor(&self.out, authority.issuer().anchor())?;
+        let api = Api::open(context, &self.api)?;
+        check_anchor(&self.out, api.anchor())?;
 
         self.advise(context, names, password.as_ref());
         let key = crate::key::new_or_at(context, self.key_at.as_deref(), self.key)?;
         // From here on the authority sees a request, as from any stranger, and never the key.
         let request = csr::build_request(names, &key).or_usage()?;
         let request = CertificateRequest::from_der(&request).or_refuse()?;
-        let issued = authority
-            .issue(
-                IssueRequest {
-                    profile,
-                    label: label.to_owned(),
-                    names: names.clone(),
-                    public_key: request.public_key().clone(),
-                    lifetime: self.lifetime,
-                    requested_by: requester(),
-                    origin: String::new(),
-                    replaces: None,
-                    location: location(&self.out),
-                },
-                context.now(),
-            )
-            .or_refuse()?;
+        let issued = match &api {
+            Api::Here { state, .. } => state
+                .authority()
+                .issue(
+                    IssueRequest {
+                        profile,
+                        label: label.to_owned(),
+                        names: names.clone(),
+                        public_key: request.public_key().clone(),
+                        lifetime: self.lifetime,
+                        requested_by: requester(),
+                        origin: String::new(),
+                        replaces: None,
+                        location: location(&self.out),
+                    },
+                    context.now(),
+                )
+                .or_refuse()?,
+            Api::There { .. } => api.sign(&json!({
+                "profile": profile.name(),
+                "request": pki::pem::encode("CERTIFICATE REQUEST", request.der()),
+                "label": label,
+                "names": ca::names_to_json(names),
+                "lifetime_seconds": self.lifetime.map(|lifetime| lifetime.as_secs()),
+            }))?,
+        };
         let chain = full_chain(&issued);
         files.write(&key, &chain, &issued.anchor, replace)?;
         // A key that is elsewhere goes into no container: the flags exclude each other.

@@ -1,11 +1,10 @@
 //! `countersign list`.
 
-use ca::{Entry, Query, StateFilter, Store as _};
+use ca::{Identity, Query, StateFilter, Store as _};
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
 use pki::Profile;
-use pki::certificate::serial_hex;
-use serde_json::json;
+use serde_json::{Value, json};
 use service::api::certificate_json;
 
 use crate::api::{Api, RemoteArguments, path_segment};
@@ -86,41 +85,65 @@ impl List {
             ProfileFlag::Server => Profile::Server,
             ProfileFlag::Client => Profile::Client,
         });
-        let query = Query { search: self.search, state, profile, limit: self.limit };
+        let query = Query { search: self.search.clone(), state, profile, limit: self.limit };
         let page = memory.list(&query, now).or_refuse()?;
+        let mut certificates = Vec::new();
+        for entry in &page.entries {
+            let mut facts = certificate_json(entry, now);
+            if self.expiring.is_some() {
+                facts["contact"] = json!(Identity::contact_of(&*memory, &entry.label).or_refuse()?);
+            }
+            certificates.push(facts);
+        }
+        self.tell(context, &json!({ "certificates": certificates, "more": page.more }));
+        Ok(Exit::Done)
+    }
+
+    /// Prints a page; of what is about to end also whom to tell.
+    fn tell(&self, context: &Context, page: &Value) {
         if self.json {
-            context.json(&json!({
-                "certificates": page.entries.iter().map(|entry| certificate_json(entry, now)).collect::<Vec<_>>(),
-                "more": page.more,
-            }));
-            return Ok(Exit::Done);
+            context.json(page);
+            return;
         }
-        if page.entries.is_empty() {
-            context.say("No certificate fits.");
-            return Ok(Exit::Done);
-        }
-        let row = |entry: &Entry| {
-            let state = entry.state(now);
-            let style = match state {
+        let text = |value: &Value| explain::escape::text(value.as_str().unwrap_or_default());
+        let row = |item: &Value| -> [Cell; 5] {
+            let state = text(&item["state"]);
+            let style = match state.as_str() {
                 "good" => GOOD,
                 "revoked" => BAD,
                 _ => WARN,
             };
             [
-                explain::escape::text(&entry.label).into(),
-                entry.profile.to_string().into(),
+                text(&item["name"]).into(),
+                text(&item["profile"]).into(),
                 Cell::styled(state, style),
-                entry.not_after.strftime("%Y-%m-%d").to_string().into(),
+                text(&item["not_after"]).chars().take(10).collect::<String>().into(),
                 // Enough to tell them apart and to name one.
-                serial_hex(&entry.serial).chars().take(16).collect::<String>().into(),
+                text(&item["serial_number"]).chars().take(16).collect::<String>().into(),
             ]
         };
-        let rows: Vec<[Cell; 5]> = page.entries.iter().map(row).collect();
-        context.data(table::text(["NAME", "FOR", "STATE", "UNTIL", "SERIAL"], &rows, width()));
-        if page.more {
-            context.say(format!("{DIM}There are more; --limit 0 lists all, --search finds some.{DIM:#}"));
+        let items = page["certificates"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if items.is_empty() {
+            context.say("No certificate fits.");
+            return;
         }
-        Ok(Exit::Done)
+        if self.expiring.is_some() {
+            let rows: Vec<[Cell; 6]> = items
+                .iter()
+                .map(|item| {
+                    let [name, profile, state, until, serial] = row(item);
+                    [name, profile, state, until, serial, text(&item["contact"]).into()]
+                })
+                .collect();
+            context.data(table::text(["NAME", "FOR", "STATE", "UNTIL", "SERIAL", "CONTACT"], &rows, width()));
+        } else {
+            let rows: Vec<[Cell; 5]> = items.iter().map(row).collect();
+            context.data(table::text(["NAME", "FOR", "STATE", "UNTIL", "SERIAL"], &rows, width()));
+        }
+        if page["more"] == true {
+            let all = if self.limit == 0 { "" } else { "--limit 0 lists more, " };
+            context.say(format!("{DIM}There are more; {all}--search finds some.{DIM:#}"));
+        }
     }
 
     /// The same of an authority elsewhere.
@@ -143,36 +166,7 @@ impl List {
             Some(ProfileFlag::Client) => path.push_str("&profile=client"),
             None => {}
         }
-        let page = api.get(&path)?;
-        if self.json {
-            context.json(&page);
-            return Ok(Exit::Done);
-        }
-        let text = |value: &serde_json::Value| explain::escape::text(value.as_str().unwrap_or_default());
-        let row = |item: &serde_json::Value| -> [Cell; 5] {
-            let state = text(&item["state"]);
-            let style = match state.as_str() {
-                "good" => GOOD,
-                "revoked" => BAD,
-                _ => WARN,
-            };
-            [
-                text(&item["name"]).into(),
-                text(&item["profile"]).into(),
-                Cell::styled(state, style),
-                text(&item["not_after"]).chars().take(10).collect::<String>().into(),
-                text(&item["serial_number"]).chars().take(16).collect::<String>().into(),
-            ]
-        };
-        let rows: Vec<[Cell; 5]> = page["certificates"].as_array().into_iter().flatten().map(row).collect();
-        if rows.is_empty() {
-            context.say("No certificate fits.");
-            return Ok(Exit::Done);
-        }
-        context.data(table::text(["NAME", "FOR", "STATE", "UNTIL", "SERIAL"], &rows, width()));
-        if page["more"] == true {
-            context.say(format!("{DIM}There are more; --search finds some.{DIM:#}"));
-        }
+        self.tell(context, &api.get(&path)?);
         Ok(Exit::Done)
     }
 }

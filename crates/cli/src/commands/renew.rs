@@ -26,6 +26,8 @@ Examples:
       # into the files that `issue` wrote
   countersign renew certs/alice.pem
       # the certificate in this file, and its key beside it
+  countersign renew alice.pem --ca https://ca.acme.test:8444
+      # with itself, at an authority elsewhere
   countersign renew --due
       # all that have used up two thirds of their time; for a daily timer")]
 pub(crate) struct Renew {
@@ -49,6 +51,10 @@ pub(crate) struct Renew {
     #[arg(long)]
     keep_key: bool,
 
+    /// With itself at the authority at this address, over mTLS [default: where it was joined, or the one in this home]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["due", "lifetime", "passphrase_file"])]
+    ca: Option<String>,
+
     /// The passphrase of the authority's keys, in the first line of this file, or fd:N, credential:NAME, prompt
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
@@ -61,7 +67,13 @@ pub(crate) struct Renew {
 impl Renew {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let now = context.now();
-        if let Some(files) = self.which.as_deref().map(Path::new).and_then(Files::beside)
+        let beside = self.which.as_deref().map(Path::new).and_then(Files::beside);
+        if let Some(base) = &self.ca {
+            // The key is needed, and so it is files that are renewed; a name means those of that name here.
+            let named = || Files::of(Path::new("."), self.which.as_deref().unwrap_or_default());
+            return self.joined(context, &beside.unwrap_or_else(named), base, now);
+        }
+        if let Some(files) = beside
             && let Some(base) = super::join::origin_of(&files)
         {
             return self.joined(context, &files, &base, now);

@@ -75,7 +75,7 @@ impl Release {
 }
 
 /// A selector as a person types it.
-fn typed(selector: &ca::Selector) -> String {
+pub(crate) fn typed(selector: &ca::Selector) -> String {
     match selector {
         ca::Selector::Serial(serial) => pki::certificate::serial_hex(serial),
         other => other.to_string(),

@@ -27,6 +27,14 @@ pub struct Resolve {
     addresses: Vec<IpAddr>,
 }
 
+impl Resolve {
+    /// Every host is at this address on this port: for whoever has looked it up, and judged what was found.
+    #[must_use]
+    pub fn all_to(address: SocketAddr) -> Self {
+        Resolve { host: None, port: address.port(), addresses: vec![address.ip()] }
+    }
+}
+
 impl FromStr for Resolve {
     type Err = RouteError;
 

@@ -23,7 +23,7 @@ mod orders;
 mod refusal;
 mod renewal;
 mod request;
-mod validate;
+pub(crate) mod validate;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

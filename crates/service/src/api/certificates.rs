@@ -4,7 +4,9 @@ use axum::Extension;
 use axum::extract::{Path, Query as FromQuery, State as FromState};
 use axum::response::Response;
 use bytes::Bytes;
-use ca::{Entry, IssueRequest, Query, ReleaseError, RevokeError, Selector, StateFilter, names_from_json};
+use ca::{
+    Entry, Identity, IssueRequest, Query, ReleaseError, RevokeError, Selector, StateFilter, names_from_json,
+};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use pki::certificate::serial_hex;
@@ -80,8 +82,22 @@ pub(super) async fn list(
     let profile =
         wanted.profile.map(|text| text.parse::<Profile>().map_err(|e| bad(e.to_string()))).transpose()?;
     let query = Query { search: wanted.search, state: filter, profile, limit: limit(wanted.limit) };
-    let page = state.blocking(move |state| Ok(state.store().list(&query, now)?)).await?;
-    Ok(ok(&certificates(&page.entries, page.more, now)))
+    let is_by_end = matches!(query.state, StateFilter::ExpiringBefore(_));
+    let document = state
+        .blocking(move |state| {
+            let page = state.store().list(&query, now)?;
+            let mut document = certificates(&page.entries, page.more, now);
+            if is_by_end {
+                // Of what is about to end it is asked whom to tell.
+                let items = document["certificates"].as_array_mut().into_iter().flatten();
+                for (item, entry) in items.zip(&page.entries) {
+                    item["contact"] = json!(Identity::contact_of(state.store(), &entry.label)?);
+                }
+            }
+            Ok(document)
+        })
+        .await?;
+    Ok(ok(&document))
 }
 
 pub(super) async fn show(
@@ -98,6 +114,8 @@ pub(super) async fn show(
     for (shown, entry) in document["certificates"].as_array_mut().into_iter().flatten().zip(&found) {
         shown["pem"] = pki::pem::encode("CERTIFICATE", &entry.der).into();
     }
+    let chain = state.authority().issuer().intermediates();
+    document["chain"] = chain.iter().map(Certificate::to_pem).collect::<String>().into();
     Ok(ok(&document))
 }
 

@@ -12,6 +12,7 @@ mod health;
 mod identities;
 mod invites;
 mod local;
+mod metrics;
 mod openapi;
 mod refusals;
 mod statistics;
@@ -104,6 +105,8 @@ pub(crate) const OPERATIONS: &[Operation] = &[
                 request: None, answer: "Refusal", handler: || get(refusals::show) },
     Operation { method: "get", path: "/api/v1/statistics", permission: Some(Permission::Read), summary: "Counts by state, of the last 30 days, and of the next 13 weeks", query: &[],
                 request: None, answer: "Statistics", handler: || get(statistics::serve) },
+    Operation { method: "get", path: "/api/v1/metrics", permission: Some(Permission::Read), summary: "The counts as Prometheus reads them", query: &[],
+                request: None, answer: "Metrics", handler: || get(metrics::serve) },
     Operation { method: "get", path: "/api/v1/feed", permission: Some(Permission::Follow), summary: "Server-sent events: whom to believe, and whom no longer", query: &[],
                 request: None, answer: "Feed", handler: || get(feed::serve) },
     Operation { method: "get", path: "/api/v1/audit", permission: Some(Permission::Audit), summary: "The audit trail, oldest first", query: &[("after", "the number of the last event of the page before"), ("serial", "of the certificate with this serial number, in hexadecimal"), LIMIT],

@@ -46,7 +46,11 @@ fn describe(operation: &Operation) -> Value {
     }
     let reference = |name: &str| json!({ "schema": { "$ref": format!("#/components/schemas/{name}") } });
     let good = if matches!(operation.answer, "Invited" | "Signed") { "201" } else { "200" };
-    let media = if operation.answer == "Feed" { "text/event-stream" } else { "application/json" };
+    let media = match operation.answer {
+        "Feed" => "text/event-stream",
+        "Metrics" => "text/plain",
+        _ => "application/json",
+    };
     let mut responses = json!({
         good: { "description": "Done", "content": { media: reference(operation.answer) } },
         "default": { "description": "Not done, and why",
@@ -111,6 +115,7 @@ fn schemas() -> Value {
             json!({ "type": text(), "title": text(), "status": number(), "detail": text() })),
         "Document": { "type": "object" },
         "Feed": { "type": "string" },
+        "Metrics": { "type": "string" },
         "Caller": object(&["name", "role"], json!({ "name": optional(), "role": optional() })),
         "Names": object(&[], names),
         "Certificate": object(
@@ -119,8 +124,8 @@ fn schemas() -> Value {
                     "subject_alt_name": { "type": ["array", "null"], "items": { "type": "string" } },
                     "not_before": text(), "not_after": text(), "issued_at": text(), "requested_by": text(),
                     "replaces": optional(), "location": optional(), "revoked_at": optional(),
-                    "revocation_reason": optional(), "sha256": optional(), "pem": text() })),
-        "Certificates": object(&["certificates", "more"], json!({ "certificates": list("Certificate"), "more": yes_or_no() })),
+                    "revocation_reason": optional(), "sha256": optional(), "pem": text(), "contact": optional() })),
+        "Certificates": object(&["certificates", "more"], json!({ "certificates": list("Certificate"), "more": yes_or_no(), "chain": text() })),
         "Sign": object(&["profile", "request"],
             json!({ "profile": text(), "request": text(), "label": optional(),
                     "names": { "$ref": "#/components/schemas/Names" }, "lifetime_seconds": number() })),

@@ -5,6 +5,7 @@ mod api;
 mod console;
 mod enrolment;
 mod est;
+mod expiry;
 mod feed;
 mod lists;
 mod log;

@@ -105,6 +105,9 @@ pub(crate) struct Serve {
     #[command(flatten)]
     acme: super::acme::AcmeArguments,
 
+    #[command(flatten)]
+    notify: super::notify::NotifyArguments,
+
     /// Write the access log to standard output, one JSON object a line
     #[arg(long)]
     log: bool,
@@ -155,6 +158,7 @@ impl Serve {
             root_list(context, &home, &authority, self.passphrase_file.clone(), self.list_lifetime);
         settings.acme = self.acme.settings(context, home.is_shared())?;
         let state = State::new(authority, settings);
+        let notices = self.notify.settings()?;
 
         let kind = responder_kind(&state)?;
         let at = |reference: &String| crate::key::new_or_at(context, Some(reference), kind);
@@ -166,6 +170,9 @@ impl Serve {
         let credentials = front.credentials(context.now())?;
         front.renew_responder(context.now())?;
         tokio::spawn(state.clone().follow());
+        if let Some(notices) = notices {
+            tokio::spawn(service::expiry::follow(state.clone(), notices));
+        }
         let handle = Handle::new(server::snapshot(&state, credentials.clone()).map_err(told)?);
         self.announce(context, &state, &listener, status.as_ref(), admin.as_ref());
         let keeper = Keeper::start(front, handle.clone(), credentials);

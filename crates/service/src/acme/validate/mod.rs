@@ -2,7 +2,7 @@
 //! to is looked up once, checked against [`address::Permits`], and connected to by its address: a name that changes its
 //! address between check and connection (DNS rebinding) gains nothing.
 
-mod address;
+pub(crate) mod address;
 mod caa;
 pub(crate) mod dns;
 mod http01;
