@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Chromium opens the page of a handshake without a network: a click opens a message, hovering a field lights up its bytes
-# and the reverse, the lit bytes are those in the capture, nothing is wider than a phone, and without JavaScript all is
-# there to read.
-# needs: chromium node
+# and the reverse, the lit bytes are those in the capture, nothing is wider than a phone, axe finds nothing that keeps
+# people out, it prints, and without JavaScript all is there to read; the page of many connections says the same bytes once.
+# needs: chromium node npm:axe-core
 . "$(dirname "$0")/../lib.sh"
 
 expect_success "$COUNTERSIGN" init --name "Page"
@@ -16,6 +16,8 @@ wait_for_port "$port"
 expect_success "$COUNTERSIGN" explain "https://localhost:$port" --cert alice.pem --key alice-key.pem --cacert rootCA.pem \
     --html page.html --pcapng handshake.pcapng
 assert_file_mode 600 page.html
+expect_success "$COUNTERSIGN" demo --html demo.html
+ln -s "$INTEROP_NODE_MODULES" node_modules
 
 cat >drive.mjs <<'X'
 import { spawn } from 'node:child_process';
@@ -65,10 +67,10 @@ try {
   events.set('Log.entryAdded', ({ entry }) => problems.push(entry.text));
   events.set('Runtime.exceptionThrown', ({ exceptionDetails }) => problems.push(exceptionDetails.text));
   for (const domain of ['Page', 'Network', 'Log', 'Runtime']) await page(`${domain}.enable`);
-  const open = async (width, height) => {
+  const open = async (width, height, file = 'page.html') => {
     await page('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile: width < 500 });
     const loaded = new Promise((resolve) => events.set('Page.loadEventFired', resolve));
-    await page('Page.navigate', { url: `file://${process.cwd()}/page.html` });
+    await page('Page.navigate', { url: `file://${process.cwd()}/${file}` });
     await loaded;
   };
   const shoot = async (name) => {
@@ -83,17 +85,35 @@ try {
     for (const type of ['mouseMoved', 'mousePressed', 'mouseReleased']) await mouse(type, at);
   };
 
+  const until = async (expression) => {
+    for (const end = Date.now() + 30_000; !(await evaluate(`Boolean(${expression})`));) {
+      assert(Date.now() < end, `in time: ${expression}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+  // The page forbids itself scripts that it does not bring; the debugger may add one all the same.
+  const axe = fs.readFileSync('node_modules/axe-core/axe.min.js', 'utf8');
+  const audit = async (what) => {
+    await evaluate(`${axe}; axe.run({ resultTypes: ['violations'] }).then((found) => { window.audited = found.violations
+      .map((one) => one.id + ': ' + one.nodes.slice(0, 3).map((node) => node.html.slice(0, 120)).join(' ')); }); 0`);
+    await until('window.audited');
+    const found = await evaluate('window.audited.splice(0).concat(void (window.audited = null) ?? [])');
+    assert(found.length === 0, `axe, ${what}: ${found.join('; ')}`);
+  };
+
   for (const [width, height] of [[390, 844], [1280, 900]]) {
     await open(width, height);
     assert(await evaluate('document.documentElement.scrollWidth <= innerWidth'), `the page fits into ${width} px`);
     assert(!await evaluate("document.querySelector('#c1m1').open"), 'messages are closed at first');
     await click('#c1m1 > summary');
     assert(await evaluate("document.querySelector('#c1m1').open"), 'a click opens a message');
+    await until("document.querySelector('#c1m1').dataset.ready === ''");
     assert(await evaluate('document.documentElement.scrollWidth <= innerWidth'), `an open message fits into ${width} px`);
 
     // Hovering the field of the random value lights up its bytes, and no others.
-    await evaluate(`[...document.querySelectorAll('#c1m1 .fields li.leaf')].find((li) => li.querySelector('.n').textContent === 'random').id = 'random'`);
-    await mouse('mouseMoved', await centre('#random > .f'));
+    const place = await evaluate(`(() => { const leaves = [...document.querySelectorAll('#c1m1 .fields p')];
+      const leaf = leaves.find((p) => p.querySelector('b').textContent === 'random'); leaf.id = 'random'; return leaves.indexOf(leaf); })()`);
+    await mouse('mouseMoved', await centre('#random'));
     const lit = await evaluate("[...document.querySelectorAll('#c1m1 .hex b.lit')].map((b) => b.textContent).join(' ')");
     const hex = lit.replace(/ /g, '');
     assert(/^[0-9a-f]{64}$/.test(hex), `hovering lights up 32 bytes: ${lit}`);
@@ -101,28 +121,54 @@ try {
     await shoot(`hover-${width}.png`);
 
     // And the reverse: hovering bytes lights up their field; a click keeps it lit.
-    const start = await evaluate("document.querySelector('#random').dataset.s");
-    await click(`#c1m1 .hex b[data-s="${start}"]`);
+    const bytes = `#c1m1 .hex b:nth-child(${place + 1})`;
+    await click(bytes);
     await mouse('mouseMoved', { x: 1, y: 1 });
     assert(await evaluate("document.querySelector('#random').classList.contains('lit')"), 'a click on bytes keeps their field lit');
 
     // What a person selects and copies is those bytes.
-    const selected = await evaluate(`(() => { const b = document.querySelector('#c1m1 .hex b[data-s="${start}"]'); const s = getSelection();
+    const selected = await evaluate(`(() => { const b = document.querySelector('${bytes}'); const s = getSelection();
       s.selectAllChildren(b); return s.toString(); })()`);
     assert(selected.replace(/\s/g, '') === hex, 'a selected span is the same bytes');
     // By keyboard: one stop for Tab, arrows from there.
     const name = await evaluate(`(() => { const list = document.querySelector('#c1m1 .fields'); list.querySelector('[tabindex="0"]').focus();
       document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowDown', bubbles: true }));
-      return document.activeElement.querySelector('.n').textContent; })()`);
+      return document.activeElement.querySelector('b').textContent; })()`);
     assert(name === 'length', `the arrow goes to the second field: ${name}`);
+    await audit(`${width} px`);
   }
   await evaluate("document.querySelector('[data-all=open]').click()");
   assert(await evaluate("[...document.querySelectorAll('details.m')].every((one) => one.open)"), 'all can be opened at once');
   await shoot('all-1280.png');
-  await page('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: 'dark' }] });
+  // Without motion, since colours half on their way are nobody's.
+  await page('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: 'dark' },
+    { name: 'prefers-reduced-motion', value: 'reduce' }] });
   const dark = await evaluate('getComputedStyle(document.body).backgroundColor');
   assert(dark === 'rgb(22, 22, 21)', `dark has its own paper: ${dark}`);
+  await audit('dark');
   await shoot('dark-1280.png');
+
+  // On paper: ink on white, no buttons, and bytes in full length instead of a window on them.
+  await page('Emulation.setEmulatedMedia', { media: 'print', features: [{ name: 'prefers-color-scheme', value: 'dark' }] });
+  const style = (selector, name) => evaluate(`getComputedStyle(document.querySelector('${selector}')).${name}`);
+  assert(await style('body', 'backgroundColor') === 'rgb(255, 255, 255)', 'paper is white');
+  assert(await style('.tools', 'display') === 'none', 'no buttons on paper');
+  assert(await style('#c1m1 .hex', 'maxHeight') === 'none', 'all bytes on paper');
+  const { data: pdf } = await page('Page.printToPDF', { printBackground: false });
+  assert(Buffer.from(pdf, 'base64').subarray(0, 5).toString() === '%PDF-', 'it prints');
+  await page('Emulation.setEmulatedMedia', { media: '', features: [] });
+
+  // Of six connections: what is the same to the byte is there once, and is shown wherever it is opened.
+  assert(fs.statSync('demo.html').size < 800_000, `the demo's page has ${fs.statSync('demo.html').size} octets`);
+  await open(1280, 900, 'demo.html');
+  const [again, of] = await evaluate("(() => { const same = document.querySelector('.same'); return [same.closest('details.m').id, same.dataset.of]; })()");
+  assert(await evaluate(`document.querySelector('#${again} .split') === null`), 'the bytes are not there twice');
+  await click(`#${again} > summary`);
+  await until(`document.querySelector('#${again} .split')`);
+  assert(await evaluate(`document.querySelector('#${again} .hex').textContent === document.querySelector('#${of} .hex').textContent`),
+    'an opened message shows the bytes that it shares');
+  await mouse('mouseMoved', await centre(`#${again} .fields p`));
+  assert(await evaluate(`document.querySelectorAll('#${again} .hex b.lit').length`) === 1, 'and they light up');
 
   // Without JavaScript: messages open, fields are read.
   await page('Emulation.setScriptExecutionDisabled', { value: true });
@@ -131,7 +177,8 @@ try {
   await page('Emulation.setScriptExecutionDisabled', { value: false });
   assert(!await evaluate("document.documentElement.classList.contains('js')"), 'no script ran');
   await click('#c1m5 > summary');
-  assert(await evaluate("document.querySelector('#c1m5').open && document.querySelector('#c1m5 .fields li').textContent.includes('msg_type')"),
+  assert(await evaluate("document.querySelector('#c1m5').open && document.querySelector('#c1m5 .fields li').textContent.includes('msg_type')"
+    + " && document.querySelector('#c1m5 .hex').textContent.length > 10"),
     'a message opens without JavaScript');
   const foreign = requests.filter((url) => !url.startsWith('file:') && !url.startsWith('data:') && url !== 'about:blank');
   assert(foreign.length === 0, `no network is asked: ${foreign}`);

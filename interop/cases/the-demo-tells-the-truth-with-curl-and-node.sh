@@ -18,4 +18,14 @@ node -e '
   if (facts.visitors.length < 6) throw new Error("too few visitors");
   for (const visitor of facts.visitors) if (!visitor.as_expected) throw new Error(JSON.stringify(visitor));
 ' || fail "the facts are not what they should be"
+# Each visitor's handshake is a place in the page.
+expect_success "$COUNTERSIGN" demo --html story.html
+assert_file_mode 600 story.html
+for number in 1 2 3 4 5 6; do
+    assert_contains "$STDOUT" "story.html#c$number" "the story"
+    grep -q "id=\"c$number\"" story.html || fail "the page has no place c$number"
+done
+for word in certificate_required unknown_ca certificate_expired certificate_revoked; do
+    grep -q "$word" story.html || fail "the page does not say $word"
+done
 [ ! -e "$COUNTERSIGN_HOME" ] || fail "the demo made an authority in the person's home"

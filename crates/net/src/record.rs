@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use explain::capture::{Event, Transcript, What};
 use explain::finding::Sender;
@@ -55,10 +55,16 @@ impl Recorder {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The time since the start, as finely as a transcript's file has it: what is saved is to read back the same.
+    fn now(&self) -> Duration {
+        let now = self.0.started.elapsed();
+        Duration::new(now.as_secs(), now.subsec_micros() * 1000)
+    }
+
     /// Takes down bytes.
     pub fn bytes(&self, sender: Sender, bytes: &[u8]) {
-        let at = self.0.started.elapsed();
         let mut state = self.state();
+        let at = self.now();
         let taken = &bytes[..bytes.len().min(MOST_BYTES - state.bytes)];
         state.bytes += taken.len();
         state.transcript.push_bytes(sender, at, taken);
@@ -66,8 +72,8 @@ impl Recorder {
 
     /// Takes down that one side ended, the first time.
     pub fn ended(&self, sender: Sender, what: What) {
-        let at = self.0.started.elapsed();
         let mut state = self.state();
+        let at = self.now();
         let known = |event: &Event| {
             event.sender == sender && !matches!(event.what, What::Bytes(_) | What::Missing(_))
         };

@@ -108,6 +108,8 @@ impl KeyLog {
     /// Reads key log lines. What is not one is counted and passed over.
     ///
     /// ```
+    /// let rsa = format!("RSA {} {}", "11".repeat(8), "22".repeat(48));
+    /// assert_eq!(explain::capture::key_log::KeyLog::parse(rsa.as_bytes()).strange_lines, 0);
     /// let line = format!("CLIENT_RANDOM {} {}\n", "11".repeat(32), "22".repeat(48));
     /// let log = explain::capture::key_log::KeyLog::parse(format!("# a comment\n{line}nonsense\n").as_bytes());
     /// assert_eq!((log.len(), log.strange_lines), (1, 1));
@@ -123,7 +125,9 @@ impl KeyLog {
     pub fn add(&mut self, bytes: &[u8]) {
         for line in bytes.split(|byte| matches!(byte, b'\n' | b'\r')) {
             let line = line.trim_ascii();
-            if line.is_empty() || line.starts_with(b"#") {
+            // OpenSSL names a pre-master secret by what it was encrypted to, before it names the master secret as everybody
+            // does: `RSA <8 octets> <48 octets>`.
+            if line.is_empty() || line.starts_with(b"#") || line.starts_with(b"RSA ") {
                 continue;
             }
             match parse_line(line) {

@@ -285,7 +285,10 @@ impl Direction {
         if piece.length > 0 {
             // The distance modulo 2^32: what lies in the upper half is behind.
             let ahead = piece.sequence.wrapping_sub(next);
-            if ahead < 0x8000_0000 {
+            if ahead == 0 && self.early.is_empty() {
+                // In order, as nearly all come.
+                self.push(bytes.to_vec(), at, events);
+            } else if ahead < 0x8000_0000 {
                 let start = self.position + u64::from(ahead);
                 // Bytes that were cut off by the snap length are missing in the stream, too.
                 let known = self.early.entry(start).or_insert_with(|| (Vec::new(), at));
@@ -319,11 +322,18 @@ impl Direction {
                 return;
             }
             let old = usize::try_from(self.position - start).unwrap_or(usize::MAX);
-            let Some(new) = bytes.get(old..).filter(|new| !new.is_empty()) else { continue };
-            self.position += new.len() as u64;
-            self.delivered += new.len();
-            self.next = self.next.map(|next| next.wrapping_add(new.len() as u32));
-            events.push(Event { sender: self.sender, at: at.max(now), what: What::Bytes(new.to_vec()) });
+            if let Some(new) = bytes.get(old..) {
+                self.push(new.to_vec(), at.max(now), events);
+            }
+        }
+    }
+
+    fn push(&mut self, bytes: Vec<u8>, at: Duration, events: &mut Vec<Event>) {
+        if !bytes.is_empty() {
+            self.position += bytes.len() as u64;
+            self.delivered += bytes.len();
+            self.next = self.next.map(|next| next.wrapping_add(bytes.len() as u32));
+            events.push(Event { sender: self.sender, at, what: What::Bytes(bytes) });
         }
     }
 

@@ -15,7 +15,7 @@ pub use json::json;
 pub(crate) use lines::extension_lines;
 pub use summary::summary_text;
 pub use walk::{
-    Shown, conversation_json, conversations_json, html, html_with_policy, ladder, message_text, table,
+    Row, Shown, conversation_json, conversations_json, html, html_with_policy, ladder, message_text, table,
 };
 
 /// Every item as PEM, in order: a file with the armour right. Of private keys it gives the public half; containers

@@ -174,6 +174,8 @@ pub struct Conversation {
     pub hello_retry: bool,
     /// Whether the client sent 0-RTT data.
     pub early_data: bool,
+    /// Whether the server took them; `None` where there are none, or its answer was not seen.
+    pub early_data_accepted: Option<bool>,
     /// Whether both sides' Finished were seen.
     pub complete: bool,
     /// The messages in order.

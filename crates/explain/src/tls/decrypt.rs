@@ -65,7 +65,9 @@ impl Opener {
                 let mut buffer = sealed.to_vec();
                 let opened =
                     key.open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut buffer);
-                opened.ok()?.to_vec()
+                let length = opened.ok()?.len();
+                buffer.truncate(length);
+                buffer
             }
             Algorithm::Ccm { key, tag, explicit_nonce } => {
                 let (explicit, sealed) = fragment.split_at_checked(if *explicit_nonce { 8 } else { 0 })?;

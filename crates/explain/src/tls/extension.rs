@@ -1,6 +1,8 @@
 //! Hello extensions (RFC 8446 section 4.2, RFC 6066 and the others that each arm cites), field by field. What an
 //! extension holds depends on the message it stands in.
 
+mod browsers;
+
 use crate::escape;
 use crate::tls::node::{Decoder, Said, hex_start, said};
 use crate::tls::registry::{
@@ -83,10 +85,14 @@ fn reference(number: u16) -> &'static str {
         0 => "RFC 6066 section 3",
         1 => "RFC 6066 section 4",
         5 => "RFC 6066 section 8",
+        9 => "RFC 6091 section 3.1",
         10 => "RFC 8446 section 4.2.7",
         11 => "RFC 8422 section 5.1.2",
+        14 => "RFC 5764 section 4.1.1",
+        15 => "RFC 6520 section 2",
         13 | 50 => "RFC 8446 section 4.2.3",
         16 => "RFC 7301 section 3.1",
+        17 => "RFC 6961 section 2.2",
         18 => "RFC 6962 section 3.3",
         19 | 20 => "RFC 7250 section 3",
         21 => "RFC 7685 section 3",
@@ -105,6 +111,10 @@ fn reference(number: u16) -> &'static str {
         48 => "RFC 8446 section 4.2.5",
         49 => "RFC 8446 section 4.2.6",
         51 => "RFC 8446 section 4.2.8",
+        58 => "RFC 9149 section 3",
+        13172 => "draft-agl-tls-nextprotoneg-04 section 3",
+        17513 | 17613 => "draft-vvv-tls-alps-01 section 4",
+        0xca34 => "draft-ietf-tls-trust-anchor-ids section 4",
         0xfe0d => "RFC 9849 section 5",
         0xff01 => "RFC 5746 section 3.2",
         _ if is_grease(number) => "RFC 8701 section 3",
@@ -131,11 +141,16 @@ fn body(d: &mut Decoder<'_>, number: u16, place: Place) -> Said {
         (10, _) => groups(d, place),
         (11, _) => point_formats(d),
         (13 | 50, _) => signature_schemes(d, number, place),
+        (14, _) => browsers::use_srtp(d),
+        (15, _) => browsers::heartbeat(d),
         (16, _) => application_protocols(d, place),
+        (17, Place::ClientHello) => browsers::status_request_v2(d),
+        (17, _) => empty(d, "The server will send the revocation status of all its certificates."),
         (18, Place::ClientHello | Place::CertificateRequest) => {
             empty(d, "Asks for proof that the certificate is logged (Certificate Transparency).")
         }
-        (19 | 20, _) => certificate_type(d, number, place),
+        (18, _) => browsers::signed_certificate_timestamps(d),
+        (9 | 19 | 20, _) => certificate_type(d, number, place),
         (21, _) => {
             d.rest("padding", at, |octets| {
                 said(format!("{} bytes", octets.len()), "Zeros that make the message longer.")
@@ -157,6 +172,7 @@ fn body(d: &mut Decoder<'_>, number: u16, place: Place) -> Said {
             });
             said(limit.map(|limit| limit.to_string()).unwrap_or_default(), "Limits the size of records.")
         }
+        (34, _) => browsers::delegated_credential(d, place),
         (35, _) => {
             let length = d.left();
             d.rest("ticket", at, |octets| {
@@ -208,8 +224,12 @@ fn body(d: &mut Decoder<'_>, number: u16, place: Place) -> Said {
             empty(d, "The client is ready to be asked for its certificate later, after the handshake.")
         }
         (51, _) => key_share(d, place),
+        (58, _) => browsers::ticket_request(d, place),
+        (13172, _) => browsers::next_protocol_negotiation(d),
+        (17513 | 17613, _) => browsers::application_settings(d, place),
+        (0xca34, _) => browsers::trust_anchors(d),
+        (0xfe0d, _) => browsers::encrypted_client_hello(d, place),
         (0xff01, _) => renegotiation_info(d),
-        (0xfe0d, Place::ClientHello) => encrypted_client_hello(d),
         _ => {
             let known = extension_name(number).is_some();
             d.rest("data", at, |octets| said(hex_start(octets), "Its content, undecoded."));
@@ -290,16 +310,22 @@ fn status_request(d: &mut Decoder<'_>, place: Place) -> Said {
         said(if kind == 1 { "ocsp (1)".to_owned() } else { kind.to_string() }, "Which kind of status.")
     });
     if kind == Some(1) {
-        d.vector(2, "responder_id_list", at, |ids| {
-            ids.rest("responder_ids", at, |octets| said(hex_start(octets), "Responders that are trusted."));
-            said("", "Which OCSP responders the client trusts; empty leaves it to the server.")
-        });
-        d.vector(2, "request_extensions", at, |extensions| {
-            extensions.rest("extensions", at, |octets| said(hex_start(octets), "OCSP extensions."));
-            said("", "Extensions of the OCSP request.")
-        });
+        status_request_body(d);
     }
     said("", "Asks the server to send proof that its certificate is not revoked (OCSP stapling).")
+}
+
+/// OCSPStatusRequest (RFC 6066 section 8).
+fn status_request_body(d: &mut Decoder<'_>) {
+    let at = "RFC 6066 section 8";
+    d.vector(2, "responder_id_list", at, |ids| {
+        ids.rest("responder_ids", at, |octets| said(hex_start(octets), "Responders that are trusted."));
+        said("", "Which OCSP responders the client trusts; empty leaves it to the server.")
+    });
+    d.vector(2, "request_extensions", at, |extensions| {
+        extensions.rest("extensions", at, |octets| said(hex_start(octets), "OCSP extensions."));
+        said("", "Extensions of the OCSP request.")
+    });
 }
 
 fn status_response(d: &mut Decoder<'_>) -> Said {
@@ -458,10 +484,11 @@ fn application_protocols(d: &mut Decoder<'_>, place: Place) -> Said {
 }
 
 fn certificate_type(d: &mut Decoder<'_>, number: u16, place: Place) -> Said {
-    let at = "RFC 7250 section 3";
+    let at = reference(number);
     let kind = |kind: u64| {
         let name = match kind {
             0 => "X509 (0)".to_owned(),
+            1 => "OpenPGP (1)".to_owned(),
             2 => "RawPublicKey (2)".to_owned(),
             other => other.to_string(),
         };
@@ -479,10 +506,10 @@ fn certificate_type(d: &mut Decoder<'_>, number: u16, place: Place) -> Said {
     }
     said(
         "",
-        if number == 19 {
-            "The kind of the client's certificate."
-        } else {
-            "The kind of the server's certificate."
+        match number {
+            9 => "The kind of certificates that both sides send.",
+            19 => "The kind of the client's certificate.",
+            _ => "The kind of the server's certificate.",
         },
     )
 }
@@ -746,32 +773,4 @@ fn renegotiation_info(d: &mut Decoder<'_>) -> Said {
         said("", "Empty in the first handshake of a connection.")
     });
     said("", "Ties a renegotiation to the handshake before it, so that nobody can splice two connections.")
-}
-
-fn encrypted_client_hello(d: &mut Decoder<'_>) -> Said {
-    let at = "RFC 9849 section 5";
-    let kind = d.number(1, "type", at, |kind| match kind {
-        0 => said("outer (0)", "The true ClientHello is encrypted in here."),
-        1 => said("inner (1)", "This is the true ClientHello."),
-        other => said(other.to_string(), "Unknown."),
-    });
-    if kind == Some(0) {
-        d.number(2, "kdf_id", at, |id| said(format!("0x{id:04x}"), "HPKE's key derivation function."));
-        d.number(2, "aead_id", at, |id| said(format!("0x{id:04x}"), "HPKE's cipher."));
-        d.number(1, "config_id", at, |id| {
-            said(id.to_string(), "Which of the server's published keys was used.")
-        });
-        d.vector(2, "enc", at, |enc| {
-            enc.rest("enc", at, |octets| said(hex_start(octets), "HPKE's encapsulated key."));
-            Said::default()
-        });
-        d.vector(2, "payload", at, |payload| {
-            payload.rest("payload", at, |octets| said(hex_start(octets), "The true ClientHello, encrypted."));
-            Said::default()
-        });
-    }
-    said(
-        "",
-        "Encrypted Client Hello: hides the true server name. Clients without a key for it send random bytes here.",
-    )
 }

@@ -70,6 +70,8 @@ pub(crate) struct Facts {
     pub(crate) session_id: Vec<u8>,
     pub(crate) extensions: Vec<(u16, Vec<u8>)>,
     pub(crate) certificates: Option<Vec<Vec<u8>>>,
+    /// Whether a delegated credential comes with the certificates (RFC 9345): CertificateVerify is made with that.
+    pub(crate) delegated: bool,
     pub(crate) request: Option<CertificateRequest>,
     pub(crate) signature: Option<(u16, Vec<u8>)>,
     /// The part of a ServerKeyExchange that is signed.
@@ -485,7 +487,8 @@ fn certificate(d: &mut Decoder<'_>, context: &Context, facts: &mut Facts) -> Sai
             list.group("CertificateEntry", at, |entry| {
                 let der = certificate_entry(entry, at, chain.len(), facts.brief);
                 if !entry.is_empty() {
-                    extensions(entry, Place::Certificate, &mut |_, _| {});
+                    let delegated = &mut facts.delegated;
+                    extensions(entry, Place::Certificate, &mut |number, _| *delegated |= number == 34);
                 }
                 chain.extend(der);
                 said("", "A certificate with its extensions.")

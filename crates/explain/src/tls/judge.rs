@@ -7,9 +7,9 @@ use crate::capture::key_log::Secrets;
 use crate::capture::transcript::What;
 use crate::certificate::CertificateDescription;
 use crate::finding::{Fault, Finding, FindingCode, Sender, from_alert};
-use crate::tls::conversation::{Conversation, Kind, Message};
+use crate::tls::conversation::{Conversation, Kind, Message, Protection};
 use crate::tls::registry::{Cipher, CipherSuite};
-use crate::tlv::Problems;
+use crate::tls::schedule;
 
 /// What a sealed record's size allows to be said. `length` is that of its fragment.
 pub(crate) fn size_hint(
@@ -90,6 +90,33 @@ pub(crate) fn moment(conversation: &Conversation, message: &Message, tls13: bool
     }
 }
 
+/// What the client learns with the server's answer to its 0-RTT data.
+pub(crate) fn early_data_moment(accepted: bool) -> &'static str {
+    match accepted {
+        true => "Now the client knows that the server takes its 0-RTT data.",
+        false => {
+            "Now the client knows that the server has thrown its 0-RTT data away unread: it has to send them again, as \
+             ordinary data."
+        }
+    }
+}
+
+/// Adds to 0-RTT data what became of them, which is known only later.
+pub(crate) fn early_data(conversation: &mut Conversation) {
+    let fate = match conversation.early_data_accepted {
+        Some(true) => " The server took it.",
+        Some(false) => " The server refused it: it threw this away without reading it.",
+        None => return,
+    };
+    let early = |message: &&mut Message| {
+        message.kind == Kind::ApplicationData
+            && matches!(&message.protection, Protection::Opened(label) if label == schedule::EARLY)
+    };
+    for message in conversation.messages.iter_mut().filter(early) {
+        message.why.push_str(fate);
+    }
+}
+
 /// Notes what cannot be known.
 pub(crate) fn limits(
     conversation: &mut Conversation,
@@ -139,8 +166,12 @@ pub(crate) fn limits(
     }
 }
 
-/// Notes what is wrong.
-pub(crate) fn findings(conversation: &mut Conversation) {
+/// Notes what is wrong. The certificates are the two sides' own.
+pub(crate) fn findings(
+    conversation: &mut Conversation,
+    client: Option<&CertificateDescription>,
+    server: Option<&CertificateDescription>,
+) {
     let sent_certificate = conversation.client_chain.as_ref().is_some_and(|chain| !chain.is_empty());
     let mut findings: Vec<Finding> = conversation
         .alerts
@@ -156,8 +187,8 @@ pub(crate) fn findings(conversation: &mut Conversation) {
             findings.push(Finding::new(FindingCode::CryptographicFailure, fault, summary));
         }
     }
-    findings.extend(expired(conversation, Sender::Server));
-    findings.extend(expired(conversation, Sender::Client));
+    findings.extend(expired(conversation, server, Fault::Server, "server"));
+    findings.extend(expired(conversation, client, Fault::Client, "client"));
     findings.extend(foreign(conversation));
     if conversation.alerts.iter().all(|alert| alert.description == 0) {
         findings.extend(silent_end(conversation));
@@ -166,13 +197,13 @@ pub(crate) fn findings(conversation: &mut Conversation) {
 }
 
 /// A leaf that was out of date when the recording began.
-fn expired(conversation: &Conversation, sender: Sender) -> Option<Finding> {
-    let (chain, fault, who) = match sender {
-        Sender::Server => (&conversation.server_chain, Fault::Server, "server"),
-        Sender::Client => (&conversation.client_chain, Fault::Client, "client"),
-    };
-    let (leaf, started) = (chain.as_ref()?.first()?, conversation.started?);
-    let certificate = CertificateDescription::read(leaf, &mut Problems::default());
+fn expired(
+    conversation: &Conversation,
+    leaf: Option<&CertificateDescription>,
+    fault: Fault,
+    who: &'static str,
+) -> Option<Finding> {
+    let (certificate, started) = (leaf?, conversation.started?);
     let (before, after) = (certificate.not_before.as_ref()?, certificate.not_after.as_ref()?);
     let subject = certificate.subject_text();
     let finding = if started > after.moment? {

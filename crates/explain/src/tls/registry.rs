@@ -170,6 +170,97 @@ suites! {
     0x008d TLS_PSK_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
     0x00a8 TLS_PSK_WITH_AES_128_GCM_SHA256 Other Cipher::AesGcm(16), Sha256 Sha256;
     0x00a9 TLS_PSK_WITH_AES_256_GCM_SHA384 Other Cipher::AesGcm(32), Sha384 Sha384;
+    0x0001 TLS_RSA_WITH_NULL_MD5 Rsa Cipher::Other, Sha256 Sha1;
+    0x0002 TLS_RSA_WITH_NULL_SHA Rsa Cipher::Null, Sha256 Sha1;
+    0x002c TLS_PSK_WITH_NULL_SHA Other Cipher::Null, Sha256 Sha1;
+    0x002d TLS_DHE_PSK_WITH_NULL_SHA Other Cipher::Null, Sha256 Sha1;
+    0x002e TLS_RSA_PSK_WITH_NULL_SHA Other Cipher::Null, Sha256 Sha1;
+    0x0032 TLS_DHE_DSS_WITH_AES_128_CBC_SHA Dhe Cipher::AesCbc(16), Sha256 Sha1;
+    0x0034 TLS_DH_anon_WITH_AES_128_CBC_SHA Other Cipher::AesCbc(16), Sha256 Sha1;
+    0x0038 TLS_DHE_DSS_WITH_AES_256_CBC_SHA Dhe Cipher::AesCbc(32), Sha256 Sha1;
+    0x003a TLS_DH_anon_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
+    0x0040 TLS_DHE_DSS_WITH_AES_128_CBC_SHA256 Dhe Cipher::AesCbc(16), Sha256 Sha256;
+    0x0044 TLS_DHE_DSS_WITH_CAMELLIA_128_CBC_SHA Dhe Cipher::Other, Sha256 Sha1;
+    0x0046 TLS_DH_anon_WITH_CAMELLIA_128_CBC_SHA Other Cipher::Other, Sha256 Sha1;
+    0x006a TLS_DHE_DSS_WITH_AES_256_CBC_SHA256 Dhe Cipher::AesCbc(32), Sha256 Sha256;
+    0x006c TLS_DH_anon_WITH_AES_128_CBC_SHA256 Other Cipher::AesCbc(16), Sha256 Sha256;
+    0x006d TLS_DH_anon_WITH_AES_256_CBC_SHA256 Other Cipher::AesCbc(32), Sha256 Sha256;
+    0x0087 TLS_DHE_DSS_WITH_CAMELLIA_256_CBC_SHA Dhe Cipher::Other, Sha256 Sha1;
+    0x0089 TLS_DH_anon_WITH_CAMELLIA_256_CBC_SHA Other Cipher::Other, Sha256 Sha1;
+    0x0090 TLS_DHE_PSK_WITH_AES_128_CBC_SHA Other Cipher::AesCbc(16), Sha256 Sha1;
+    0x0091 TLS_DHE_PSK_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
+    0x0094 TLS_RSA_PSK_WITH_AES_128_CBC_SHA Other Cipher::AesCbc(16), Sha256 Sha1;
+    0x0095 TLS_RSA_PSK_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
+    0x00a2 TLS_DHE_DSS_WITH_AES_128_GCM_SHA256 Dhe Cipher::AesGcm(16), Sha256 Sha256;
+    0x00a3 TLS_DHE_DSS_WITH_AES_256_GCM_SHA384 Dhe Cipher::AesGcm(32), Sha384 Sha384;
+    0x00a6 TLS_DH_anon_WITH_AES_128_GCM_SHA256 Other Cipher::AesGcm(16), Sha256 Sha256;
+    0x00a7 TLS_DH_anon_WITH_AES_256_GCM_SHA384 Other Cipher::AesGcm(32), Sha384 Sha384;
+    0x00aa TLS_DHE_PSK_WITH_AES_128_GCM_SHA256 Other Cipher::AesGcm(16), Sha256 Sha256;
+    0x00ab TLS_DHE_PSK_WITH_AES_256_GCM_SHA384 Other Cipher::AesGcm(32), Sha384 Sha384;
+    0x00ac TLS_RSA_PSK_WITH_AES_128_GCM_SHA256 Other Cipher::AesGcm(16), Sha256 Sha256;
+    0x00ad TLS_RSA_PSK_WITH_AES_256_GCM_SHA384 Other Cipher::AesGcm(32), Sha384 Sha384;
+    0x00ae TLS_PSK_WITH_AES_128_CBC_SHA256 Other Cipher::AesCbc(16), Sha256 Sha256;
+    0x00af TLS_PSK_WITH_AES_256_CBC_SHA384 Other Cipher::AesCbc(32), Sha384 Sha384;
+    0x00b0 TLS_PSK_WITH_NULL_SHA256 Other Cipher::Null, Sha256 Sha256;
+    0x00b1 TLS_PSK_WITH_NULL_SHA384 Other Cipher::Null, Sha384 Sha384;
+    0x00b2 TLS_DHE_PSK_WITH_AES_128_CBC_SHA256 Other Cipher::AesCbc(16), Sha256 Sha256;
+    0x00b3 TLS_DHE_PSK_WITH_AES_256_CBC_SHA384 Other Cipher::AesCbc(32), Sha384 Sha384;
+    0x00b4 TLS_DHE_PSK_WITH_NULL_SHA256 Other Cipher::Null, Sha256 Sha256;
+    0x00b5 TLS_DHE_PSK_WITH_NULL_SHA384 Other Cipher::Null, Sha384 Sha384;
+    0x00b6 TLS_RSA_PSK_WITH_AES_128_CBC_SHA256 Other Cipher::AesCbc(16), Sha256 Sha256;
+    0x00b7 TLS_RSA_PSK_WITH_AES_256_CBC_SHA384 Other Cipher::AesCbc(32), Sha384 Sha384;
+    0x00b8 TLS_RSA_PSK_WITH_NULL_SHA256 Other Cipher::Null, Sha256 Sha256;
+    0x00b9 TLS_RSA_PSK_WITH_NULL_SHA384 Other Cipher::Null, Sha384 Sha384;
+    0x00bd TLS_DHE_DSS_WITH_CAMELLIA_128_CBC_SHA256 Dhe Cipher::Other, Sha256 Sha256;
+    0x00bf TLS_DH_anon_WITH_CAMELLIA_128_CBC_SHA256 Other Cipher::Other, Sha256 Sha256;
+    0x00c3 TLS_DHE_DSS_WITH_CAMELLIA_256_CBC_SHA256 Dhe Cipher::Other, Sha256 Sha256;
+    0x00c5 TLS_DH_anon_WITH_CAMELLIA_256_CBC_SHA256 Other Cipher::Other, Sha256 Sha256;
+    0xc006 TLS_ECDHE_ECDSA_WITH_NULL_SHA Ecdhe Cipher::Null, Sha256 Sha1;
+    0xc010 TLS_ECDHE_RSA_WITH_NULL_SHA Ecdhe Cipher::Null, Sha256 Sha1;
+    0xc015 TLS_ECDH_anon_WITH_NULL_SHA Other Cipher::Null, Sha256 Sha1;
+    0xc018 TLS_ECDH_anon_WITH_AES_128_CBC_SHA Other Cipher::AesCbc(16), Sha256 Sha1;
+    0xc019 TLS_ECDH_anon_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
+    0xc01d TLS_SRP_SHA_WITH_AES_128_CBC_SHA Other Cipher::AesCbc(16), Sha256 Sha1;
+    0xc01e TLS_SRP_SHA_RSA_WITH_AES_128_CBC_SHA Other Cipher::AesCbc(16), Sha256 Sha1;
+    0xc01f TLS_SRP_SHA_DSS_WITH_AES_128_CBC_SHA Other Cipher::AesCbc(16), Sha256 Sha1;
+    0xc020 TLS_SRP_SHA_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
+    0xc021 TLS_SRP_SHA_RSA_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
+    0xc022 TLS_SRP_SHA_DSS_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
+    0xc035 TLS_ECDHE_PSK_WITH_AES_128_CBC_SHA Other Cipher::AesCbc(16), Sha256 Sha1;
+    0xc036 TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
+    0xc037 TLS_ECDHE_PSK_WITH_AES_128_CBC_SHA256 Other Cipher::AesCbc(16), Sha256 Sha256;
+    0xc038 TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA384 Other Cipher::AesCbc(32), Sha384 Sha384;
+    0xc039 TLS_ECDHE_PSK_WITH_NULL_SHA Other Cipher::Null, Sha256 Sha1;
+    0xc03a TLS_ECDHE_PSK_WITH_NULL_SHA256 Other Cipher::Null, Sha256 Sha256;
+    0xc03b TLS_ECDHE_PSK_WITH_NULL_SHA384 Other Cipher::Null, Sha384 Sha384;
+    0xc056 TLS_DHE_DSS_WITH_ARIA_128_GCM_SHA256 Dhe Cipher::Other, Sha256 Sha256;
+    0xc057 TLS_DHE_DSS_WITH_ARIA_256_GCM_SHA384 Dhe Cipher::Other, Sha384 Sha384;
+    0xc06a TLS_PSK_WITH_ARIA_128_GCM_SHA256 Other Cipher::Other, Sha256 Sha256;
+    0xc06b TLS_PSK_WITH_ARIA_256_GCM_SHA384 Other Cipher::Other, Sha384 Sha384;
+    0xc06c TLS_DHE_PSK_WITH_ARIA_128_GCM_SHA256 Other Cipher::Other, Sha256 Sha256;
+    0xc06d TLS_DHE_PSK_WITH_ARIA_256_GCM_SHA384 Other Cipher::Other, Sha384 Sha384;
+    0xc06e TLS_RSA_PSK_WITH_ARIA_128_GCM_SHA256 Other Cipher::Other, Sha256 Sha256;
+    0xc06f TLS_RSA_PSK_WITH_ARIA_256_GCM_SHA384 Other Cipher::Other, Sha384 Sha384;
+    0xc094 TLS_PSK_WITH_CAMELLIA_128_CBC_SHA256 Other Cipher::Other, Sha256 Sha256;
+    0xc095 TLS_PSK_WITH_CAMELLIA_256_CBC_SHA384 Other Cipher::Other, Sha384 Sha384;
+    0xc096 TLS_DHE_PSK_WITH_CAMELLIA_128_CBC_SHA256 Other Cipher::Other, Sha256 Sha256;
+    0xc097 TLS_DHE_PSK_WITH_CAMELLIA_256_CBC_SHA384 Other Cipher::Other, Sha384 Sha384;
+    0xc098 TLS_RSA_PSK_WITH_CAMELLIA_128_CBC_SHA256 Other Cipher::Other, Sha256 Sha256;
+    0xc099 TLS_RSA_PSK_WITH_CAMELLIA_256_CBC_SHA384 Other Cipher::Other, Sha384 Sha384;
+    0xc09a TLS_ECDHE_PSK_WITH_CAMELLIA_128_CBC_SHA256 Other Cipher::Other, Sha256 Sha256;
+    0xc09b TLS_ECDHE_PSK_WITH_CAMELLIA_256_CBC_SHA384 Other Cipher::Other, Sha384 Sha384;
+    0xc0a4 TLS_PSK_WITH_AES_128_CCM Other Cipher::AesCcm(16, 16), Sha256 Sha256;
+    0xc0a5 TLS_PSK_WITH_AES_256_CCM Other Cipher::AesCcm(32, 16), Sha256 Sha256;
+    0xc0a6 TLS_DHE_PSK_WITH_AES_128_CCM Other Cipher::AesCcm(16, 16), Sha256 Sha256;
+    0xc0a7 TLS_DHE_PSK_WITH_AES_256_CCM Other Cipher::AesCcm(32, 16), Sha256 Sha256;
+    0xc0a8 TLS_PSK_WITH_AES_128_CCM_8 Other Cipher::AesCcm(16, 8), Sha256 Sha256;
+    0xc0a9 TLS_PSK_WITH_AES_256_CCM_8 Other Cipher::AesCcm(32, 8), Sha256 Sha256;
+    0xc0aa TLS_PSK_DHE_WITH_AES_128_CCM_8 Other Cipher::AesCcm(16, 8), Sha256 Sha256;
+    0xc0ab TLS_PSK_DHE_WITH_AES_256_CCM_8 Other Cipher::AesCcm(32, 8), Sha256 Sha256;
+    0xccab TLS_PSK_WITH_CHACHA20_POLY1305_SHA256 Other Cipher::ChaCha20Poly1305, Sha256 Sha256;
+    0xccac TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256 Other Cipher::ChaCha20Poly1305, Sha256 Sha256;
+    0xccad TLS_DHE_PSK_WITH_CHACHA20_POLY1305_SHA256 Other Cipher::ChaCha20Poly1305, Sha256 Sha256;
+    0xccae TLS_RSA_PSK_WITH_CHACHA20_POLY1305_SHA256 Other Cipher::ChaCha20Poly1305, Sha256 Sha256;
 }
 
 /// The suite with this number.
@@ -312,6 +403,7 @@ pub fn extension_name(number: u16) -> Option<&'static str> {
         13172 => "next_protocol_negotiation",
         17513 => "application_settings",
         17613 => "application_settings",
+        0xca34 => "trust_anchors",
         0xfd00 => "ech_outer_extensions",
         0xfe0d => "encrypted_client_hello",
         0xff01 => "renegotiation_info",

@@ -4,6 +4,9 @@
 use crate::capture::key_log::Secrets;
 use crate::tls::conversation::ScheduledSecret;
 
+/// The key log's label of the secret that protects 0-RTT data.
+pub(crate) const EARLY: &str = "CLIENT_EARLY_TRAFFIC_SECRET";
+
 struct Line {
     name: &'static str,
     label: Option<&'static str>,
@@ -25,7 +28,7 @@ const fn line(
 #[rustfmt::skip] // One line a secret reads as the picture it is.
 const TLS13: &[Line] = &[
     line("early_secret", None, None, "the pre-shared key, or zeros", "nothing itself"),
-    line("client_early_traffic_secret", Some("CLIENT_EARLY_TRAFFIC_SECRET"), Some("early_secret"), "ClientHello", "the client's 0-RTT data"),
+    line("client_early_traffic_secret", Some(EARLY), Some("early_secret"), "ClientHello", "the client's 0-RTT data"),
     line("handshake_secret", None, Some("early_secret"), "the key exchange's result", "nothing itself"),
     line("client_handshake_traffic_secret", Some("CLIENT_HANDSHAKE_TRAFFIC_SECRET"), Some("handshake_secret"), "ClientHello…ServerHello", "the client's Certificate, CertificateVerify, Finished"),
     line("server_handshake_traffic_secret", Some("SERVER_HANDSHAKE_TRAFFIC_SECRET"), Some("handshake_secret"), "ClientHello…ServerHello", "EncryptedExtensions to the server's Finished"),
@@ -53,7 +56,7 @@ pub(crate) fn of(
     let lines = if tls13 { TLS13 } else { TLS12 };
     lines
         .iter()
-        .filter(|line| early_data || line.label != Some("CLIENT_EARLY_TRAFFIC_SECRET"))
+        .filter(|line| early_data || line.label != Some(EARLY))
         .map(|line| ScheduledSecret {
             name: line.name,
             label: line.label,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::capture::key_log::Secrets;
 use crate::capture::transcript::{Transcript, What};
+use crate::certificate::CertificateDescription;
 use crate::finding::Sender;
 use crate::tls::conversation::{Conversation, Kind, Message, Protection};
 use crate::tls::decrypt::{Opener, next_secret};
@@ -15,6 +16,7 @@ use crate::tls::node::Node;
 use crate::tls::record::{Record, RecordPlace, Splitter, Taken, begins_record};
 use crate::tls::registry::{self, Cipher, CipherSuite};
 use crate::tls::{judge, key_schedule, schedule, verify};
+use crate::tlv::Problems;
 
 /// Of a row of application data or sealed records, this much is kept to be shown.
 const SHOWN: usize = 4096;
@@ -82,6 +84,9 @@ struct Side {
     places: Vec<RecordPlace>,
     sent: u64,
     finished: bool,
+    /// Its own certificate, read once for all that asks about it.
+    leaf: Option<CertificateDescription>,
+    delegated: bool,
 }
 
 impl Side {
@@ -96,6 +101,8 @@ impl Side {
             places: Vec::new(),
             sent: 0,
             finished: false,
+            leaf: None,
+            delegated: false,
         }
     }
 }
@@ -245,7 +252,6 @@ impl<'a> Session<'a> {
     }
 
     fn open(&mut self, sender: Sender, record: &Record) -> Option<(String, Vec<u8>)> {
-        const EARLY: &str = "CLIENT_EARLY_TRAFFIC_SECRET";
         let handshake = "CLIENT_HANDSHAKE_TRAFFIC_SECRET";
         let (suite, secret) = (self.suite, self.secret(handshake));
         let side = self.side(sender);
@@ -260,7 +266,7 @@ impl<'a> Session<'a> {
                 if let Some((index, plain)) = opened {
                     let fitting = openers.swap_remove(index);
                     *openers = vec![fitting];
-                    return Some((EARLY.to_owned(), plain));
+                    return Some((schedule::EARLY.to_owned(), plain));
                 }
                 // A server that refuses 0-RTT makes the client go on with the handshake's keys.
                 let mut opener = Opener::of_traffic_secret(suite?, secret?)?;
@@ -328,8 +334,12 @@ impl<'a> Session<'a> {
         }
         self.before(&mut message, &facts);
         self.take_in(&message);
+        let accepted = self.out.early_data_accepted;
         self.after(&mut message, &facts);
-        message.moment = judge::moment(&self.out, &message, self.is_tls13());
+        message.moment = match self.out.early_data_accepted {
+            Some(now) if accepted.is_none() => Some(judge::early_data_moment(now)),
+            _ => judge::moment(&self.out, &message, self.is_tls13()),
+        };
         self.push(message);
     }
 
@@ -338,19 +348,20 @@ impl<'a> Session<'a> {
         let server = message.sender == Sender::Server;
         match message.kind {
             Kind::Handshake(15) => {
-                let chain = if server { &self.out.server_chain } else { &self.out.client_chain };
-                let leaf = chain.as_ref().and_then(|chain| chain.first());
-                let check = verify::certificate_verify(
-                    self.hashed(),
-                    leaf,
-                    facts,
-                    message.sender,
-                    self.encrypted_hello,
-                );
-                message.checks.push(check);
+                let side = if server { &self.server } else { &self.client };
+                message.checks.push(match side.delegated {
+                    true => verify::made_with_delegated_credential(),
+                    false => verify::certificate_verify(
+                        self.hashed(),
+                        side.leaf.as_ref(),
+                        facts,
+                        message.sender,
+                        self.encrypted_hello,
+                    ),
+                });
             }
             Kind::Handshake(12) if facts.signature.is_some() => {
-                let leaf = self.out.server_chain.as_ref().and_then(|chain| chain.first());
+                let leaf = self.server.leaf.as_ref();
                 if let (Some(client), Some(server)) = (self.client_random, self.server_random) {
                     message.checks.push(verify::key_exchange(leaf, facts, &client, &server));
                 }
@@ -406,6 +417,7 @@ impl<'a> Session<'a> {
             Kind::Handshake(2) => self.server_hello(facts),
             Kind::Handshake(8) => {
                 self.out.alpn = handshake::application_protocols(facts).into_iter().next();
+                self.answer_early_data(facts.extension(42).is_some());
             }
             Kind::Handshake(5) => self.client_handshake_keys(),
             Kind::Handshake(11 | 25) => {
@@ -414,6 +426,10 @@ impl<'a> Session<'a> {
                     Sender::Server => &mut self.out.server_chain,
                 };
                 chain.clone_from(&facts.certificates);
+                let first = facts.certificates.as_ref().and_then(|chain| chain.first());
+                let side = self.side(sender);
+                side.leaf = first.map(|der| CertificateDescription::read(der, &mut Problems::default()));
+                side.delegated = facts.delegated;
             }
             Kind::Handshake(12) => self.out.group = facts.group,
             Kind::Handshake(13) => self.out.certificate_request.clone_from(&facts.request),
@@ -439,7 +455,7 @@ impl<'a> Session<'a> {
         }
         if facts.extension(42).is_some() {
             self.out.early_data = true;
-            let openers = self.secret("CLIENT_EARLY_TRAFFIC_SECRET").map(|secret| {
+            let openers = self.secret(schedule::EARLY).map(|secret| {
                 [0x1301, 0x1302, 0x1303, 0x1304, 0x1305]
                     .into_iter()
                     .filter_map(registry::cipher_suite)
@@ -447,18 +463,29 @@ impl<'a> Session<'a> {
                     .collect()
             });
             self.client.protected = Protected::Early(openers.unwrap_or_default());
+        } else if matches!(self.client.protected, Protected::Early(_)) {
+            // The second ClientHello, after a HelloRetryRequest: 0-RTT data that were on their way stand before it.
+            self.client.protected = Protected::Not;
+        }
+    }
+
+    /// The first answer counts; there is none where nothing was offered.
+    fn answer_early_data(&mut self, accepted: bool) {
+        if self.out.early_data {
+            self.out.early_data_accepted.get_or_insert(accepted);
         }
     }
 
     fn hello_retry_request(&mut self, facts: &Facts) {
         self.out.hello_retry = true;
+        // RFC 8446 section 4.2.10: whoever asks for another ClientHello has refused what came with the first.
+        self.answer_early_data(false);
         let Some(suite) = facts.cipher_suite.and_then(registry::cipher_suite) else { return };
         // RFC 8446 section 4.4.1: the first ClientHello is replaced by its hash.
         let retry = self.handshake.len() - self.last_message_length(&self.handshake);
         let hash = suite.hash.of(&self.handshake[..retry]);
         let request = self.handshake.split_off(retry);
         self.handshake = [&[254, 0, 0, hash.len() as u8], hash.as_slice(), &request].concat();
-        self.client.protected = Protected::Not;
     }
 
     /// The length of the last message of a row of whole messages.
@@ -488,11 +515,16 @@ impl<'a> Session<'a> {
             self.out.group =
                 share.and_then(|data| Some(u16::from(*data.first()?) << 8 | u16::from(*data.get(1)?)));
             self.out.resumed = facts.extension(41).is_some();
+            if !self.out.resumed {
+                // Without the key that protects them they cannot be read.
+                self.answer_early_data(false);
+            }
             self.switch(Sender::Server, "SERVER_HANDSHAKE_TRAFFIC_SECRET");
             if !matches!(self.client.protected, Protected::Early(_)) {
                 self.client_handshake_keys();
             }
         } else {
+            self.answer_early_data(false);
             self.out.resumed = !facts.session_id.is_empty() && facts.session_id == self.client_session_id;
             self.out.alpn = handshake::application_protocols(facts).into_iter().next();
             self.keys_of_tls12(facts);
@@ -616,7 +648,8 @@ impl<'a> Session<'a> {
         }
         self.out.sent = (self.client.sent, self.server.sent);
         judge::limits(&mut self.out, self.secrets, self.suite, self.encrypted_hello);
-        judge::findings(&mut self.out);
+        judge::early_data(&mut self.out);
+        judge::findings(&mut self.out, self.client.leaf.as_ref(), self.server.leaf.as_ref());
         self.out
     }
 

@@ -10,7 +10,6 @@ use crate::tls::handshake::Facts;
 use crate::tls::key_schedule::{finished_of_tls12, finished_of_tls13};
 use crate::tls::node::hex_start;
 use crate::tls::registry::{CipherSuite, or_hex, signature_scheme_name};
-use crate::tlv::Problems;
 
 /// The handshake messages before the one that is checked.
 pub(crate) struct Transcript<'a> {
@@ -26,10 +25,17 @@ fn cannot(text: impl Into<String>) -> Check {
 const HIDDEN: &str =
     "it cannot be checked: the true ClientHello was encrypted (ECH), and the transcript begins with it";
 
+/// A CertificateVerify that the certificate's own key did not make.
+pub(crate) fn made_with_delegated_credential() -> Check {
+    cannot(
+        "it is not checked: it is made with a delegated credential, whose key stands in the Certificate's extensions",
+    )
+}
+
 /// Checks what a CertificateVerify signs.
 pub(crate) fn certificate_verify(
     transcript: Transcript<'_>,
-    leaf: Option<&Vec<u8>>,
+    leaf: Option<&CertificateDescription>,
     facts: &Facts,
     sender: Sender,
     encrypted_hello: bool,
@@ -72,7 +78,7 @@ pub(crate) fn certificate_verify(
 
 /// Checks the signature in a ServerKeyExchange: over both random values and the parameters.
 pub(crate) fn key_exchange(
-    leaf: Option<&Vec<u8>>,
+    leaf: Option<&CertificateDescription>,
     facts: &Facts,
     client_random: &[u8; 32],
     server_random: &[u8; 32],
@@ -90,7 +96,7 @@ pub(crate) fn key_exchange(
 }
 
 fn signature_check(
-    leaf: Option<&Vec<u8>>,
+    leaf: Option<&CertificateDescription>,
     scheme: u16,
     signed: &[u8],
     signature: &[u8],
@@ -104,22 +110,18 @@ fn signature_check(
             "the signature cannot be checked: the certificate it belongs to is not at hand".to_owned(),
         );
     };
-    let description = CertificateDescription::read(leaf, &mut Problems::default());
-    let key = description.public_key.as_ref().and_then(|key| PublicKey::from_spki_der(&key.spki).ok());
+    let key = leaf.public_key.as_ref().and_then(|key| PublicKey::from_spki_der(&key.spki).ok());
     let (Some(algorithm), Some(key)) = (algorithm_of(scheme), key) else {
         return check(None, format!("the signature cannot be checked: {scheme_name} is not verified here"));
     };
     match key.verify(algorithm, signed, signature) {
         Ok(()) => check(
             Some(true),
-            format!("the signature ({scheme_name}) verifies with the key of {}", description.subject_text()),
+            format!("the signature ({scheme_name}) verifies with the key of {}", leaf.subject_text()),
         ),
         Err(_) => check(
             Some(false),
-            format!(
-                "the signature ({scheme_name}) does NOT verify with the key of {}",
-                description.subject_text()
-            ),
+            format!("the signature ({scheme_name}) does NOT verify with the key of {}", leaf.subject_text()),
         ),
     }
 }

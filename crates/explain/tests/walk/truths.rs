@@ -56,10 +56,13 @@ fn each_byte_belongs_to_one_leaf_with_label_meaning_and_source() {
             for leaf in message.node.leaves() {
                 let place = format!("{name}, message {}, {} at {}", message.number, leaf.name, leaf.start);
                 assert!(!leaf.meaning.is_empty(), "{place}: no meaning");
+                let sources = ["RFC ", "X.690 ", "draft-"];
                 assert!(
-                    leaf.reference.starts_with("RFC ") || leaf.reference.starts_with("X.690 "),
+                    sources.iter().any(|source| leaf.reference.starts_with(source)),
                     "{place}: no source"
                 );
+                let known = !leaf.meaning.contains("ndecoded") && !leaf.meaning.contains("ot known here");
+                assert!(known, "{place}: {}", leaf.meaning);
                 assert_eq!(leaf.problem, None, "{place}: real peers send nothing wrong");
             }
         }
@@ -91,6 +94,8 @@ fn findings_name_what_went_wrong() {
         ("resumed", None),
         ("tls12-mutual", None),
         ("nodejs-closes-silently", Some(FindingCode::CertificateRefused)),
+        ("chromium", None),
+        ("firefox", None),
     ];
     for (name, code) in expected {
         let conversation = explain(&recording(name));
@@ -108,6 +113,26 @@ fn resumption_and_retry_are_recognised() {
     assert!(kinds.starts_with(&["ClientHello", "HelloRetryRequest"]), "{kinds:?}");
 }
 
+/// What tells the two apart from every other client.
+#[test]
+fn extensions_of_browsers_are_named_and_opened() {
+    for (name, own) in [
+        ("chromium", ["application_settings", "trust_anchors", "encrypted_client_hello", "GREASE"]),
+        ("firefox", ["delegated_credential", "record_size_limit", "encrypted_client_hello", "key_share"]),
+    ] {
+        let conversation = explain(&recording(name));
+        assert!(conversation.is_mutual() && conversation.complete, "{name}");
+        let hello = &conversation.messages[0].node;
+        for extension in own {
+            let node = hello.find(extension).unwrap_or_else(|| panic!("{name}: no {extension}"));
+            // The type, the length, and what is in it; GREASE may be empty. That all is known is shown above.
+            assert!(extension == "GREASE" || node.leaves().len() >= 3, "{name}: {extension} is empty");
+        }
+        let compressed = conversation.messages.iter().any(|message| message.kind == Kind::Handshake(25));
+        assert!(!compressed, "{name}: what compresses here? Then it has to be looked at");
+    }
+}
+
 #[test]
 fn data_before_the_handshake_is_opened_told_and_warned_of() {
     let conversation = explain(&recording("early-data"));
@@ -117,9 +142,57 @@ fn data_before_the_handshake_is_opened_told_and_warned_of() {
     assert_eq!(data.sender, Sender::Client);
     assert_eq!(data.bytes, b"sent before the handshake is done\n");
     assert!(data.why.contains("0-RTT") && data.why.contains("replay"), "{}", data.why);
+    assert!(data.why.ends_with("The server took it."), "{}", data.why);
+    assert_eq!(conversation.early_data_accepted, Some(true));
     // ServerHello (2) comes after it, EndOfEarlyData (5) ends it.
     assert!(place(Kind::ApplicationData) < place(Kind::Handshake(2)));
     assert!(place(Kind::Handshake(2)) < place(Kind::Handshake(5)));
+}
+
+/// For each way of a server to refuse 0-RTT data: whether it asks for another ClientHello, and whether it resumes.
+#[test]
+fn data_that_the_server_refuses_are_opened_and_told_to_be_lost() {
+    let ways = [
+        ("early-data-refused-by-retry", true, true, Kind::HelloRetryRequest),
+        ("early-data-refused-with-the-ticket", false, false, Kind::Handshake(2)),
+        ("early-data-refused-for-another-protocol", false, true, Kind::Handshake(8)),
+    ];
+    for (name, retry, resumed, answer) in ways {
+        let conversation = explain(&recording(name));
+        assert!(conversation.early_data && conversation.complete, "{name}");
+        assert_eq!(conversation.early_data_accepted, Some(false), "{name}");
+        assert_eq!((conversation.hello_retry, conversation.resumed), (retry, resumed), "{name}");
+        let data = conversation
+            .messages
+            .iter()
+            .find(|message| message.kind == Kind::ApplicationData && message.sender == Sender::Client)
+            .unwrap();
+        assert_eq!(data.bytes, b"sent before the handshake is done\n", "{name}");
+        assert!(data.why.contains("The server refused it"), "{name}: {}", data.why);
+        let answer = conversation.messages.iter().find(|message| message.kind == answer).unwrap();
+        assert!(answer.moment.is_some_and(|moment| moment.contains("thrown its 0-RTT data away")), "{name}");
+        // EndOfEarlyData belongs to data that were taken.
+        assert!(conversation.messages.iter().all(|message| message.kind != Kind::Handshake(5)), "{name}");
+        assert_eq!(conversation.findings, [], "{name}: a refusal is nothing wrong");
+    }
+}
+
+#[test]
+fn without_its_secret_early_data_stays_closed_and_the_rest_is_opened() {
+    for name in ["early-data", "early-data-refused-by-retry", "early-data-refused-for-another-protocol"] {
+        let mut transcript = recording(name);
+        let lines = transcript.secrets.to_lines();
+        let kept: Vec<&str> = lines.lines().filter(|line| !line.starts_with("CLIENT_EARLY_")).collect();
+        transcript.secrets = KeyLog::parse(kept.join("\n").as_bytes());
+        let conversation = explain(&transcript);
+        let closed: Vec<_> =
+            conversation.messages.iter().filter(|message| message.kind == Kind::Encrypted).collect();
+        assert!(!closed.is_empty() && closed.iter().all(|m| m.sender == Sender::Client), "{name}");
+        assert!(closed[0].why.starts_with("0-RTT data"), "{name}: {}", closed[0].why);
+        let finished = conversation.messages.iter().filter(|m| m.kind == Kind::Handshake(20));
+        // Of data that were taken, EndOfEarlyData is under the same key, and the transcript has it.
+        assert_eq!(finished.count(), 2, "{name}");
+    }
 }
 
 #[test]
@@ -223,7 +296,7 @@ fn one_flipped_byte_breaks_the_seal_and_is_found() {
 
 #[test]
 fn page_and_json_hold_no_secret_unless_asked() {
-    use explain::render::{Shown, conversations_json, html};
+    use explain::render::{Shown, conversations_json, html, ladder};
     for (name, transcript) in recordings() {
         let conversations = [explain(&transcript)];
         let closed = Shown::default();
@@ -240,6 +313,18 @@ fn page_and_json_hold_no_secret_unless_asked() {
             }
         }
         assert!(open_page.contains("whoever has it can read what was recorded"), "{name}");
+        let (text, open_text) = (
+            ladder(&conversations[0], 80, false, true, closed),
+            ladder(&conversations[0], 200, false, true, open),
+        );
+        for (_, secrets) in transcript.secrets.iter() {
+            for (label, secret) in secrets.iter() {
+                let secret = pki::hex(secret);
+                assert!(!text.contains(&secret), "{name}: the text shows {label}");
+                let scheduled = conversations[0].schedule.iter().any(|one| one.label == Some(label));
+                assert_eq!(open_text.contains(&secret), scheduled, "{name}: {label} in the text, on demand");
+            }
+        }
         for message in
             conversations[0].messages.iter().filter(|message| message.kind == Kind::ApplicationData)
         {
@@ -269,6 +354,29 @@ fn json_has_the_form_that_the_help_promises() {
     assert_eq!(certificate["certificates"][0]["subject"], "CN=alice");
     assert!(certificate["certificates"][0]["issuer"].as_str().unwrap().starts_with("CN="));
     assert_eq!(connection["findings"], serde_json::json!([]));
+}
+
+/// A page of six connections, as `demo --html` makes it, once had 1.7 MB.
+#[test]
+fn a_page_says_the_same_bytes_once_and_points_there() {
+    use explain::render::{Shown, html};
+    let one = explain(&recording("tls13-mutual"));
+    let page = |count: usize| html(&vec![one.clone(); count], Shown::default());
+    let (first, three) = (page(1), page(3));
+    let random = one.messages[0].node.find("random").unwrap().value.clone();
+    assert_eq!(three.matches(&random).count(), first.matches(&random).count());
+    assert!(three.contains(
+        "data-of=\"c1m1b\">Byte for byte the same as in <a href=\"#c1m1\">message 1 of connection 1</a>"
+    ));
+    assert!(three.contains("id=\"c1m1b\"") && three.contains("id=\"c1m1\""));
+    // 308 KB before; the bytes, names, values and meanings alone are 100.
+    assert!(first.len() < 210_000, "{} octets", first.len());
+    let again = (three.len() - first.len()) / 2;
+    assert!(
+        again < first.len() / 5,
+        "{again} octets for the same once more, and {} for the first",
+        first.len()
+    );
 }
 
 #[test]

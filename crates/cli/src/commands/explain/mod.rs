@@ -5,11 +5,13 @@ mod output;
 mod tap;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Args;
 use explain::capture::reassembly::{Connection, Index};
 use explain::capture::{KeyLog, Transcript, pcap};
-use explain::tls::explain_briefly;
+use explain::render::Row;
+use explain::tls::{Conversation, explain_briefly};
 use net::dial::{ConnectTo, Resolve};
 
 use crate::commands::tls_arguments::TlsArguments;
@@ -182,35 +184,10 @@ impl Explain {
                 }
             },
             None if tls.len() > 1 && !self.output.takes_many() => {
-                let (file, keys) = (&file, &keys);
-                let explained = move |connection: &Connection| {
-                    explain_briefly(&connection.transcript_for_table(file, keys))
-                };
-                // Signatures are most of it, so every core takes its part; in parts, since a capture may hold thousands.
-                let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-                let mut found = false;
-                let mut rows = tls.chunks(64 * cores).flat_map(|part| {
-                    std::thread::scope(|scope| {
-                        let workers: Vec<_> = part
-                            .chunks(64)
-                            .map(|some| {
-                                scope.spawn(move || some.iter().map(|one| explained(one)).collect::<Vec<_>>())
-                            })
-                            .collect();
-                        workers
-                            .into_iter()
-                            .flat_map(|worker| {
-                                worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                            })
-                            .collect::<Vec<_>>()
-                    })
-                });
-                let conversations = std::iter::from_fn(|| {
-                    let conversation = rows.next()?;
-                    found |= !conversation.findings.is_empty();
-                    Some(conversation)
-                });
-                context.data(explain::render::table(conversations));
+                let rows =
+                    rows(&tls, |connection| explain_briefly(&connection.transcript_for_table(&file, &keys)));
+                let found = rows.iter().any(|row| row.found);
+                context.data(explain::render::table(&rows));
                 context.say("one of them: --connection NUMBER; all of them: --connection 0");
                 return Ok(if found { Exit::Refused } else { Exit::Done });
             }
@@ -232,6 +209,32 @@ impl Explain {
         }
         Ok(Some(log))
     }
+}
+
+/// The rows of a table. Signatures are most of the work, so every core takes its part: whoever is free takes the next
+/// connection, and keeps nothing of it but its row.
+fn rows(connections: &[&Connection], explained: impl Fn(&Connection) -> Conversation + Sync) -> Vec<Row> {
+    let next = AtomicUsize::new(0);
+    let mut rows = vec![Row::default(); connections.len()];
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        let work = || {
+            let mut done = Vec::new();
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(connection) = connections.get(number) else { return done };
+                done.push((number, Row::of(&explained(connection))));
+            }
+        };
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            let done = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            for (number, row) in done {
+                rows[number] = row;
+            }
+        }
+    });
+    rows
 }
 
 /// Whether what names no file was meant to: a path, or the ending of a capture. No such ending is a top-level domain.

@@ -130,7 +130,10 @@ impl Output {
     ) -> Result<(), Failure> {
         let write = |path: &Path, bytes: &[u8], what: &str| {
             let replace = if self.force { Replace::Yes } else { Replace::No };
-            write_private(path, bytes, replace).or_usage()?;
+            write_private(path, bytes, replace).or_usage().map_err(|failure| match path.exists() {
+                true if !self.force => failure.hint("--force replaces it"),
+                _ => failure,
+            })?;
             context.say(format!("{what} {}", path.display()));
             Ok::<_, Failure>(())
         };

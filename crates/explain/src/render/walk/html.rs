@@ -1,13 +1,16 @@
 //! The conversation as one page: no network, no JavaScript needed; with it, fields and bytes light each other up.
 //! Everything that was recorded is escaped on its way in, and the page forbids itself scripts but its own.
 
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::certificate::Card;
 use super::details::details;
-use super::ladder::result;
+use super::ladder::{early_data, result};
 use super::{Shown, size_text, time_text};
 use crate::capture::transcript::What;
 use crate::finding::Sender;
@@ -18,6 +21,10 @@ const SCRIPT: &str = include_str!("script.js");
 
 /// Fields of a message beyond this are shown as bytes alone: a page has to stay light.
 const MOST_FIELDS: usize = 4000;
+
+/// Bytes and fields that are said in fewer characters of HTML are said again where they come again; of longer ones a
+/// page has one copy.
+const SHORT: usize = 1000;
 
 /// The page's policy: its own style and script, by their hashes, and nothing from anywhere.
 fn policy() -> String {
@@ -38,7 +45,7 @@ pub fn html_with_policy(conversations: &[Conversation], shown: Shown<'_>) -> (St
 /// One page with these conversations.
 #[must_use]
 pub fn html(conversations: &[Conversation], shown: Shown<'_>) -> String {
-    let mut page = Page { out: String::new(), shown };
+    let mut page = Page { out: String::new(), shown, blocks: HashMap::new() };
     page.document(conversations);
     page.out
 }
@@ -46,6 +53,22 @@ pub fn html(conversations: &[Conversation], shown: Shown<'_>) -> String {
 struct Page<'a> {
     out: String,
     shown: Shown<'a>,
+    /// Where bytes with their fields stand in the page already, by the hash of both.
+    blocks: HashMap<[u8; 32], Place>,
+}
+
+/// A place for bytes and fields: those of a message, or of the message within it.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    connection: usize,
+    message: usize,
+    inside: bool,
+}
+
+impl Place {
+    fn id(self) -> String {
+        format!("c{}m{}{}", self.connection, self.message, if self.inside { "i" } else { "b" })
+    }
 }
 
 /// Text safe in HTML, between tags and in quoted attributes; characters that would move others are written out.
@@ -148,6 +171,7 @@ impl Page<'_> {
         facts.extend(conversation.group_text());
         facts.extend(conversation.alpn.as_ref().map(|alpn| format!("ALPN {alpn}")));
         facts.extend(conversation.resumed.then(|| "resumed session".to_owned()));
+        facts.extend(early_data(conversation));
         facts.extend(conversation.hello_retry.then(|| "HelloRetryRequest".to_owned()));
         facts.push(result(conversation));
         for fact in facts {
@@ -254,11 +278,12 @@ impl Page<'_> {
         if message.kind == Kind::ApplicationData && !self.shown.is_open() {
             self.put("<p class=\"quiet\">Application data is not part of this page.</p>");
         } else {
-            self.bytes(&message.bytes, &message.node);
-        }
-        if let Some((bytes, inside)) = &message.inside {
-            self.put("<h3>Decompressed</h3>\n");
-            self.bytes(bytes, inside);
+            let place = Place { connection, message: message.number, inside: false };
+            self.bytes(&message.bytes, &message.node, place);
+            if let Some((bytes, inside)) = &message.inside {
+                self.put("<h3>Decompressed</h3>\n");
+                self.bytes(bytes, inside, Place { inside: true, ..place });
+            }
         }
         self.put("</div></details></li>\n");
     }
@@ -296,71 +321,28 @@ impl Page<'_> {
         }
     }
 
-    fn bytes(&mut self, bytes: &[u8], node: &Node) {
+    fn bytes(&mut self, bytes: &[u8], node: &Node, place: Place) {
         if bytes.is_empty() {
             return;
         }
-        let leaves = node.leaves();
-        let many = leaves.len() > MOST_FIELDS;
-        self.put("<div class=\"split\"><div class=\"hex\" role=\"group\" aria-label=\"bytes\">");
-        if many {
-            self.put(&format!("<b data-s=\"0\" data-e=\"{}\">{}</b>", bytes.len(), hex(bytes)));
-        } else {
-            for leaf in &leaves {
-                let wrong = if leaf.problem.is_some() { " class=\"wrong\"" } else { "" };
-                let octets = bytes.get(leaf.start..leaf.end).unwrap_or_default();
+        let block = block(bytes, node);
+        if block.len() > SHORT {
+            if let Some(first) = self.blocks.get(&pki::sha256(block.as_bytes())).copied() {
+                let Place { connection, message, .. } = first;
+                let of = match connection == place.connection {
+                    true => String::new(),
+                    false => format!(" of connection {connection}"),
+                };
                 self.put(&format!(
-                    "<b{wrong} data-s=\"{}\" data-e=\"{}\" title=\"{}\">{}</b> ",
-                    leaf.start,
-                    leaf.end,
-                    escaped(&leaf.name),
-                    hex(octets)
+                    "<p class=\"same\" data-of=\"{}\">Byte for byte the same as in <a href=\"#c{connection}m{message}\">message \
+                     {message}{of}</a>, which shows it.</p>\n",
+                    first.id()
                 ));
+                return;
             }
+            self.blocks.insert(pki::sha256(block.as_bytes()), place);
         }
-        self.put("</div>\n<ul class=\"fields\">");
-        if many {
-            self.put(&format!("<li class=\"leaf\" data-s=\"0\" data-e=\"0\"><span class=\"f\">{} fields, too many for a page</span></li>", leaves.len()));
-        } else {
-            for child in &node.children {
-                self.field(child, 0);
-            }
-        }
-        self.put("</ul></div>\n");
-    }
-
-    fn field(&mut self, node: &Node, depth: usize) {
-        let leaf = node.children.is_empty();
-        let class = if leaf { " class=\"leaf\"" } else { "" };
-        self.put(&format!("<li{class} data-s=\"{}\" data-e=\"{}\">", node.start, node.end));
-        // What is deeper opens on demand: certificates have hundreds of fields.
-        let (open, tag) = if leaf {
-            ("<span class=\"f\">".to_owned(), "</span>")
-        } else {
-            let state = if depth < 2 { " open" } else { "" };
-            (format!("<details{state}><summary class=\"f\">"), "</summary>")
-        };
-        self.put(&open);
-        self.put(&format!("<span class=\"n\">{}</span>", escaped(&node.name)));
-        if !node.value.is_empty() {
-            self.put(&format!(": <span class=\"value\">{}</span>", escaped(&node.value)));
-        }
-        self.put(&format!(" <span class=\"at\">{}–{}</span>", node.start, node.end.saturating_sub(1)));
-        if !node.meaning.is_empty() {
-            self.put(&format!("<span class=\"why\">{} [{}]</span>", escaped(&node.meaning), node.reference));
-        }
-        if let Some(problem) = &node.problem {
-            self.put(&format!("<span class=\"bad\">{}</span>", escaped(problem)));
-        }
-        self.put(tag);
-        if !leaf {
-            self.put("<ul>");
-            for child in &node.children {
-                self.field(child, depth + 1);
-            }
-            self.put("</ul></details>");
-        }
-        self.put("</li>");
+        self.put(&format!("<div class=\"split\" id=\"{}\">{block}</div>\n", place.id()));
     }
 
     fn schedule(&mut self, conversation: &Conversation) {
@@ -405,6 +387,70 @@ impl Page<'_> {
             }
             self.put("</li>");
         }
+    }
+}
+
+/// The bytes of a message beside its fields. The n-th leaf among the fields is the n-th span of bytes: the script goes
+/// by that, and so nothing has to be written twice.
+fn block(bytes: &[u8], node: &Node) -> String {
+    let leaves = node.leaves();
+    let mut out = "<div class=\"hex\" role=\"group\" aria-label=\"bytes\" tabindex=\"0\">".to_owned();
+    if leaves.len() > MOST_FIELDS {
+        let _ = write!(out, "<b>{}</b></div>\n<ul class=\"fields\"><li><p>", hex(bytes));
+        let _ = write!(out, "<b>{} fields, too many for a page</b></ul>", leaves.len());
+        return out;
+    }
+    for leaf in &leaves {
+        out.push_str(if leaf.problem.is_some() { "<b class=\"wrong\">" } else { "<b>" });
+        out.push_str(&hex(bytes.get(leaf.start..leaf.end).unwrap_or_default()));
+        out.push_str("</b> ");
+    }
+    out.push_str("</div>\n<ul class=\"fields\">");
+    fields(&mut out, &node.children, 0);
+    out.push_str("</ul>");
+    out
+}
+
+/// Fields beside each other. In a list of one kind, what the kind means stands with the first.
+fn fields(out: &mut String, nodes: &[Node], depth: usize) {
+    let mut before: Option<&Node> = None;
+    for node in nodes {
+        let is_told = before.is_some_and(|before| {
+            (&before.name, &before.meaning, before.reference) == (&node.name, &node.meaning, node.reference)
+        });
+        field(out, node, depth, is_told);
+        before = Some(node);
+    }
+}
+
+/// A field and those within it. End tags that HTML does without are left out: there are thousands of fields.
+fn field(out: &mut String, node: &Node, depth: usize, is_told: bool) {
+    let leaf = node.children.is_empty();
+    out.push_str(match (leaf, depth < 2) {
+        (true, _) => "<li><p>",
+        // What is deeper opens on demand: certificates have hundreds of fields.
+        (false, true) => "<li><details open><summary>",
+        (false, false) => "<li><details><summary>",
+    });
+    let _ = write!(out, "<b>{}</b>", escaped(&node.name));
+    if !node.value.is_empty() {
+        let _ = write!(out, ": <code>{}</code>", escaped(&node.value));
+    }
+    let last = node.end.saturating_sub(1);
+    let _ = match last > node.start {
+        true => write!(out, " <i>{}–{last}</i>", node.start),
+        false => write!(out, " <i>{}</i>", node.start),
+    };
+    if !node.meaning.is_empty() && !is_told {
+        let _ = write!(out, "<small>{} [{}]</small>", escaped(&node.meaning), node.reference);
+    }
+    if let Some(problem) = &node.problem {
+        let _ = write!(out, "<strong>{}</strong>", escaped(problem));
+    }
+    if !leaf {
+        out.push_str("</summary><ul>");
+        fields(out, &node.children, depth + 1);
+        out.push_str("</ul></details>");
     }
 }
 

@@ -30,6 +30,7 @@ pub fn conversation_json(conversation: &Conversation, shown: Shown<'_>) -> Value
         "resumed": conversation.resumed,
         "hello_retry_request": conversation.hello_retry,
         "early_data": conversation.early_data,
+        "early_data_accepted": conversation.early_data_accepted,
         "complete": conversation.complete,
         "mutual": conversation.is_mutual(),
         "bytes_sent": { "client": conversation.sent.0, "server": conversation.sent.1 },

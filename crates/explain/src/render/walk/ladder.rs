@@ -61,27 +61,44 @@ pub fn message_text(
     Some(sheet.into_text())
 }
 
-/// Several conversations in a table to choose from. They are taken one by one: a capture may hold thousands.
-#[must_use]
-pub fn table(conversations: impl IntoIterator<Item = Conversation>) -> String {
-    let mut rows =
-        vec![["#", "client", "server", "name", "version", "messages", "result"].map(str::to_owned)];
-    for (index, conversation) in conversations.into_iter().enumerate() {
-        rows.push([
-            (index + 1).to_string(),
+/// What a table says of a conversation: all that is kept of it, where a capture holds thousands.
+#[derive(Debug, Clone, Default)]
+pub struct Row {
+    cells: [String; 6],
+    /// Whether something was found.
+    pub found: bool,
+}
+
+impl Row {
+    /// The row of a conversation.
+    #[must_use]
+    pub fn of(conversation: &Conversation) -> Self {
+        let cells = [
             conversation.client.clone(),
             conversation.server.clone(),
             conversation.server_name.clone().unwrap_or_else(|| "-".to_owned()),
             conversation.version_text(),
             conversation.messages.len().to_string(),
-            result(&conversation),
-        ]);
+            result(conversation),
+        ];
+        Row { cells, found: !conversation.findings.is_empty() }
+    }
+}
+
+/// Several conversations in a table to choose from.
+#[must_use]
+pub fn table(rows: &[Row]) -> String {
+    let mut lines =
+        vec![["#", "client", "server", "name", "version", "messages", "result"].map(str::to_owned)];
+    for (number, row) in (1..).zip(rows) {
+        let [client, server, name, version, messages, result] = row.cells.clone();
+        lines.push([number.to_string(), client, server, name, version, messages, result]);
     }
     let widths: Vec<usize> = (0..7)
-        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default())
+        .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default())
         .collect();
     let mut text = String::new();
-    for row in rows {
+    for row in lines {
         let cells: Vec<String> =
             row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         text.push_str(cells.join("  ").trim_end());
@@ -118,7 +135,7 @@ fn head(sheet: &mut Sheet, conversation: &Conversation, width: usize) {
     facts.extend(conversation.alpn.as_ref().map(|alpn| format!("ALPN {alpn}")));
     facts.extend(conversation.server_name.as_ref().map(|name| format!("for {name}")));
     facts.extend(conversation.resumed.then(|| "a resumed session".to_owned()));
-    facts.extend(conversation.early_data.then(|| "with 0-RTT data".to_owned()));
+    facts.extend(early_data(conversation));
     facts.extend(conversation.hello_retry.then(|| "after a HelloRetryRequest".to_owned()));
     sheet.line(0, &facts.join(", "), None);
     if let Some(started) = conversation.started {
@@ -127,6 +144,15 @@ fn head(sheet: &mut Sheet, conversation: &Conversation, width: usize) {
     for remark in &conversation.remarks {
         sheet.line(0, &format!("noted: {remark}"), None);
     }
+}
+
+/// That there are 0-RTT data, and what became of them.
+pub(super) fn early_data(conversation: &Conversation) -> Option<String> {
+    let text = match conversation.early_data_accepted {
+        Some(false) => "with 0-RTT data that the server refused",
+        _ => "with 0-RTT data",
+    };
+    conversation.early_data.then(|| text.to_owned())
 }
 
 fn rung(sheet: &mut Sheet, conversation: &Conversation, message: &Message, width: usize) {

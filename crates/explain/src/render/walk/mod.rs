@@ -10,7 +10,7 @@ mod ladder;
 
 pub use html::{html, html_with_policy};
 pub use json::{conversation_json, conversations_json};
-pub use ladder::{ladder, message_text, table};
+pub use ladder::{Row, ladder, message_text, table};
 
 use std::time::Duration;
 

@@ -1,87 +1,88 @@
 "use strict";
 document.documentElement.classList.add("js");
-for (const split of document.querySelectorAll(".split")) {
-  const leaves = [...split.querySelectorAll(".hex b")];
-  const fields = [...split.querySelectorAll(".fields li")];
-  const span = (element) => [Number(element.dataset.s), Number(element.dataset.e)];
+const HEADS = ".fields p, .fields summary";
+// A field and its bytes light each other up. The n-th leaf among the fields is the n-th span of bytes.
+const wire = (split) => {
+  const spans = [...split.querySelectorAll(".hex b")];
+  const heads = [...split.querySelectorAll(HEADS)];
+  const leaves = heads.filter((head) => head.tagName === "P");
+  const place = new Map(leaves.map((leaf, index) => [leaf, index]));
   let pinned = null;
-  const light = (start, end, field) => {
-    for (const leaf of leaves) {
-      const [s, e] = span(leaf);
-      leaf.classList.toggle("lit", s >= start && e <= end);
-    }
-    for (const one of fields) one.classList.toggle("lit", one === field);
+  let lit = null;
+  const range = (head) => {
+    const own = head.tagName === "P" ? [head] : head.parentElement.querySelectorAll("p");
+    return [place.get(own[0]), place.get(own[own.length - 1])];
   };
-  const clear = () => {
-    if (pinned) light(...span(pinned), pinned);
-    else light(-1, -1, null);
+  const light = (head) => {
+    if (head === lit) return;
+    const [from, to] = head ? range(head) : [1, 0];
+    spans.forEach((span, index) => span.classList.toggle("lit", from <= index && index <= to));
+    if (lit) lit.classList.remove("lit");
+    if (head) head.classList.add("lit");
+    lit = head;
   };
-  const fieldOf = (start) => {
-    let found = null;
-    for (const one of fields) {
-      const [s, e] = span(one);
-      if (s <= start && start < e) found = one;
-    }
-    return found;
+  const pin = (head) => {
+    pinned = pinned === head ? null : head;
+    light(pinned);
   };
-  const show = (field) => light(...span(field), field);
-  const pin = (field) => {
-    pinned = pinned === field ? null : field;
-    if (pinned) show(pinned);
-    else clear();
-  };
-  const reveal = (field) => {
-    for (let up = field.parentElement; up && up !== split; up = up.parentElement)
+  const headOf = (target) => target.closest(HEADS) || leaves[spans.indexOf(target.closest(".hex b"))];
+  const reveal = (head) => {
+    for (let up = head.parentElement; up !== split; up = up.parentElement)
       if (up.tagName === "DETAILS") up.open = true;
-    field.scrollIntoView({ block: "nearest" });
+    head.scrollIntoView({ block: "nearest" });
   };
-  for (const field of fields) {
-    const head = field.querySelector(":scope > .f, :scope > details > summary");
-    head.addEventListener("mouseenter", () => show(field));
-    head.addEventListener("mouseleave", clear);
-    head.addEventListener("focus", () => show(field));
-    head.addEventListener("blur", clear);
-    if (field.classList.contains("leaf")) {
-      head.tabIndex = -1;
-      head.addEventListener("click", () => pin(field));
-    }
-  }
-  for (const leaf of leaves) {
-    leaf.addEventListener("mouseenter", () => {
-      const field = fieldOf(Number(leaf.dataset.s));
-      if (field) show(field);
-    });
-    leaf.addEventListener("mouseleave", clear);
-    leaf.addEventListener("click", () => {
-      const field = fieldOf(Number(leaf.dataset.s));
-      if (!field) return;
-      reveal(field);
+  split.addEventListener("mouseover", ({ target }) => {
+    const head = headOf(target);
+    const span = target.closest(".hex b");
+    if (head && span) span.title = head.querySelector("b").textContent;
+    light(head || pinned);
+  });
+  split.addEventListener("mouseleave", () => light(pinned));
+  split.addEventListener("focusin", ({ target }) => light(headOf(target) || pinned));
+  split.addEventListener("focusout", () => light(pinned));
+  split.addEventListener("click", ({ target }) => {
+    const head = headOf(target);
+    if (!head || head.tagName !== "P") return;
+    if (target.closest(".hex")) {
+      reveal(head);
       pinned = null;
-      pin(field);
-    });
-  }
+    }
+    pin(head);
+  });
   // Arrows walk through the fields: one stop for Tab, whatever a message holds.
-  const heads = () =>
-    fields
-      .map((field) => field.querySelector(":scope > .f, :scope > details > summary"))
-      .filter((head) => head.offsetParent !== null);
-  const list = split.querySelector(".fields");
-  const first = fields[0] && fields[0].querySelector(":scope > .f, :scope > details > summary");
-  if (first) first.tabIndex = 0;
-  list.addEventListener("keydown", (event) => {
+  for (const leaf of leaves) leaf.tabIndex = -1;
+  if (heads.length) heads[0].tabIndex = 0;
+  split.querySelector(".fields").addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    const all = heads();
+    const all = heads.filter((head) => head.offsetParent !== null);
     const at = all.indexOf(document.activeElement);
     if (at < 0) return;
     if (step) {
-      const next = all[at + step];
-      if (next) next.focus();
+      if (all[at + step]) all[at + step].focus();
       event.preventDefault();
-    } else if (event.key === "Enter" && document.activeElement.classList.contains("f")) {
-      pin(document.activeElement.parentElement);
+    } else if (event.key === "Enter" && place.has(all[at])) {
+      pin(all[at]);
       event.preventDefault();
     }
   });
+};
+// Of messages that are the same to the byte the page holds one; the others get a copy when they are opened.
+const fill = (message) => {
+  for (const same of message.querySelectorAll(".same")) {
+    const copy = document.getElementById(same.dataset.of).cloneNode(true);
+    copy.removeAttribute("id");
+    same.after(copy);
+  }
+};
+for (const message of document.querySelectorAll("details.m")) {
+  const ready = () => {
+    if (!message.open || message.dataset.ready) return;
+    message.dataset.ready = "";
+    fill(message);
+    message.querySelectorAll(".split").forEach(wire);
+  };
+  message.addEventListener("toggle", ready);
+  ready();
 }
 const every = (open) => {
   for (const one of document.querySelectorAll("details.m")) one.open = open;

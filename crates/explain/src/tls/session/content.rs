@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::{Protected, SHOWN, Session, name};
 use crate::finding::Sender;
 use crate::tls::conversation::{Alert, Kind, Protection};
-use crate::tls::judge;
 use crate::tls::node::{Decoder, Node, Said, hex_start, said};
 use crate::tls::record::{self, Record, RecordPlace};
+use crate::tls::{judge, schedule};
 
 impl Session<'_> {
     pub(super) fn foreign(
@@ -45,6 +45,10 @@ impl Session<'_> {
         let length = record.fragment.len();
         let hint = judge::size_hint(self.out.version, self.suite, sender, length);
         let meaning = match &hint {
+            // Before the ServerHello nothing else can be encrypted.
+            _ if self.out.version.is_none() && self.side_is_early(sender) => {
+                "0-RTT data, encrypted with a key that is not at hand.".to_owned()
+            }
             Some(hint) => format!("Encrypted, and the key is not at hand. By its size: {hint}."),
             None => "Encrypted, and the key is not at hand.".to_owned(),
         };
@@ -231,8 +235,7 @@ impl Session<'_> {
                 "What the applications say to each other; not shown unless asked for.",
             )
         });
-        let why = if matches!(&protection, Protection::Opened(label) if label == "CLIENT_EARLY_TRAFFIC_SECRET")
-        {
+        let why = if matches!(&protection, Protection::Opened(label) if label == schedule::EARLY) {
             "0-RTT data: sent before the server has said a word, and possibly a replay of somebody who listened."
         } else if sender == Sender::Server && !self.client.finished && self.is_tls13() {
             "The server speaks before it knows who the client is."

@@ -88,6 +88,35 @@ sleep 0.5 | openssl s_client -connect 127.0.0.1:20014 -servername localhost -CAf
   -early_data early.txt -keylogfile keys.log > /dev/null 2>&1 || true
 tapped early-data
 
+# Data in the first flight that the server refuses, for each of the reasons there are: it wants another key share; the
+# session is resumed with another protocol; the ticket is used a second time, so that the handshake is a whole one.
+early() { # early PORT OPENSSL_ARGUMENTS…: a connection that resumes the session, if there is one, with data at once
+  local port=$1; shift
+  sleep 0.5 | openssl s_client -connect "127.0.0.1:$port" -servername localhost -cert alice.pem -cert_chain above.pem \
+    -key alice-key.pem -CAfile rootCA.pem "$@" > /dev/null 2>&1 || true
+}
+serve 20030 -Verify 3 -early_data -no_anti_replay -groups P-384
+early 20030 -sess_out early.pem
+: > keys.log
+tap early-data-refused-by-retry 20016 20030
+early 20016 -sess_in early.pem -early_data early.txt -keylogfile keys.log -groups X25519:P-384
+tapped early-data-refused-by-retry
+
+serve 20031 -Verify 3 -early_data -no_anti_replay -alpn http/1.1,h2
+early 20031 -sess_out early.pem -alpn h2
+: > keys.log
+tap early-data-refused-for-another-protocol 20017 20031
+early 20017 -sess_in early.pem -early_data early.txt -keylogfile keys.log -alpn h2,http/1.1
+tapped early-data-refused-for-another-protocol
+
+serve 20032 -Verify 3 -early_data
+early 20032 -sess_out early.pem
+early 20032 -sess_in early.pem -early_data early.txt
+: > keys.log
+tap early-data-refused-with-the-ticket 20018 20032
+early 20018 -sess_in early.pem -early_data early.txt -keylogfile keys.log
+tapped early-data-refused-with-the-ticket
+
 # Both certificates compressed, in the three ways of RFC 8879.
 for algorithm in zlib brotli zstd; do
   : > keys.log
@@ -128,4 +157,6 @@ tap key-update 20027 20006
 (sleep 0.5; echo K; sleep 0.5; echo after; sleep 0.5) | openssl s_client -connect 127.0.0.1:20027 -servername localhost \
   -cert alice.pem -cert_chain above.pem -key alice-key.pem -CAfile rootCA.pem -keylogfile keys.log > /dev/null 2>&1 || true
 tapped key-update
+# chromium and firefox come from the interop case of their name: INTEROP_KEEP=1, and then in its folder
+# `countersign explain chromium.pcapng --save chromium.transcript`, of the capture that the case took.
 ls -l "$here"/*.transcript

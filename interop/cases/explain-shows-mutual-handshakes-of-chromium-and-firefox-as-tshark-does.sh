@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Chromium shows a client certificate through a tap: with the secrets that it logs, explain opens its
-# handshake to the last byte, says who proved what, and agrees with tshark on messages and fields.
-# needs: node chromium certutil pk12util tshark npm:playwright-core
+# Chromium and Firefox show a client certificate through a tap: with the secrets that they log, explain opens their
+# handshakes to the last byte, says who proved what, knows every extension that they send, and agrees with tshark on
+# messages and fields.
+# needs: node chromium firefox-esr certutil pk12util tshark npm:playwright-core npm:ws
 . "$(dirname "$0")/../lib.sh"
 
 ln -s "$INTEROP_NODE_MODULES" node_modules
-cp "$INTEROP"/browser/browser.mjs "$INTEROP/compare.mjs" .
+cp "$INTEROP"/browser/browser.mjs "$INTEROP"/browser/firefox.mjs "$INTEROP/compare.mjs" .
 expect_success "$COUNTERSIGN" init --name "Browsers"
 expect_success "$COUNTERSIGN" issue server localhost
 expect_success "$COUNTERSIGN" issue client alice --p12
@@ -28,6 +29,15 @@ console.log(await page.evaluate('document.body.innerText'));
 await context.close();
 process.exit(0);
 X
+cat >firefox-visit.mjs <<'X'
+import { open } from './firefox.mjs';
+const [url] = process.argv.slice(2);
+const browser = await open('firefox-home', 'rootCA.pem', { file: 'alice.p12', passwordFile: 'alice-p12-password.txt' });
+await browser.go(url);
+console.log(await browser.read('document.body.innerText'));
+await browser.close();
+process.exit(0);
+X
 # The first of the tapped connections in which both sides proved who they are and data went on.
 cat >mutual.mjs <<'X'
 import fs from 'node:fs';
@@ -37,8 +47,23 @@ const from = (sender) => connections.flatMap((connection) => connection.messages
   .some((message) => message.sender === sender && message.type === 'CertificateVerify');
 process.exit(from('client') && from('server') && types.includes('ApplicationData') && !types.includes('Encrypted') ? 0 : 1);
 X
+# Nothing of what a browser sends is left as bytes that nobody explains.
+cat >known.mjs <<'X'
+import fs from 'node:fs';
+const [file, ...expected] = process.argv.slice(2);
+const names = new Set();
+const walk = (field) => {
+  names.add(field.name);
+  if (/not decoded|undecoded|Not known here/.test(field.meaning) || /unknown/.test(field.name) || field.problem)
+    throw new Error(JSON.stringify(field));
+  (field.fields ?? []).forEach(walk);
+};
+const messages = JSON.parse(fs.readFileSync(file)).connections.flatMap((connection) => connection.messages);
+messages.forEach((message) => message.fields.forEach(walk));
+for (const name of expected) if (!names.has(name)) throw new Error(`${name} is not there: ${[...names]}`);
+X
 
-for who in chromium; do
+for who in chromium firefox; do
     say "$who"
     : >keys.log
     start_server "$COUNTERSIGN" explain --listen 127.0.0.1:0 --to "localhost:$server" --keylog keys.log \
@@ -62,4 +87,10 @@ for who in chromium; do
     [ -n "$found" ] || fail "$who: no connection of $(echo "$who"*.pcapng) is mutual and open"
     expect_success node compare.mjs "$found" keys.log "$server" "$who.json"
     say "$who: $STDOUT"
+    case $who in
+        chromium) extensions="GREASE encrypted_client_hello compress_certificate application_settings" ;;
+        firefox) extensions="delegated_credential encrypted_client_hello compress_certificate record_size_limit" ;;
+    esac
+    # shellcheck disable=SC2086 # They are words.
+    expect_success node known.mjs "$who.json" $extensions
 done

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Each cipher suite that OpenSSL speaks by default, those with AES-CCM and those without encryption beside, and each of
+# its groups: explain names it, opens every record, and verifies each signature and each Finished.
+# needs: node openssl
+. "$(dirname "$0")/../lib.sh"
+
+expect_success "$COUNTERSIGN" init --name "Suites"
+mkdir ec rsa
+expect_success "$COUNTERSIGN" issue server localhost --out ec
+expect_success "$COUNTERSIGN" issue server localhost --key rsa2048 --out rsa
+expect_success "$COUNTERSIGN" issue client alice
+
+wanted='ALL:eNULL:!aNULL:!aDSS:!PSK:!SRP:!MD5:!CAMELLIA:!ARIA:@SECLEVEL=0'
+openssl ciphers -stdname "$wanted" | awk '/_WITH_/ { print $1, $3 }' >suites
+tls13="TLS_AES_128_GCM_SHA256 TLS_AES_256_GCM_SHA384 TLS_CHACHA20_POLY1305_SHA256 TLS_AES_128_CCM_SHA256 TLS_AES_128_CCM_8_SHA256"
+groups="X25519 P-256 P-384 P-521 X448 ffdhe2048 ffdhe3072 ffdhe4096 ffdhe6144 ffdhe8192"
+# Those of RFC 7027, which OpenSSL 3.0 has for TLS 1.2 alone; P-256 goes with them, since both keys are of it.
+curves="brainpoolP256r1 brainpoolP384r1 brainpoolP512r1"
+count=$(($(wc -l <suites) + $(wc -w <<<"$tls13 $groups $curves")))
+
+server=$(free_port)
+start_server openssl s_server -accept "127.0.0.1:$server" -cert ec/localhost.pem -key ec/localhost-key.pem \
+    -dcert rsa/localhost.pem -dkey rsa/localhost-key.pem -CAfile rootCA.pem -Verify 3 -quiet \
+    -cipher "$wanted" -ciphersuites "${tls13// /:}" -groups "$(tr ' ' : <<<"$groups $curves")"
+wait_for_port "$server"
+: >keys.log
+start_server bash -c "exec \"\$COUNTERSIGN\" explain --listen 127.0.0.1:0 --to localhost:$server --keylog keys.log \
+    --connections $count --json >all.json"
+tap=$SERVER_PID
+wait_for_line "$SERVER_LOG" '^listening on 127.0.0.1:[0-9]+'
+port=${LINE#listening on 127.0.0.1:}
+port=${port%%,*}
+
+speak() {
+    openssl s_client -connect "localhost:$port" -servername localhost -cert alice.pem -key alice-key.pem \
+        -CAfile rootCA.pem -keylogfile keys.log "$@" </dev/null >.client 2>&1 ||
+        fail "openssl s_client $*: $(cat .client)"
+}
+while read -r _ suite; do
+    speak -tls1_2 -cipher "$suite:@SECLEVEL=0"
+done <suites
+for suite in $tls13; do speak -tls1_3 -ciphersuites "$suite"; done
+for group in $groups; do speak -tls1_3 -groups "$group"; done
+for curve in $curves; do speak -tls1_2 -cipher ECDHE-RSA-AES128-GCM-SHA256 -groups "$curve:P-256"; done
+wait "$tap" || fail "the tap: $(cat "$SERVER_LOG")"
+
+cat >check.mjs <<'JS'
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+const [count, ...expected] = process.argv.slice(2);
+// One document for each connection, one behind the other.
+const documents = fs.readFileSync('all.json', 'utf8').split(/(?<=^\})\n/m).filter((text) => text.trim());
+const connections = documents.flatMap((text) => JSON.parse(text).connections);
+assert.equal(connections.length, Number(count));
+const named = new Set();
+for (const one of connections) {
+  const what = `${one.version} ${one.cipher_suite} ${one.group}`;
+  named.add(one.cipher_suite).add(one.group);
+  const checks = one.messages.flatMap((message) => message.checks);
+  const undecoded = one.messages.flatMap((message) => message.problems);
+  assert.deepEqual(checks.filter((check) => check.passed !== true), [], what);
+  assert.deepEqual(undecoded, [], what);
+  assert(!one.messages.some((message) => message.type === 'Encrypted'), `${what}: something stays closed`);
+  // Both Finished and the client's signature; the server's but where it has only to decrypt.
+  assert(one.complete && one.mutual && checks.length >= 3, `${what}: ${checks.length} checks`);
+}
+for (const name of expected) assert(named.has(name), `${name} is not among ${[...named]}`);
+console.log(`${connections.length} connections opened`);
+JS
+# shellcheck disable=SC2046 # They are words.
+expect_success node check.mjs "$count" $(awk '{ print $1 }' suites) $tls13 x25519 secp256r1 secp384r1 secp521r1 x448 \
+    ffdhe2048 ffdhe3072 ffdhe4096 ffdhe6144 ffdhe8192 $curves
+say "$STDOUT"
