@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# `key` reads what OpenSSL, NSS and Java write, old encryption, several keys and trust stores included, and they read its
-# forms; passphrases come from a file, a descriptor, a systemd credential and a terminal.
-# needs: openssl node keytool certutil pk12util python3
+# `key` reads what OpenSSL, NSS, Java and GnuTLS write, old encryption, no password, several keys and trust stores included,
+# and they read its forms; passphrases come from a file, a descriptor, a systemd credential and a terminal.
+# needs: openssl node keytool certutil pk12util certtool python3
 . "$(dirname "$0")/../lib.sh"
 
 key() { "$COUNTERSIGN" key "$@"; }
@@ -15,7 +15,7 @@ expect_success key convert rsa-key.pem --cert rsa.pem --to pkcs12 --target legac
     --new-passphrase-file passphrase.txt --out rsa-legacy.p12
 expect_success pk12util -i rsa-legacy.p12 -d sql:nss-rsa-legacy -w passphrase.txt
 
-# Each one's own files are read: OpenSSL old and new, NSS, Java with two keys, Python.
+# Each one's own files are read: OpenSSL old and new, NSS, GnuTLS, Java with two keys.
 openssl pkcs12 -export -legacy -inkey rsa-key.pem -in rsa.pem -name old -passout file:passphrase.txt -out openssl-old.p12
 openssl pkcs12 -export -legacy -descert -inkey rsa-key.pem -in rsa.pem -passout pass: -out openssl-empty.p12
 pk12util -o nss.p12 -n "Alice's key" -d sql:nss-rsa-legacy -w passphrase.txt >/dev/null
@@ -25,6 +25,20 @@ for file in openssl-old.p12 nss.p12 nss-old.p12; do
     expect_success key match "$file" rsa-key.pem --passphrase-file passphrase.txt
 done
 expect_success key match openssl-empty.p12 rsa-key.pem
+# No password at all, and an empty one, as each maker understands that.
+expect_success pk12util -o nss-empty.p12 -n "Alice's key" -d sql:nss-rsa-legacy -W ""
+openssl x509 -in rsa.pem -out rsa-leaf.pem
+for none in null empty; do
+    expect_success certtool --to-p12 --load-privkey rsa-key.pem --load-certificate rsa-leaf.pem --p12-name alice --outder \
+        --outfile "gnutls-$none.p12" "--$none-password"
+done
+for file in nss-empty.p12 gnutls-null.p12 gnutls-empty.p12; do
+    expect_success key match "$file" rsa-key.pem
+done
+# GnuTLS derives a key of its own for the key and each certificate, 600,000 times.
+certtool --to-p12 --load-privkey rsa-key.pem --load-certificate rsa.pem --p12-name alice --outder --outfile gnutls.p12 \
+    --password "$(cat passphrase.txt)" >certtool.out 2>&1 || fail "certtool made no file"
+expect_success key match gnutls.p12 rsa-key.pem --passphrase-file passphrase.txt
 for name in first second; do
     expect_success keytool -genkeypair -alias "$name" -keyalg EC -groupname secp256r1 -dname "CN=$name" \
         -keystore java.p12 -storetype PKCS12 -storepass:file passphrase.txt

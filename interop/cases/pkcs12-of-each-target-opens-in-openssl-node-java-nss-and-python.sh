@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `key convert` writes PKCS#12 for each target that OpenSSL, OpenSSL -legacy, Node.js, Python, NSS and keytool open.
-# needs: openssl node keytool certutil pk12util pypi:cryptography
+# `key convert` writes PKCS#12 for each target that OpenSSL, OpenSSL -legacy, Node.js, Python, NSS, GnuTLS and keytool open.
+# needs: openssl node keytool certutil pk12util certtool pypi:cryptography
 . "$(dirname "$0")/../lib.sh"
 
 key() { "$COUNTERSIGN" key "$@"; }
@@ -51,6 +51,10 @@ for kind in ecc rsa; do
         expect_success keytool -list -keystore "$file" -storetype PKCS12 -storepass:file passphrase.txt
         assert_contains "$STDOUT" "alice's key" "the name that keytool shows"
         assert_contains "$STDOUT" "PrivateKeyEntry" "what keytool sees"
+        # It takes the password as an argument alone, which the log is not to show.
+        certtool --p12-info --inder --infile "$file" --password "$(cat passphrase.txt)" >certtool.out 2>&1 || fail "certtool and $file"
+        assert_contains "$(cat certtool.out)" "Alice's key" "what GnuTLS has of $file"
+        rm certtool.out
         mkdir "nss-$kind-$target"
         expect_success certutil -N -d "sql:nss-$kind-$target" --empty-password
         expect_success pk12util -i "$file" -d "sql:nss-$kind-$target" -w passphrase.txt

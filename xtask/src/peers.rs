@@ -38,6 +38,7 @@ pub(crate) const PEERS: &[Peer] = &[
     Peer { program: "apache2", package: "apache2", service: Some("apache2"), role: "Apache, with mod_ssl" },
     peer("cc",          "gcc",                  "a C compiler, for a module of PKCS#11 that a case makes"),
     peer("certbot",     "certbot",              "the ACME client of the EFF"),
+    peer("certtool",    "gnutls-bin",           "GnuTLS as a reader of PKCS#12"),
     peer("certutil",    "libnss3-tools",        "NSS: the trust store of Firefox and Chromium"),
     peer("chromium",    "chromium",             "a browser, for pages of ours"),
     peer("curl",        "curl",                 "the client that everyone tries first"),
