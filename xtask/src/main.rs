@@ -13,6 +13,7 @@ mod report;
 mod reproducible;
 mod rust_source;
 mod sbom;
+mod soak;
 mod test;
 mod tidy;
 mod workspace;
@@ -47,6 +48,14 @@ enum Task {
         /// Another profile, for a quicker look.
         #[arg(long, default_value = "release")]
         profile: String,
+    },
+    /// Gateway, authority and agents together under mixed load: every answer right, memory and open files flat.
+    Soak {
+        #[arg(long, default_value_t = 30.0)]
+        minutes: f64,
+        /// Use this countersign instead of building the release binary.
+        #[arg(long, value_name = "FILE")]
+        binary: Option<PathBuf>,
     },
     /// What the release binary is made of, as CycloneDX, into target/countersign.cdx.json.
     Sbom,
@@ -125,6 +134,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             fuzz::run(&workspace, &fuzz::Options { filters, seconds, keep })
         }
         Task::Reproducible { profile } => reproducible::run(&workspace, &profile),
+        Task::Soak { minutes, binary } => soak::run(&workspace, &soak::Options { minutes, binary }),
         Task::Sbom => sbom::run(&workspace),
         Task::Bench { arguments } => {
             let binary = workspace.build_release()?;

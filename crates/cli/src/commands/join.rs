@@ -25,12 +25,14 @@ use crate::material::{Files, check_anchor};
 Examples:
   countersign join 'https://ca.acme.test:8444/i/CODE#FINGERPRINT'
       # NAME.pem, NAME-key.pem, rootCA.pem in this directory
+  countersign join - < link.txt
   countersign join 'https://…' --out /etc/mtls --install-renewal
   countersign join 'https://…' \\
       --key-at 'pkcs11:token=tpm;object=web?pin-source=file:/etc/tpm.pin'
       # NAME-key.uri says where the key is, which never leaves its token")]
 pub(crate) struct Join {
-    /// The link of the invite, whole: what stands behind # pins the authority
+    /// The link of the invite, whole: what stands behind # pins the authority. '-' reads it from standard input: what is
+    /// in a command line, other users of the machine can see
     #[arg(value_name = "LINK")]
     link: String,
 
@@ -94,7 +96,11 @@ impl Link {
 
 impl Join {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let link = Link::parse(&self.link)?;
+        let link = match self.link.as_str() {
+            "-" => String::from_utf8(input::bytes(std::path::Path::new("-"))?).unwrap_or_default(),
+            link => link.to_owned(),
+        };
+        let link = Link::parse(&link)?;
         if !self.out.is_dir() {
             return Err(Failure::usage(format!("{} is no directory", self.out.display()))
                 .hint(format!("mkdir -p {}", self.out.display())));

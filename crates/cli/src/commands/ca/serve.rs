@@ -264,8 +264,16 @@ impl Serve {
         }
         Arc::new(|record: &AccessRecord| {
             use std::io::Write as _;
+            let line = match record {
+                AccessRecord::Request(request) => {
+                    let mut told = request.clone();
+                    told.path = without_code(&request.path);
+                    AccessRecord::Request(told).json()
+                }
+                other => other.json(),
+            };
             // A log that nobody reads any more ends nothing.
-            let _ = writeln!(std::io::stdout().lock(), "{}", record.json());
+            let _ = writeln!(std::io::stdout().lock(), "{line}");
         })
     }
 
@@ -296,6 +304,15 @@ impl Serve {
         context.say(format!("  root sha256 {}", pki::hex(&root.sha256())));
         context.say(format!("{DIM}Ctrl-C ends it.{DIM:#}"));
     }
+}
+
+/// The path of an invite as it may be written down: by its handle, without what makes it a right to a certificate.
+fn without_code(path: &str) -> String {
+    let Some((handle, secret)) = path.strip_prefix("/i/").and_then(|code| code.split_once('-')) else {
+        return path.to_owned();
+    };
+    let rest = secret.find('/').map_or("", |at| &secret[at..]);
+    format!("/i/{handle}-…{rest}")
 }
 
 fn told(problem: service::Problem) -> Failure {
@@ -465,4 +482,16 @@ impl Keeper {
 /// The number of the last revocation, where the memory can be read now.
 fn version(state: &State) -> Option<u64> {
     state.store().revocation_version().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invites_code_is_not_written_into_the_log() {
+        assert_eq!(without_code("/i/t6y82crq-cphddz3wbv87"), "/i/t6y82crq-…");
+        assert_eq!(without_code("/i/t6y82crq-cphddz-3wbv/request"), "/i/t6y82crq-…/request");
+        assert_eq!(without_code("/crl/issuing-1.crl"), "/crl/issuing-1.crl");
+    }
 }
