@@ -118,8 +118,7 @@ cp "$PWD"/server-*.log said/
 say "what was said"
 # An empty line would be in everything.
 for secret in secrets/*; do [ "$(wc -c <"$secret")" -ge 10 ] || fail "$secret holds nothing"; done
-cat secrets/* >work/all-passphrases
-grep -qFf work/all-passphrases secrets/eab || fail "the search finds nothing"
+grep -qFf <(cat secrets/*) secrets/eab || fail "the search finds nothing"
 [ "$(cat said/exec-* | grep -c execve)" -ge 15 ] || fail "no process was seen to start"
 [ -s said/metrics-agent ] && [ -s said/pages-gateway ] || fail "a page said nothing"
-if grep -rnFf work/all-passphrases said >&2; then fail "the lines above tell a secret"; fi
+if grep -rnFf <(cat secrets/*) said >&2; then fail "the lines above tell a secret"; fi
