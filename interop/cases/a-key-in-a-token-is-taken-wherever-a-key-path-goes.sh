@@ -41,6 +41,7 @@ assert_eq "$web" "$(key_of localhost.pem)" "the key after renewal"
 
 say "lists and OCSP by the token's keys, and join, renew and the feed over mutual TLS"
 start_server "$COUNTERSIGN" ca serve --listen 127.0.0.1:0 --status-listen 127.0.0.1:0 --responder-key "$(at ocsp)"
+authority=$SERVER_PID
 wait_for_line "$SERVER_LOG" 'lists and OCSP without TLS on http://[^ ]+:[0-9]+'
 status=$(grep -o -E 'http://127[^ ]+' <<<"$LINE")
 wait_for_line "$SERVER_LOG" 'https://localhost:[0-9]+'
@@ -71,7 +72,17 @@ assert_eq "$alice" "$(key_of joined/alice.pem)" "alice's key after renewal"
 expect_success "$COUNTERSIGN" identity set alice --role auditor --ca "$ca"
 expect_success "$COUNTERSIGN" list --ca "$ca" --ca-cert joined/alice.pem --ca-key "$(at alice)"
 assert_contains "$STDOUT" "alice" "what alice is shown of the authority"
+expect_success "$COUNTERSIGN" identity set gateway --role gateway
+expect_success "$COUNTERSIGN" invite gateway --ca "$ca" --json
+link=$(sed -n 's/.*"link": "\([^"]*\)".*/\1/p' <<<"$STDOUT")
+expect_success "$COUNTERSIGN" join "$link" --out joined --key-at "pkcs11:token=acme;object=gateway?module-name=softhsm2&pin-source=file:$PWD/pin"
+start_server "$COUNTERSIGN" serve --listen 127.0.0.1:0 --cert localhost.pem --key "$(at web)" --allow-cn robot \
+    --feed "$ca" --feed-cert joined/gateway.pem --feed-key "$(at gateway)" --feed-ca rootCA.pem
+wait_for_line "$SERVER_LOG" 'https://[^ ]+:[0-9]+'
+expect_success "$COUNTERSIGN" fetch --cert robot.pem --cacert rootCA.pem "https://localhost:$(port_of "$LINE")/"
+assert_contains "$STDOUT" "hello, robot" "what a gateway that follows the feed said"
 stop_server
+stop_server "$authority"
 
 say "serve with it, to a service that wants one too, and connect in front"
 start_server "$COUNTERSIGN" serve --listen 127.0.0.1:0 --cert localhost.pem --key "$(at web)" --client-ca rootCA.pem \

@@ -64,6 +64,9 @@ for kind in p256 p384 rsa2048; do
     assert_contains "$STDOUT" "hello, $kind" "what fetch got"
     max=()
 done
+expect_success "$COUNTERSIGN" fetch --cert p256.pem --cacert rootCA.pem \
+    --key "pkcs11:token=tpm;object=p256?module-name=tpm2_pkcs11&pin-source=file:$PWD/pin" "https://localhost:$port/"
+assert_contains "$STDOUT" "hello, p256" "what fetch got by the module's name"
 say "many at once"
 visitors=()
 for number in $(seq 8); do
