@@ -161,7 +161,7 @@ async fn order(client: &Client<Direct>, name: &str, csr: &[u8], pages: &Pages) -
     Ok(())
 }
 
-fn authority(store: Arc<dyn Store>) -> Result<Authority<Arc<dyn Store>>> {
+pub(crate) fn authority(store: Arc<dyn Store>) -> Result<Authority<Arc<dyn Store>>> {
     let (root, issuing) =
         (PrivateKey::generate(KeyAlgorithm::P256)?, PrivateKey::generate(KeyAlgorithm::P256)?);
     let wish = CreateAuthority {

@@ -6,6 +6,7 @@
 
 mod acme;
 mod authority;
+mod console;
 mod documents;
 mod explain;
 mod gateway;
@@ -22,13 +23,14 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 
 const USAGE: &str = "\
-usage: bench [acme|documents|explain|gateway|growth|issue|service|store|tokens|verify] [--dir DIR] [--seconds N] [--certificates N]
+usage: bench [acme|console|documents|explain|gateway|growth|issue|service|store|tokens|verify] [--dir DIR] [--seconds N] [--certificates N]
 
   documents           a document of 10 GiB signed and verified, beside openssl cms
   tokens              signatures by keys in SoftHSM
   explain             a capture of 5,000 handshakes, beside tshark
   issue               issuance from a CSR into SQLite, with real commits
   store               lookups, revocation and CRL in a store of a million certificates
+  console             each page of the console over a store of a million certificates
   acme                whole ACME orders, each name really looked at
   gateway             `serve` beside nginx and HAProxy, where those are installed
   growth              the gateway beside 10,000 idle connections, and with 100,000 identities
@@ -63,8 +65,8 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().with_context(|| format!("{argument} needs a value"));
         match argument.as_str() {
-            "acme" | "documents" | "explain" | "gateway" | "growth" | "issue" | "service" | "store"
-            | "tokens" | "verify" => wanted.push(argument.as_str()),
+            "acme" | "console" | "documents" | "explain" | "gateway" | "growth" | "issue" | "service"
+            | "store" | "tokens" | "verify" => wanted.push(argument.as_str()),
             "--dir" => options.directory = PathBuf::from(value()?),
             "--seconds" => options.seconds = value()?.parse().context("--seconds takes a number")?,
             "--certificates" => {
@@ -95,6 +97,9 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
     }
     if wanted.is_empty() || wanted.contains(&"acme") {
         acme::run(&options)?;
+    }
+    if wanted.contains(&"console") {
+        console::run(&options)?;
     }
     // Asked for by name alone: it takes minutes, and servers of others.
     if wanted.contains(&"gateway") {

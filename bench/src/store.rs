@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use ca::{
-    Completion, Intent, NewEvent, Query, RevocationRecord, Selector, StateFilter, Store, revoke, verify_audit,
+    Authority, Completion, Intent, NewEvent, Query, RevocationRecord, Selector, StateFilter, Store, revoke,
+    verify_audit,
 };
 use jiff::{SignedDuration, Timestamp};
 use pki::crl::{CertificateRevocationList, RevocationReason};
@@ -40,13 +41,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     measure(&authority, directory.path(), options.certificates)
 }
 
-fn name(number: u32) -> String {
+pub(crate) fn name(number: u32) -> String {
     let kind = ["web", "api", "batch", "laptop", "sensor"][(number % 5) as usize];
     format!("{kind}-{number:07}.team-{:03}.bench.test", number % 997)
 }
 
 /// One real certificate, its serial number and names patched for each row: signing a million is another benchmark.
-pub(crate) fn fill(authority: &BenchAuthority, count: u32) -> Result<()> {
+pub(crate) fn fill<S: Store>(authority: &Authority<S>, count: u32) -> Result<()> {
     let model = name(0);
     let now = Timestamp::now();
     let issued = authority.issue(read_request(&request(&model)?, "model")?, now)?.certificate;
@@ -70,7 +71,7 @@ pub(crate) fn fill(authority: &BenchAuthority, count: u32) -> Result<()> {
     })
 }
 
-fn insert(store: &SqliteStore, model: &Certificate, number: u32, now: Timestamp) -> Result<()> {
+fn insert(store: &dyn Store, model: &Certificate, number: u32, now: Timestamp) -> Result<()> {
     let label = name(number);
     let mut serial = keys::random::random_bytes::<17>()?;
     serial[0] = (serial[0] & 0x7f).max(1);

@@ -20,6 +20,9 @@ use crate::store::{Store, StoreError};
 
 pub(crate) const KIND: &str = "invite";
 
+/// What the records of invites that a person is to decide on are listed under.
+const WAITING: &str = "waiting";
+
 /// 32 letters and digits that are not mistaken for each other; each is five bits.
 const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
 
@@ -309,6 +312,19 @@ impl Invite {
         Ok(store.records(KIND, None, after, limit)?.iter().filter_map(Self::read).collect())
     }
 
+    /// Those that a person is to decide on, by handle, from behind `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn waiting(store: &dyn Store, after: Option<&str>, limit: usize) -> Result<Vec<Self>, StoreError> {
+        Ok(store.records(KIND, Some(WAITING), after, limit)?.iter().filter_map(Self::read).collect())
+    }
+
+    /// Whether a person is to decide on a request.
+    fn waits(&self) -> bool {
+        self.withdrawn.is_none() && self.used.iter().any(|used| used.stage == Stage::Asked)
+    }
+
     /// Whether this is its code. Takes as long for a wrong one as for the right one.
     #[must_use]
     pub fn is_code(&self, code: &Code) -> bool {
@@ -327,7 +343,7 @@ impl Invite {
     pub fn state(&self, now: Timestamp) -> &'static str {
         if self.withdrawn.is_some() {
             "withdrawn"
-        } else if self.used.iter().any(|used| used.stage == Stage::Asked) {
+        } else if self.waits() {
             "waits for approval"
         } else if self.left() == 0 {
             "used up"
@@ -356,9 +372,12 @@ impl Invite {
             "withdrawn": self.withdrawn.map(Timestamp::as_second),
             "failures": self.failures,
             "blocked_until": self.blocked_until.map(Timestamp::as_second),
+            "partner": self.partner,
         });
         let mut record = Record::new(KIND, &self.handle, body.to_string());
-        record.owner = self.partner.clone().unwrap_or_default();
+        if self.waits() {
+            record = record.owned_by(WAITING);
+        }
         record.version = version;
         record
     }
@@ -379,7 +398,7 @@ impl Invite {
             used: value["used"].as_array()?.iter().map(Use::from_json).collect::<Option<_>>()?,
             expires: time("expires")?,
             approve: value["approve"].as_bool()?,
-            partner: Some(record.owner.clone()).filter(|owner| !owner.is_empty()),
+            partner: value["partner"].as_str().map(str::to_owned),
             created_by: value["created_by"].as_str()?.to_owned(),
             created_at: time("created_at")?,
             withdrawn: time("withdrawn"),

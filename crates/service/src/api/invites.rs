@@ -53,6 +53,7 @@ fn use_json(used: &Use) -> Value {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
+    waiting: Option<bool>,
     after: Option<String>,
     limit: Option<usize>,
 }
@@ -62,8 +63,9 @@ pub(super) async fn list(
     FromQuery(wanted): FromQuery<Wanted>,
 ) -> Result<Response, Problem> {
     let limit = limit(wanted.limit);
+    let list = if wanted.waiting == Some(true) { Invite::waiting } else { Invite::list };
     let invites =
-        state.blocking(move |state| Ok(Invite::list(state.store(), wanted.after.as_deref(), limit)?)).await?;
+        state.blocking(move |state| Ok(list(state.store(), wanted.after.as_deref(), limit)?)).await?;
     let next = invites.last().filter(|_| invites.len() == limit).map(|invite| invite.handle.clone());
     let now = state.now();
     Ok(ok(&page("invites", invites.iter().map(|invite| invite_json(invite, now)).collect(), next)))

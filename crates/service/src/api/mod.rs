@@ -69,7 +69,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
                 request: Some("Revoke"), answer: "Certificates", handler: || post(certificates::revoke) },
     Operation { method: "post", path: "/api/v1/releases", permission: Some(Permission::Operate), summary: "Take certificates off hold", query: &[],
                 request: Some("Release"), answer: "Certificates", handler: || post(certificates::release) },
-    Operation { method: "get", path: "/api/v1/invites", permission: Some(Permission::Read), summary: "List invites", query: &[PAGE, LIMIT],
+    Operation { method: "get", path: "/api/v1/invites", permission: Some(Permission::Read), summary: "List invites", query: &[("waiting", "true for those that wait for approval alone"), PAGE, LIMIT],
                 request: None, answer: "Invites", handler: || get(invites::list) },
     Operation { method: "post", path: "/api/v1/invites", permission: Some(Permission::Enrol), summary: "Make an invite; its code is in the answer and nowhere else", query: &[],
                 request: Some("NewInvite"), answer: "Invited", handler: || post(invites::create) },

@@ -18,6 +18,9 @@ use crate::State;
 
 const PLACE: &str = "/console";
 
+/// So many that wait for approval are listed; a page with more is no overview.
+const MOST_WAITING: usize = 50;
+
 /// 30 days, in seconds.
 const SOON: u32 = 30 * 86_400;
 
@@ -52,11 +55,9 @@ struct Page {
 async fn show(FromState(state): FromState<State>, api: Api) -> Result<Response, Trouble> {
     let statistics = api.get("/api/v1/statistics").await?;
     let expiring = api.get(&format!("/api/v1/certificates?limit=10&expiring_seconds={SOON}")).await?;
-    let invites = api.get("/api/v1/invites?limit=1000").await?;
-    let waiting: Vec<(String, String)> = items(&invites, "invites")
-        .filter(|invite| invite["state"] == json!("waits for approval"))
-        .map(|invite| (text(invite, "handle"), text(invite, "name")))
-        .collect();
+    let invites = api.get(&format!("/api/v1/invites?waiting=true&limit={MOST_WAITING}")).await?;
+    let waiting: Vec<(String, String)> =
+        items(&invites, "invites").map(|invite| (text(invite, "handle"), text(invite, "name"))).collect();
     let last = statistics["audit_length"].as_u64().unwrap_or(0).saturating_sub(8);
     // Whoever may not read the trail sees the page without it.
     let trail = api.get(&format!("/api/v1/audit?after={last}&limit=8")).await.unwrap_or_default();
@@ -218,7 +219,7 @@ fn figures(statistics: &Value, waiting: usize, seen: &Value, refused: &Value) ->
         },
         Figure {
             href: "/console/invites",
-            value: waiting.to_string(),
+            value: format!("{waiting}{}", if waiting < MOST_WAITING { "" } else { " or more" }),
             text: "wait for approval",
             mood: if waiting > 0 { "warn" } else { "quiet" },
         },

@@ -1,7 +1,7 @@
 //! Partners and their identities.
 
 use askama::Template;
-use axum::extract::State as FromState;
+use axum::extract::{Query, State as FromState};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Form, Router};
@@ -15,6 +15,8 @@ use super::trouble::Trouble;
 use crate::State;
 
 const PLACE: &str = "/console/partners";
+/// Partners on a page; each row is two more questions.
+const ROWS: usize = 50;
 
 pub(super) fn routes() -> Router<State> {
     Router::new().route(PLACE, get(list).post(save))
@@ -33,16 +35,28 @@ struct Row {
 struct List {
     frame: Frame,
     rows: Vec<Row>,
+    next: Option<String>,
     may_operate: bool,
     error: Option<String>,
 }
 
-async fn list(FromState(state): FromState<State>, api: Api) -> Result<Response, Trouble> {
-    page(&state, &api, None).await
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Behind {
+    after: String,
 }
 
-async fn page(state: &State, api: &Api, error: Option<String>) -> Result<Response, Trouble> {
-    let partners = api.get("/api/v1/partners?limit=200").await?;
+async fn list(
+    FromState(state): FromState<State>,
+    api: Api,
+    Query(behind): Query<Behind>,
+) -> Result<Response, Trouble> {
+    page(&state, &api, &behind.after, None).await
+}
+
+async fn page(state: &State, api: &Api, after: &str, error: Option<String>) -> Result<Response, Trouble> {
+    let after = if after.is_empty() { String::new() } else { format!("&after={}", encoded(after)) };
+    let partners = api.get(&format!("/api/v1/partners?limit={ROWS}{after}")).await?;
     let mut rows = Vec::new();
     for partner in items(&partners, "partners") {
         let name = text(partner, "name");
@@ -58,7 +72,8 @@ async fn page(state: &State, api: &Api, error: Option<String>) -> Result<Respons
     }
     let frame = Frame::of(state, api, PLACE, "Partners");
     let status = if error.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-    Ok(html(status, &List { frame, rows, may_operate: api.may_operate(), error }))
+    let next = partners["next"].as_str().map(str::to_owned);
+    Ok(html(status, &List { frame, rows, next, may_operate: api.may_operate(), error }))
 }
 
 #[derive(Deserialize)]
@@ -75,14 +90,14 @@ async fn save(
 ) -> Result<Response, Trouble> {
     let contact = Some(wish.contact.trim()).filter(|contact| !contact.is_empty());
     let Ok(most) = wish.most.trim().parse::<u32>() else {
-        return page(&state, &api, Some(format!("'{}' is no number of certificates", wish.most))).await;
+        return page(&state, &api, "", Some(format!("'{}' is no number of certificates", wish.most))).await;
     };
     let body = json!({ "contact": contact, "most_certificates": most });
     let path = format!("/api/v1/partners/{}", encoded(wish.name.trim()));
     match api.call(Method::PUT, &path, Some(&body)).await {
         Ok(_) => Ok(see_other(PLACE)),
         Err(trouble) if trouble.is_of_the_form() => {
-            page(&state, &api, Some(trouble.detail().to_owned())).await
+            page(&state, &api, "", Some(trouble.detail().to_owned())).await
         }
         Err(trouble) => Err(trouble),
     }

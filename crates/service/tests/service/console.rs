@@ -63,6 +63,24 @@ async fn what_stands_in_certificates_is_text_on_every_page() {
 }
 
 #[tokio::test]
+async fn partners_of_the_second_page_are_one_click_away() {
+    let world = World::new().await;
+    let admin = world.caller("boss", Some(Role::Admin));
+    for number in 0..51 {
+        let partner =
+            ca::Partner { name: format!("partner-{number:02}"), contact: None, most_certificates: 3 };
+        partner.put(world.state.store(), ca::Who::from("tester"), crate::world::clock()).unwrap();
+    }
+    let first = admin.send(Method::GET, "/console/partners", None).await.text();
+    assert!(first.contains("partner-49") && !first.contains("partner-50"), "{first}");
+    let link = first.split("href=\"").filter_map(|rest| rest.split('"').next());
+    let more = link.filter(|link| link.contains("after=")).collect::<Vec<_>>();
+    assert_eq!(more, ["/console/partners?after=partner-49"]);
+    let second = admin.send(Method::GET, more[0], None).await.text();
+    assert!(second.contains("partner-50") && !second.contains("after="), "{second}");
+}
+
+#[tokio::test]
 async fn roles_bound_what_the_forms_do() {
     let world = World::new().await;
     let auditor = world.caller("watcher", Some(Role::Auditor));

@@ -135,8 +135,15 @@ async fn what_waits_for_approval_is_signed_after_it_and_refused_after_a_denial()
     wish["approve"] = true.into();
     let operator = world.caller("olga", Some(Role::Operator));
     let (mine, eve) = (key(), key());
+    let waiting = async || {
+        let list = operator.get("/api/v1/invites?waiting=true").await.json();
+        let handles = list["invites"].as_array().unwrap().iter().map(|invite| invite["handle"].clone());
+        handles.collect::<Vec<_>>()
+    };
     let invite = invite(&world, wish.clone()).await;
+    assert_eq!(waiting().await, [json!(null); 0]);
     assert_eq!(join(&world.stranger(), &code(&invite), &mine).await.status, 202);
+    assert_eq!(waiting().await, [invite["handle"].clone()]);
     assert_eq!(world.state.store().find(&Selector::parse("alice")).unwrap().len(), 0);
     let shown = operator.get(&format!("/api/v1/invites/{}", invite["handle"].as_str().unwrap())).await.json();
     let hash = pki::hex(&pki::sha256(mine.public_key().spki_der()));
@@ -146,6 +153,7 @@ async fn what_waits_for_approval_is_signed_after_it_and_refused_after_a_denial()
     let wrong = operator.post(&decision, &json!({ "approve": true, "key_sha256": "ffffffff" })).await;
     assert_eq!(wrong.status, 409);
     assert_eq!(operator.post(&decision, &json!({ "approve": true, "key_sha256": hash })).await.status, 200);
+    assert_eq!(waiting().await, [json!(null); 0]);
     let chain = join(&world.stranger(), &code(&invite), &mine).await.certificates();
     assert_eq!(chain[0].public_key().unwrap(), mine.public_key());
 

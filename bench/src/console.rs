@@ -1,0 +1,144 @@
+//! Each page of the console over a store of a million certificates: what the server needs for it, from the request to
+//! the last octet of the page. Pages are asked for by somebody on the authority's own machine, so TLS is not measured.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+use axum::body::Body;
+use ca::invite::NewInvite;
+use ca::{Identity, Invite, Partner, Selector, Store, Who};
+use http::Request;
+use http_body_util::BodyExt as _;
+use jiff::{SignedDuration, Timestamp};
+use pki::Profile;
+use pki::crl::RevocationReason;
+use pki::name::SubjectNames;
+use service::api::Local;
+use service::{Settings, State, Surface, router};
+use store::SqliteStore;
+use tower::ServiceExt as _;
+
+use crate::Options;
+use crate::report::spread;
+use crate::store::{fill, name};
+
+const SUITE: &str = "console";
+const REVOKED: u32 = 10_000;
+const PARTNERS: u32 = 1_000;
+/// Ten identities to a partner, and an invite to each.
+const IDENTITIES: u32 = 10_000;
+const ROUNDS: usize = 20;
+
+/// What the issue asks for of every page.
+const TARGET: &str = "100 ms";
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    println!(
+        "console: {} certificates, {REVOKED} of them revoked; {PARTNERS} partners, {IDENTITIES} identities and invites",
+        options.certificates
+    );
+    let directory = tempfile::tempdir_in(&options.directory)?;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::create(&directory.path().join("ca.db"))?);
+    let authority = crate::acme::authority(Arc::clone(&store))?;
+    fill(&authority, options.certificates)?;
+    let handle = people(&*store, authority.entropy())?;
+    let state = State::new(authority, Settings::new("https://ca.bench.test"));
+    let runtime = tokio::runtime::Runtime::new()?;
+    let question = format!("which={}&rules=%5B%5Ballow%5D%5D%0Ads+%3D+%22*%22", name(4_711));
+    let mut wanted: Vec<(&str, String, Option<&str>)> =
+        pages(&*store, &handle)?.into_iter().map(|(what, path)| (what, path, None)).collect();
+    wanted.push(("what a name would be allowed", "/console/policy".to_owned(), Some(&question)));
+    for (what, path, form) in wanted {
+        let mut times = Vec::new();
+        for _ in 0..ROUNDS {
+            let start = Instant::now();
+            let size = runtime.block_on(page(&state, &path, form)).with_context(|| path.clone())?;
+            times.push(start.elapsed());
+            ensure!(size < 100_000, "{path} has {size} octets");
+        }
+        spread(SUITE, what, times, Some(TARGET));
+    }
+    Ok(())
+}
+
+/// Revocations, partners with identities, and invites; the handle of one that is open.
+fn people(store: &dyn Store, entropy: &ca::Entropy) -> Result<String> {
+    let (now, by) = (Timestamp::now(), Who::from("bench"));
+    let mut revoked = 0;
+    // Numbers whose certificates have not ended: see how the store is filled.
+    for number in (0..).filter(|number| number % 400 > 30) {
+        let selector = Selector::Label(name(number));
+        ca::revoke(store, &selector, RevocationReason::Superseded, by, now)?;
+        revoked += 1;
+        if revoked == REVOKED {
+            break;
+        }
+    }
+    let partner = |number: u32| format!("partner-{number:04}");
+    for number in 0..PARTNERS {
+        let contact = Some(format!("ops@{}.test", partner(number)));
+        Partner { name: partner(number), contact, most_certificates: 20 }.put(store, by, now)?;
+    }
+    let mut handle = String::new();
+    for number in 0..IDENTITIES {
+        let partner = Some(partner(number / 10));
+        Identity { label: name(number), partner: partner.clone(), ..Identity::default() }
+            .put(store, by, now)?;
+        let wish = NewInvite {
+            label: name(number),
+            names: SubjectNames::for_client(&name(number))?,
+            profile: Profile::Client,
+            lifetime: None,
+            uses: 1,
+            open_for: SignedDuration::from_hours(24),
+            approve: number % 10 == 0,
+            partner,
+            contact: None,
+        };
+        handle = Invite::create(store, entropy, wish, by, now)?.0.handle;
+    }
+    Ok(handle)
+}
+
+fn pages(store: &dyn Store, handle: &str) -> Result<Vec<(&'static str, String)>> {
+    let found = store.find(&Selector::Label(name(777_777 % 50_000)))?;
+    let serial = pki::certificate::serial_hex(&found.first().context("a certificate of that name")?.serial);
+    Ok([
+        ("overview", "/console".to_owned()),
+        ("certificates", "/console/certificates".to_owned()),
+        ("certificates, good", "/console/certificates?state=good".to_owned()),
+        ("certificates, revoked", "/console/certificates?state=revoked".to_owned()),
+        ("certificates, expired", "/console/certificates?state=expired".to_owned()),
+        ("certificates, ending in 30 days", "/console/certificates?expiring=30".to_owned()),
+        ("certificates, search for one", format!("/console/certificates?search={}", name(4_711))),
+        ("certificates, search for a thousandth", "/console/certificates?search=team-123".to_owned()),
+        ("certificates, search for all", "/console/certificates?search=bench.test".to_owned()),
+        ("certificates, search for nothing", "/console/certificates?search=nobody-here".to_owned()),
+        ("one certificate", format!("/console/certificates/{serial}")),
+        ("partners", "/console/partners".to_owned()),
+        ("invites", "/console/invites".to_owned()),
+        ("one invite", format!("/console/invites/{handle}")),
+        ("a form for an invite", "/console/invites/new".to_owned()),
+        ("policy", "/console/policy".to_owned()),
+        ("clients", "/console/clients".to_owned()),
+        ("refusals", "/console/refusals".to_owned()),
+        ("audit", "/console/audit".to_owned()),
+    ]
+    .into())
+}
+
+/// The size of a page in octets.
+async fn page(state: &State, path: &str, form: Option<&str>) -> Result<usize> {
+    let mut request = match form {
+        None => Request::get(path).body(Body::empty())?,
+        Some(form) => Request::post(path)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("sec-fetch-site", "same-origin")
+            .body(Body::from(form.to_owned()))?,
+    };
+    request.extensions_mut().insert(Local::named("bench"));
+    let Ok(response) = router(state, Surface::ALL).oneshot(request).await;
+    ensure!(response.status().is_success(), "{}", response.status());
+    Ok(response.into_body().collect().await?.to_bytes().len())
+}
