@@ -107,6 +107,27 @@ class SystemCalls:
             return any("(INJECTED)" in line for line in lines), code, err
 
 
+class Limits:
+    """Less of something than is needed, and more of it each time."""
+
+    def __init__(self, label, least, each):
+        self.label, self.least, self.each, self.step = label, least, each, 1
+        # With less than this the program cannot even be started.
+        while self.limited(self.least, "--version")[0] != 0:
+            self.least += each
+
+    def limited(self, limit, *words):
+        return countersign(*words, before=["prlimit", f"--{self.label}={limit}"])
+
+    def run(self, kind, name, number, words):
+        code, _, err = self.limited(self.least + (number - 1) * self.each, *words)
+        # Where memory is at its end, Rust's allocator aborts, and tokio panics when it can start no thread: no words of ours,
+        # and nothing may be lost.
+        if (code == -6 and "memory allocation" in err) or (code == 70 and "can't spawn worker thread" in err):
+            code, err = 1, "error: the memory is at its end"
+        return code != 0, code, err
+
+
 class Cuts:
     """A stand-in for PostgreSQL that passes everything on, and cuts the connection at one question."""
 
@@ -187,7 +208,9 @@ def main():
     if STORE:
         faults = [Cuts(False), Cuts(True)]
     else:
-        faults = [SystemCalls(call) for call in CALLS]
+        # Open files; octets of address space.
+        faults = [SystemCalls(call) for call in CALLS] + [Limits("nofile", 4, 7)]
+        faults += [Limits("as", 16 << 20, (1 if EVERY else 4) << 20)]
         # On PostgreSQL a second authority would be refused, since one is there.
         kinds += ("init",) if EVERY else ()
     for kind in kinds:

@@ -331,16 +331,16 @@ def judge(samples):
     figures = {}
     for name, taken in samples.items():
         fifth = max(1, len(taken) // 5)
-        early, late = taken[fifth:2 * fifth] or taken, taken[-fifth:]
-        memory = [median([sample[0] for sample in part]) for part in (early, late)]
-        files = [median([sample[1] for sample in part]) for part in (early, late)]
+        parts = [taken[at:at + fifth] for at in range(0, len(taken) - fifth + 1, fifth)][:5]
+        memory, files = ([median([sample[which] for sample in part]) for part in parts] for which in (0, 1))
         figures[name] = {"kB": memory, "files": files, "most_files": max(sample[1] for sample in taken)}
         # In a short run everything is still being filled: caches, pools, the tables of an allocator.
         slack = 4096 if ARGUMENTS.minutes >= 5 else 32768
-        if memory[1] > memory[0] * 1.1 + slack:
-            fault(f"{name} grew from {memory[0]} to {memory[1]} kB")
-        if files[1] > files[0] + 8:
-            fault(f"{name} had {files[0]} files open, and then {files[1]}")
+        early = min(1, len(parts) - 1)
+        if memory[-1] > memory[early] * 1.1 + slack:
+            fault(f"{name} grew from {memory[early]} to {memory[-1]} kB")
+        if files[-1] > files[early] + 8:
+            fault(f"{name} had {files[early]} files open, and then {files[-1]}")
     return figures
 
 

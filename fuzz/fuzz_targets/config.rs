@@ -25,6 +25,23 @@ mod input {
     }
 }
 
+/// Stands in for the module of the binary: what is a reference to a key, and no path.
+mod key {
+    use std::path::Path;
+
+    pub(crate) fn reference(path: &Path) -> Option<()> {
+        let schemes = ["pkcs11:", "command:", "https+signer:"];
+        schemes.iter().any(|scheme| path.to_str().is_some_and(|text| text.starts_with(scheme))).then_some(())
+    }
+}
+
+/// Stands in for the module of the binary: which sources of passphrases are files.
+mod passphrase {
+    pub(crate) fn is_a_file(source: &str) -> bool {
+        source != "prompt" && !source.starts_with("fd:") && !source.starts_with("credential:")
+    }
+}
+
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     // It would read a file of any name.
     if bytes.windows(10).any(|word| word == b"allow_file") {

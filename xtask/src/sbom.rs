@@ -22,7 +22,7 @@ const BUNDLED: &[(&str, &str, &str)] =
 
 /// Writes `target/countersign.cdx.json`.
 pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<ExitCode> {
-    let format = "\u{1f}{p}\u{1f}{l}";
+    let format = "\u{241f}{p}\u{241f}{l}";
     let mut command = workspace.cargo(&["tree", "--package", ROOT, "--edges", "normal,build"]);
     command.args(["--prefix", "depth", "--format", format]);
     let tree = parse_tree(&output_of(command)?)?;
@@ -49,7 +49,7 @@ fn parse_tree(text: &str) -> anyhow::Result<BTreeMap<Id, Crate>> {
     let mut crates: BTreeMap<Id, Crate> = BTreeMap::new();
     let mut path: Vec<Id> = Vec::new();
     for line in text.lines() {
-        let parts: Vec<&str> = line.split('\u{1f}').collect();
+        let parts: Vec<&str> = line.split('\u{241f}').collect();
         let [depth, package, licence] = parts.as_slice() else {
             bail!("cargo tree printed something else than expected: {line}");
         };
@@ -129,8 +129,8 @@ fn document(tree: &BTreeMap<Id, Crate>, checksums: &BTreeMap<Id, String>) -> Val
 mod tests {
     use super::*;
 
-    const TREE: &str = "0\u{1f}countersign v0.1.0 (/x/cli)\u{1f}MIT OR Apache-2.0\n1\u{1f}a v1.0.0\u{1f}MIT/Apache-2.0\n\
-                        2\u{1f}libsqlite3-sys v2.0.0\u{1f}MIT\n1\u{1f}b v3.0.0\u{1f}ISC (*)\n";
+    const TREE: &str = "0\u{241f}countersign v0.1.0 (/x/cli)\u{241f}MIT OR Apache-2.0\n1\u{241f}a v1.0.0\u{241f}MIT/Apache-2.0\n\
+                        2\u{241f}libsqlite3-sys v2.0.0\u{241f}MIT\n1\u{241f}b v3.0.0\u{241f}ISC (*)\n";
     const LOCK: &str = "[[package]]\nname = \"a\"\nversion = \"1.0.0\"\nsource = \"x\"\nchecksum = \"00ff\"\n\n\
                         [[package]]\nname = \"countersign\"\nversion = \"0.1.0\"\n";
 
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn something_else_than_a_tree_is_refused() {
-        for text in ["countersign", "0\u{1f}x\u{1f}MIT", "x\u{1f}a v1\u{1f}MIT"] {
+        for text in ["countersign", "0\u{241f}x\u{241f}MIT", "x\u{241f}a v1\u{241f}MIT"] {
             assert!(parse_tree(text).is_err(), "{text}");
         }
     }

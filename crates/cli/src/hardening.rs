@@ -19,6 +19,25 @@ pub(crate) fn keep_memory_private() {
     }
 }
 
+/// Fewer files than this and it is chance at which step a command fails, some of them inside of libraries that panic then:
+/// a runtime alone opens five, a memory in SQLite as many.
+#[cfg(target_os = "linux")]
+const LEAST_FILES: u64 = 32;
+
+/// For every command: refuses to begin what cannot end.
+pub(crate) fn check_limits() -> Result<(), Failure> {
+    #[cfg(target_os = "linux")]
+    if let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+        && limit < LEAST_FILES
+    {
+        return Err(Failure::usage(format!(
+            "this process may open {limit} files, and needs {LEAST_FILES} at least"
+        ))
+        .hint("ulimit -n 1024"));
+    }
+    Ok(())
+}
+
 /// For processes that stay and start no programs, once their rights are what they will be: none comes back, and memory is
 /// locked.
 pub(crate) fn stay() {

@@ -60,7 +60,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let context = Context::from_environment(arguments.home, arguments.quiet).with_store(arguments.store);
     // The message of a panic is printed by its hook; what is left is the exit code.
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| arguments.command.run(&context)));
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        hardening::check_limits()?;
+        arguments.command.run(&context)
+    }));
     match outcome {
         Ok(Ok(exit)) => ExitCode::from(exit.code()),
         Ok(Err(failure)) => {

@@ -71,7 +71,15 @@ impl Watcher {
                     continue;
                 }
                 loaded = found;
-                match source.reload(&context) {
+                let reloaded = match source.files().iter().find(|file| may_wait_for_ever(file)) {
+                    Some(file) => Err(Failure::usage(format!(
+                        "{} is a pipe or a device, which may never be read to its end",
+                        file.display()
+                    ))
+                    .hint(format!("mv NEW.pem {}    (a file in its place)", file.display()))),
+                    None => source.reload(&context),
+                };
+                match reloaded {
                     Ok(what) => context.say(what),
                     Err(failure) => {
                         context.warn("what changed cannot be loaded; what was in force stays so");
@@ -93,6 +101,11 @@ impl Watcher {
             let _ = thread.join();
         }
     }
+}
+
+/// Whether reading it could hold this thread up, and with it every reload and revocation that comes after.
+fn may_wait_for_ever(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|metadata| !metadata.is_file())
 }
 
 /// Files as they were last read.
@@ -128,7 +141,7 @@ impl Seen {
     }
 
     fn content(&mut self, file: &Path, read_anyway: bool) -> Option<[u8; 32]> {
-        let metadata = std::fs::metadata(file).ok()?;
+        let metadata = std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file)?;
         let identity = Identity::of(&metadata);
         if let Some((known, hash)) = self.files.get(file)
             && *known == identity
