@@ -1,12 +1,12 @@
 // What explain says of a capture, held against what tshark says of it with the same key log: whole messages, and the
-// values of fields. compare.mjs CAPTURE KEY_LOG PORT EXPLAINED_JSON
+// values of fields. compare.mjs CAPTURE KEY_LOG PORT[,PORT…] EXPLAINED_JSON
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 const [capture, keys, port, mine] = process.argv.slice(2);
 const options = { maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'ignore'] };
 const ours = JSON.parse(fs.readFileSync(mine)).connections;
-const theirs = JSON.parse(execFileSync('tshark', ['-r', capture, '-o', `tls.keylog_file:${keys}`, '-d', `tcp.port==${port},tls`,
-  '-T', 'json', '-x', '--no-duplicate-keys'], options));
+const tls = port.split(',').flatMap((one) => ['-d', `tcp.port==${one},tls`]);
+const theirs = JSON.parse(execFileSync('tshark', ['-r', capture, '-o', `tls.keylog_file:${keys}`, ...tls, '-T', 'json', '-x', '--no-duplicate-keys'], options));
 
 // Under a name, everything that tshark found: [hex, …] once, or a list of such.
 const found = new Map();
@@ -35,6 +35,10 @@ const walk = (message, field, inside) => {
 };
 const messages = ours.flatMap((connection) => connection.messages);
 for (const message of messages) if (message.bytes) for (const field of message.fields) walk(message, field, [message.type]);
+// Of the ways to compress a Certificate, tshark looks into brotli alone.
+const isBrotli = (message) => message.fields.some((field) => field.value.startsWith('brotli'));
+for (const { decompressed, fields } of messages)
+  if (decompressed && isBrotli({ fields })) for (const field of decompressed.fields) walk(decompressed, field, ['Certificate']);
 
 const sorted = (list) => JSON.stringify([...(list ?? [])].sort());
 let compared = 0;

@@ -6,7 +6,8 @@ use explain::capture::{KeyLog, Transcript, write};
 use explain::finding::Sender;
 use explain::tls::{Kind, explain};
 
-use crate::{recording, recordings};
+use crate::truths::assert_covered;
+use crate::{folder, recording, recordings};
 
 /// The packets of a recording, as raw IP.
 fn packets(transcript: &Transcript) -> Vec<Vec<u8>> {
@@ -82,6 +83,47 @@ fn every_link_type_and_byte_order_gives_the_same_bytes() {
             let capture = file(link_type, big, &with(&header));
             let again = only(&capture, &transcript.secrets);
             assert_eq!(streams(&again), streams(&transcript), "link type {link_type}");
+        }
+    }
+}
+
+/// What dumpcap wrote while curl spoke with Node.js, over IPv4 with TLS 1.3 and over IPv6 with TLS 1.2; editcap put curl's
+/// key log into it.
+pub(crate) fn real_captures() -> Vec<(&'static str, Vec<u8>)> {
+    // Ethernet on the loopback interface, and Linux's cooked capture of all interfaces.
+    ["loopback", "any"]
+        .map(|name| {
+            let path = folder().join(format!("../captures/{name}.pcapng"));
+            (name, std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+        })
+        .into()
+}
+
+#[test]
+fn captures_of_dumpcap_are_opened_by_the_secrets_that_editcap_put_in() {
+    for (name, file) in real_captures() {
+        let index = Index::read(&file).unwrap();
+        assert_eq!(index.notes.problems, Vec::<String>::new(), "{name}");
+        let explained: Vec<_> = index
+            .connections
+            .iter()
+            .map(|connection| explain(&connection.transcript(&file, &index.notes.secrets)))
+            .collect();
+        let facts: Vec<_> = explained
+            .iter()
+            .map(|one| (one.version_text(), one.is_mutual(), one.client.starts_with("[::1]:")))
+            .collect();
+        assert_eq!(
+            facts,
+            [("TLS 1.3".to_owned(), true, false), ("TLS 1.2".to_owned(), true, true)],
+            "{name}"
+        );
+        for one in &explained {
+            assert_covered(name, one);
+            assert_eq!((one.findings.as_slice(), one.limits.as_slice()), (&[][..], &[][..]), "{name}");
+            assert!(one.messages.iter().all(|message| message.kind != Kind::Encrypted), "{name}");
+            let checks: Vec<_> = one.messages.iter().flat_map(|message| &message.checks).collect();
+            assert!(checks.len() >= 4 && checks.iter().all(|check| check.passed == Some(true)), "{name}");
         }
     }
 }

@@ -90,10 +90,11 @@ fn lying_length_is_named_with_its_byte() {
 fn mutated_captures_and_key_logs_never_panic() {
     let mut numbers = Numbers(0x5eed_5eed_5eed_5eed);
     let transcript = recording("tls13-mutual");
-    let original = write::pcapng(&transcript).to_vec();
     let log = transcript.secrets.to_lines().as_bytes().to_vec();
-    for _ in 0..300 {
-        let (mut file, mut lines) = (original.clone(), log.clone());
+    let mut originals = vec![write::pcapng(&transcript).to_vec()];
+    originals.extend(crate::captures::real_captures().into_iter().map(|(_, file)| file));
+    for number in 0..300 {
+        let (mut file, mut lines) = (originals[number % originals.len()].clone(), log.clone());
         for _ in 0..1 + numbers.next(6) {
             let at = numbers.next(file.len());
             file[at] = numbers.next(256) as u8;

@@ -1,7 +1,9 @@
 //! What must hold for every recording: all is decrypted, checks hold, each byte belongs to one labelled leaf.
 
+use std::path::PathBuf;
+
 use explain::FindingCode;
-use explain::capture::KeyLog;
+use explain::capture::{KeyLog, Transcript};
 use explain::finding::Sender;
 use explain::tls::{Conversation, Kind, Node, explain};
 
@@ -407,4 +409,22 @@ fn brief_walk_for_a_table_comes_to_the_same_end() {
         );
         assert_covered(&name, &brief);
     }
+}
+
+#[test]
+fn the_format_that_the_guide_describes_is_the_one_that_is_read() {
+    let guide = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/explain.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let example = guide.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    let transcript = Transcript::from_bytes(example.as_bytes()).unwrap();
+    assert_eq!(
+        (transcript.client.as_str(), transcript.server.as_str()),
+        ("127.0.0.1:50012", "localhost:8443")
+    );
+    assert_eq!((transcript.events.len(), transcript.secrets.len(), transcript.remarks.len()), (5, 1, 1));
+    // Written again it has the same lines, without the comment.
+    let lines: Vec<&str> = example.lines().filter(|line| !line.starts_with('#')).collect();
+    let written = transcript.to_bytes();
+    let written: Vec<&str> = std::str::from_utf8(&written).unwrap().lines().collect();
+    assert_eq!(written, lines);
 }
