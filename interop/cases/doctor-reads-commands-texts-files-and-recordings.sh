@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The doctor reads command lines of curl, openssl and wget as those programs do, judges as other programs, and examines
 # texts, piles of files, a client that connects to it, and captures; and it never shows a private key or a passphrase.
-# needs: curl nginx openssl python3
+# needs: curl java keytool nginx openssl python3
 . "$(dirname "$0")/../lib.sh"
 . "$INTEROP/pairs.sh"
 
@@ -40,7 +40,41 @@ examined unknown_issuer client 1 "$url" --cert stranger.pem --key stranger.key -
 examined issuer_not_requested server 1 "$url" --as go --cert stranger.pem --key stranger.key --cacert ca.pem
 examined none none 0 "$url" --as node --cert client.pem --key client.key --cacert ca.pem
 
-# An error text, and one that nobody knows.
+# What a Java client believes stands in key stores, of both kinds; of the runtime's own where none is named.
+openssl pkcs12 -export -in client.pem -inkey client.key -out client.p12 -passout pass:of-the-key
+import() { expect_success keytool -importcert -noprompt -alias ca -file "$1" -keystore "$2" -storetype "$3" -storepass "$4"; }
+import ca.pem trust.p12 pkcs12 of-the-store
+import ca.pem trust.jks jks of-the-store
+import other.pem others.jks jks of-the-store
+mkdir -p jdk/lib/security && import ca.pem jdk/lib/security/cacerts jks changeit
+java=(java -Djavax.net.ssl.keyStore=client.p12 -Djavax.net.ssl.keyStorePassword=of-the-key)
+for store in trust.p12 trust.jks; do
+    examined none none 0 -- "${java[@]}" "-Djavax.net.ssl.trustStore=$store" -Djavax.net.ssl.trustStorePassword=of-the-store -jar a.jar "$url"
+done
+examined unknown_issuer client 1 -- "${java[@]}" -Djavax.net.ssl.trustStore=others.jks -jar a.jar "$url"
+JAVA_HOME=$PWD/jdk examined none none 0 "$url" --as java --cert-type P12 --cert client.p12:of-the-key
+JAVA_HOME=$PWD/jdk examined unknown_issuer client 1 "https://localhost:$PORT" --as java --cert-type P12 --cert client.p12:of-the-key --cacert other.pem
+cp others.jks jdk/lib/security/jssecacerts
+JAVA_HOME=$PWD/jdk examined unknown_issuer client 1 "$url" --as java --cert-type P12 --cert client.p12:of-the-key
+assert_contains "$(cat report.json)" jdk/lib/security/jssecacerts
+# What openssl puts into a PKCS#12 is marked as trusted nowhere, so Java believes nothing of it.
+openssl pkcs12 -export -nokeys -in ca.pem -out unmarked.p12 -passout pass:of-the-store
+examined configuration_unusable client 1 -- "${java[@]}" -Djavax.net.ssl.trustStore=unmarked.p12 -Djavax.net.ssl.trustStorePassword=of-the-store "$url"
+
+# The texts of real programs, as they come from them; and one that nobody knows.
+words() { run "$@" && printf '%s\n%s\n' "$STDOUT" "$STDERR" >text.txt; }
+words curl -sS "$url"
+examined unknown_issuer client 1 --text text.txt
+words curl --cacert ca.pem -E client.pem --key stranger.key "$url"
+# curl has one text for a key that is missing, unreadable, sealed or another one's: the doctor names all of them.
+examined private_key_missing client 1 --text text.txt
+for code in file_unreadable passphrase_missing key_mismatch; do
+    assert_contains "$(cat report.json)" "\"$code\""
+done
+words curl --cacert ca.pem "http://localhost:$PORT/" --http0.9
+examined plain_http client 1 --text text.txt
+words openssl s_client -connect "localhost:$PORT" -verify_return_error -verify_hostname other.test -CAfile ca.pem
+examined name_mismatch server 1 --text text.txt
 echo 'curl: (56) tlsv13 alert certificate required' >text.txt
 examined no_client_certificate client 1 --text text.txt
 echo 'the gate of the castle is closed' >text.txt
@@ -118,3 +152,24 @@ examined unknown_issuer client 1 closed.pcapng --keylog keys.log
 run "$COUNTERSIGN" doctor closed.pcapng
 assert_contains "$STDOUT" "no secrets of this connection are at hand"
 assert_lacks "$STDOUT" unknown_issuer
+
+# What a server staples is judged from a recording too, in both versions.
+openssl ocsp -issuer ca.pem -cert server.pem -reqout request.der >/dev/null 2>&1
+answer() { openssl ocsp -index issued-ca/index -rsigner ca.pem -rkey ca.key -CA ca.pem -reqin request.der -ndays 1 -respout "$1" >/dev/null 2>&1; }
+answer good.der
+openssl ca -config server.cnf -cert ca.pem -keyfile ca.key -revoke server.pem 2>/dev/null
+answer revoked.der
+for version in tls1_2 tls1_3; do
+    for word in good revoked; do
+        serve_openssl "-$version" -status_file "$word.der"
+        expect_failure 0,1 "$COUNTERSIGN" explain "https://localhost:$PORT/" --cacert ca.pem --get / --save "$version-$word.transcript"
+        stop_server
+        case $word in
+            good)
+                examined none none 0 --from "$version-good.transcript" --cacert ca.pem
+                assert_contains "$(cat report.json)" "the stapled OCSP response is in date"
+                ;;
+            revoked) examined certificate_revoked server 1 --from "$version-revoked.transcript" --cacert ca.pem ;;
+        esac
+    done
+done

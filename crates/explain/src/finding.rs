@@ -531,6 +531,35 @@ impl Finding {
         self
     }
 
+    /// The finding with the holder of the certificate in its commands, where they are patterns. A name is a stranger's:
+    /// one that a command would take for an option, or that is longer than a commonName, stays out.
+    ///
+    /// ```
+    /// use explain::{Fault, Finding, FindingCode};
+    /// let finding = Finding::new(FindingCode::CertificateExpired, Fault::Client, "it expired")
+    ///     .fix(Fault::Issuer, "countersign renew NAME")
+    ///     .called("Alice's laptop");
+    /// assert!(finding.fix.is_some_and(|fix| fix.command == r"countersign renew 'Alice'\''s laptop'"));
+    /// ```
+    #[must_use]
+    pub fn called(mut self, name: &str) -> Self {
+        // RFC 5280 appendix A: ub-common-name.
+        if name.is_empty()
+            || name.starts_with('-')
+            || name.chars().count() > 64
+            || name.contains(char::is_control)
+        {
+            return self;
+        }
+        for fix in self.fix.iter_mut().chain(self.alternative.iter_mut()) {
+            let words = fix.command.split(' ');
+            let filled =
+                words.map(|word| if word == "NAME" { crate::doctor::shell(name) } else { word.to_owned() });
+            fix.command = filled.collect::<Vec<_>>().join(" ");
+        }
+        self
+    }
+
     /// The finding with the field names of `--json`.
     #[must_use]
     pub fn json(&self) -> serde_json::Value {

@@ -17,6 +17,7 @@ pub mod field;
 pub mod finding;
 pub mod humane;
 mod inspect;
+pub mod java_store;
 pub mod key;
 pub mod model;
 pub mod pkcs12;

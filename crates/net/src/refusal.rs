@@ -75,7 +75,9 @@ fn direction_of(whose: Fault) -> Direction {
 /// The finding of a client's certificate that was refused or could not be read.
 pub(crate) fn of_client(refused: &NoClient) -> Finding {
     match refused {
-        NoClient::Refused { refusal, .. } => of_path(refusal, Fault::Client),
+        NoClient::Refused { refusal, certificate } => {
+            of_path(refusal, Fault::Client).called(&certificate.short_name())
+        }
         NoClient::Unreadable(error) => advised(
             Finding::new(
                 FindingCode::MalformedCertificate,

@@ -10,8 +10,8 @@
 
 mod anchor;
 mod files;
-mod java;
-mod machine;
+pub(crate) mod java;
+pub(crate) mod machine;
 mod nss;
 mod program;
 mod report;

@@ -89,6 +89,8 @@ pub struct OwnSide {
     pub anchors: Vec<Certificate>,
     /// The files that `anchors` come from; empty where they are the program's default.
     pub anchor_files: Vec<String>,
+    /// Where the default is read from, where that is one file: Java's `cacerts`.
+    pub default_anchor_file: Option<String>,
     /// Whether it is not known what the client believes, as in a recording: then only the rest is judged.
     pub trust_unknown: bool,
     /// What the server believes of clients, where that is known: its own side of a recording.

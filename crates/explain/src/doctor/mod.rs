@@ -6,6 +6,7 @@
 //! Nothing here opens a file or a socket: `net::doctor` makes the connections, `cli` reads the files.
 
 mod advice;
+mod anchors;
 mod answer;
 mod client_certificate;
 mod command;

@@ -63,22 +63,24 @@ pub(super) fn judge(facts: &Facts, served: &[Certificate], notes: &mut Notes) {
         .remedy("use a P-256 key");
         notes.push(Weight::Blocks, Direction::ServerRefusedClient, finding);
     }
-    if let ServerName::Dns(host) = &facts.target.host
-        && !host.contains('.')
-        && !facts.program.sends_one_label_server_name()
+    if let Some(host) = unsent_server_name(facts)
+        && !notes.has(FindingCode::NameMismatch)
+        && !notes.has(FindingCode::NoSubjectAltName)
     {
-        let finding = Finding::new(
-            FindingCode::ServerNameMissing,
-            Fault::Client,
-            format!(
-                "{} sends no server name for '{host}', which has no dot, and lands on the default host",
-                facts.program.title()
-            ),
-        )
-        .certain()
-        .evidence("Java leaves server_name out for names of one label")
-        .fix(Fault::Client, format!("use a name with a dot, such as {host}.localdomain"));
-        notes.push(Weight::Warns, Direction::Neither, finding);
+        notes.checked(format!(
+            "{} sends no server name for {host}, which has no dot, and gets the right certificate all the same",
+            facts.program.title()
+        ));
+    }
+}
+
+/// The host of which the program does not send the name, since it has one label.
+pub(super) fn unsent_server_name(facts: &Facts) -> Option<&str> {
+    match &facts.target.host {
+        ServerName::Dns(host) if !host.contains('.') && !facts.program.sends_one_label_server_name() => {
+            Some(host)
+        }
+        _ => None,
     }
 }
 

@@ -133,6 +133,7 @@ fn facts(conversation: &Conversation, beside: &Beside, attempt: Attempt, at: Tim
 fn attempt(conversation: &Conversation) -> Attempt {
     let mut attempt = Attempt::new(Variation::AsAsked, end(conversation));
     attempt.served = conversation.server_chain.clone().unwrap_or_default();
+    attempt.stapled.clone_from(&conversation.stapled);
     attempt.sent_certificate = conversation.client_chain.as_ref().is_some_and(|chain| !chain.is_empty());
     attempt.request = conversation.certificate_request.as_ref().map(|request| Asked {
         authorities: request.authorities.clone(),

@@ -6,7 +6,7 @@ use pki::name::{GeneralName, ServerName};
 use pki::verify::{Purpose, Reason, ReasonCode, Rules, TrustBundle, examine};
 
 use super::mend::{self, OldKey};
-use super::{Direction, Facts, Notes, PartialChain, Program, Weight, name, place, profile, shell, stapled};
+use super::{Direction, Facts, Notes, Program, Weight, anchors, name, place, profile, shell, stapled};
 use crate::finding::{Fault, Finding, FindingCode};
 use crate::humane;
 
@@ -77,7 +77,7 @@ pub(super) fn judge(facts: &Facts, notes: &mut Notes) {
     let examination = examine(leaf, &served[1..], &rules);
     match examination.valid() {
         Some(_) if facts.own.trust_unknown => {}
-        Some(path) => accepted(facts, &path.certificates, notes),
+        Some(path) => anchors::judge(facts, &path.certificates, notes),
         None => {
             let unknown = |reason: &&Reason| {
                 facts.own.trust_unknown
@@ -137,91 +137,6 @@ pub(super) fn judge(facts: &Facts, notes: &mut Notes) {
             facts.target.host,
             humane::minute(leaf.not_after())
         ));
-    }
-}
-
-/// A path that our validator takes, and some program does not.
-fn accepted(facts: &Facts, path: &[Certificate], notes: &mut Notes) {
-    let anchor = &path[path.len() - 1];
-    if let super::TrustStore::Own { add } = facts.program.trust_store()
-        && facts.own.added_anchors.contains(anchor)
-        && facts.own.anchor_files.is_empty()
-    {
-        let finding = Finding::new(
-            FindingCode::TrustStoreIgnored,
-            Fault::Client,
-            format!(
-                "{} refuses the server's certificate although its CA {} is in the system's trust store: it reads a list of \
-                 its own, so curl is happy and it is not",
-                facts.program.title(),
-                name(anchor)
-            ),
-        )
-        .certain()
-        .evidence("the CA was added to the system's trust, and that is all")
-        .fix(Fault::Client, add.to_owned())
-        .remedy("give the CA to that program too (Node.js from 22.15 on: node --use-system-ca)");
-        notes.push(Weight::Blocks, Direction::ClientRefusedServer, finding);
-        return;
-    }
-    if anchor.is_self_issued() && path.len() > 1 {
-        return;
-    }
-    let url = facts.target.url();
-    if path.len() == 1 {
-        if anchor.is_self_issued() {
-            // Trusted by name: works everywhere but where a CA is no leaf.
-            return;
-        }
-        let root = facts.neighbour(|c| c.is_ca() && c.subject().matches(anchor.issuer()));
-        let file = root.map_or("ca.pem".to_owned(), |(file, _)| shell(file));
-        let blocks = facts.program.partial_chain() != PartialChain::Any;
-        let finding = Finding::new(
-            FindingCode::LeafAsAnchor,
-            Fault::Client,
-            format!(
-                "the client's CA file holds the server's own certificate {}, not its issuer {}: curl, Go, Java and \
-                 Python 3.13 take that, Node.js, openssl, rustls and older Pythons do not, and it breaks everywhere \
-                 when the server's certificate is renewed",
-                name(anchor),
-                anchor.issuer()
-            ),
-        )
-        .certain()
-        .evidence(format!("in {}: {}, which is no CA", files(facts), name(anchor)))
-        .fix(Fault::Client, facts.program.trust_command(&file, &url))
-        .remedy("point the client at the certificate of the CA");
-        let weight = if blocks { Weight::Blocks } else { Weight::Warns };
-        notes.push(weight, Direction::ClientRefusedServer, finding);
-        return;
-    }
-    let blocks = facts.program.partial_chain() == PartialChain::RootOnly;
-    let root = facts.neighbour(|c| c.is_self_issued() && c.subject().matches(anchor.issuer()));
-    let finding = Finding::new(
-        FindingCode::AnchorNotRoot,
-        Fault::Client,
-        format!(
-            "the client's CA file holds the intermediate {} and not its root {}: curl, Go, Java and rustls take that, \
-             Node.js, openssl and older Pythons do not",
-            name(anchor),
-            anchor.issuer()
-        ),
-    )
-    .certain()
-    .evidence(format!("in {}: {}, issued by {}", files(facts), name(anchor), anchor.issuer()))
-    .fix(Fault::Client, match root {
-        Some((file, _)) => format!("cat {} >> {}", shell(file), files(facts)),
-        None => format!("cat rootCA.pem >> {}", files(facts)),
-    })
-    .remedy("put the root into the client's CA file");
-    let weight = if blocks { Weight::Blocks } else { Weight::Warns };
-    notes.push(weight, Direction::ClientRefusedServer, finding);
-}
-
-fn files(facts: &Facts) -> String {
-    match facts.own.anchor_files.as_slice() {
-        [] => "the trust store".to_owned(),
-        some => some.join(", "),
     }
 }
 
@@ -444,7 +359,7 @@ impl Judged<'_> {
         )
         .certain()
         .evidence(self.reason.message.clone())
-        .evidence(format!("the client believes {}", files(self.facts)))
+        .evidence(format!("the client believes {}", anchors::files(self.facts)))
         .fix(Fault::Client, self.facts.program.trust_command("rootCA.pem", &self.facts.target.url()))
         .alternative(Fault::Issuer, self.reissue(OldKey::Kept))
         .remedy("give the client the current certificate of the CA, or both during a rotation")
@@ -454,7 +369,10 @@ impl Judged<'_> {
         let (facts, leaf) = (self.facts, self.leaf());
         let (url, last) = (facts.target.url(), &self.path[self.path.len() - 1]);
         let believed = match facts.own.anchor_files.as_slice() {
-            [] => format!("the client believes the default roots of {}", facts.program.title()),
+            [] => match &facts.own.default_anchor_file {
+                Some(file) => format!("the client believes what stands in {file}"),
+                None => format!("the client believes the default roots of {}", facts.program.title()),
+            },
             some => {
                 let names: Vec<String> = facts.own.anchors.iter().take(4).map(name).collect();
                 format!("the client believes, from {}: {}", some.join(", "), names.join("; "))
@@ -599,7 +517,7 @@ impl Judged<'_> {
         )
         .certain()
         .evidence(self.reason.message.clone())
-        .evidence(format!("it comes from {}", files(facts)))
+        .evidence(format!("it comes from {}", anchors::files(facts)))
         .fix(
             Fault::Client,
             facts
@@ -770,6 +688,13 @@ impl Judged<'_> {
         )
         .fix(Fault::Issuer, reissue)
         .remedy("connect by a name in the certificate, or issue it again with this one");
+        let finding = match profile::unsent_server_name(facts) {
+            Some(host) => finding.evidence(format!(
+                "{} sends no server name for {host}, which has no dot, and so is served the default host's certificate",
+                facts.program.title()
+            )),
+            None => finding,
+        };
         (Weight::Blocks, with_name(facts, names, finding))
     }
 }

@@ -182,6 +182,8 @@ pub struct Conversation {
     pub messages: Vec<Message>,
     /// What the server sent as its certificates, in DER; `None` where no such message was seen.
     pub server_chain: Option<Vec<Vec<u8>>>,
+    /// The OCSP response that the server stapled to its certificate, in DER, where it did.
+    pub stapled: Option<Vec<u8>>,
     /// What the client sent; empty where it sent an empty list.
     pub client_chain: Option<Vec<Vec<u8>>>,
     /// What the server asked for, where it asked.

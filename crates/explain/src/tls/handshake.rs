@@ -72,6 +72,8 @@ pub(crate) struct Facts {
     pub(crate) certificates: Option<Vec<Vec<u8>>>,
     /// Whether a delegated credential comes with the certificates (RFC 9345): CertificateVerify is made with that.
     pub(crate) delegated: bool,
+    /// The CertificateStatus of the sender's own certificate (RFC 6066 section 8).
+    pub(crate) status: Option<Vec<u8>>,
     pub(crate) request: Option<CertificateRequest>,
     pub(crate) signature: Option<(u16, Vec<u8>)>,
     /// The part of a ServerKeyExchange that is signed.
@@ -232,6 +234,7 @@ fn body(d: &mut Decoder<'_>, kind: u8, context: &Context, facts: &mut Facts) -> 
         16 => client_key_exchange(d, context),
         20 => finished(d, context, facts),
         22 => {
+            facts.status = Some(d.remaining().to_vec());
             certificate_status(d);
             said("", "The issuer's word on whether the server's certificate is revoked (OCSP stapling).")
         }
@@ -454,6 +457,13 @@ pub(super) fn names_in(mut list: &[u8]) -> Vec<Vec<u8>> {
     names
 }
 
+/// The OCSP response in a CertificateStatus, where it is a whole one.
+pub(super) fn ocsp_response(status: &[u8]) -> Option<Vec<u8>> {
+    let [1, a, b, c, response @ ..] = status else { return None };
+    let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
+    (response.len() == length).then(|| response.to_vec())
+}
+
 pub(super) fn certificate_entry(
     list: &mut Decoder<'_>,
     at: &'static str,
@@ -487,8 +497,13 @@ fn certificate(d: &mut Decoder<'_>, context: &Context, facts: &mut Facts) -> Sai
             list.group("CertificateEntry", at, |entry| {
                 let der = certificate_entry(entry, at, chain.len(), facts.brief);
                 if !entry.is_empty() {
-                    let delegated = &mut facts.delegated;
-                    extensions(entry, Place::Certificate, &mut |number, _| *delegated |= number == 34);
+                    let is_own = chain.is_empty();
+                    extensions(entry, Place::Certificate, &mut |number, data| match number {
+                        // status_request
+                        5 if is_own => facts.status = Some(data.to_vec()),
+                        34 => facts.delegated = true,
+                        _ => {}
+                    });
                 }
                 chain.extend(der);
                 said("", "A certificate with its extensions.")

@@ -430,6 +430,12 @@ impl<'a> Session<'a> {
                 let side = self.side(sender);
                 side.leaf = first.map(|der| CertificateDescription::read(der, &mut Problems::default()));
                 side.delegated = facts.delegated;
+                if sender == Sender::Server {
+                    self.out.stapled = facts.status.as_deref().and_then(handshake::ocsp_response);
+                }
+            }
+            Kind::Handshake(22) => {
+                self.out.stapled = facts.status.as_deref().and_then(handshake::ocsp_response);
             }
             Kind::Handshake(12) => self.out.group = facts.group,
             Kind::Handshake(13) => self.out.certificate_request.clone_from(&facts.request),

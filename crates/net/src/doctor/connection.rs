@@ -305,7 +305,7 @@ impl Watcher {
             .with_custom_certificate_verifier(Arc::clone(self) as Arc<dyn ServerCertVerifier>)
             .with_client_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesClientCert>);
         config.resumption = Resumption::store(Arc::clone(bell) as Arc<dyn ClientSessionStore>);
-        config.enable_sni = variation != Variation::WithoutServerName;
+        config.enable_sni = plan.sends_server_name && variation != Variation::WithoutServerName;
         let protocol: &[u8] = if variation == Variation::OnlyHttp2 { b"h2" } else { b"http/1.1" };
         config.alpn_protocols = vec![protocol.to_vec()];
         Ok(config)

@@ -74,6 +74,8 @@ pub struct Plan {
     pub credentials: Option<Credentials>,
     /// Whether the certificate is kept back where the server's list does not name its issuer.
     pub withhold_by_issuer: bool,
+    /// Whether the user's client sends the server's name.
+    pub sends_server_name: bool,
     /// What the user's client offers.
     pub offer: Offer,
     /// The proxy that takes the connection.
@@ -111,6 +113,7 @@ impl Plan {
             route: Route::default(),
             credentials: None,
             withhold_by_issuer: false,
+            sends_server_name: true,
             offer: Offer::default(),
             proxy: None,
             headers: Vec::new(),

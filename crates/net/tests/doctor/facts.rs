@@ -89,6 +89,7 @@ pub(crate) fn plan_of_pair(pair: &Pair, port: u16) -> Plan {
     plan.route.connect_to.push(format!("::127.0.0.1:{port}").parse().unwrap());
     plan.credentials = credentials;
     plan.withhold_by_issuer = program.withholds_by_issuer();
+    plan.sends_server_name = pair.host.contains('.') || program.sends_one_label_server_name();
     plan.offer = match pair.restriction {
         Some(("--tls-max", "1.2")) => Offer::of(TlsVersions::Only(TlsVersion::Tls12)),
         Some(("--ciphers", list)) => Offer::default().ciphers(list).unwrap(),

@@ -10,7 +10,6 @@ async fn a_healthy_pair_has_no_finding_with_any_program_in_both_versions() {
         for program in explain::doctor::Program::ALL {
             let mut pair = testkit::faults::healthy();
             pair.program = program.name();
-            pair.host = "127.0.0.1";
             let port = server::of_pair(&pair, version).await;
             let report = diagnose(&facts::of_pair(&pair, port).await);
             assert_eq!(report.verdict, Verdict::Healthy, "{program} in TLS {version}: {:?}", report.findings);

@@ -7,6 +7,7 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use explain::capture::Transcript;
+use explain::doctor::{Direction, advised};
 use explain::render::{Shown, conversation_json};
 use explain::{Finding, FindingCode};
 use http::StatusCode;
@@ -122,6 +123,8 @@ pub(super) async fn report(
         Finding::new(code, fault(reported.fault.as_deref().unwrap_or("client")), reported.message);
     finding.evidence = reported.evidence;
     finding.remedy = reported.remedy;
+    // The command that mends it is ours: a gateway could say anything.
+    let finding = advised(finding, Direction::ServerRefusedClient);
     let number = state.refusals().reported(Refusal {
         number: 0,
         at,

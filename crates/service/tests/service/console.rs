@@ -138,7 +138,9 @@ async fn a_refused_handshake_opens_as_the_doctors_verdict_and_as_the_ladder() {
     assert_eq!(one["report"]["findings"][0]["weight"], "blocks");
     assert!(one["conversation"]["messages"].as_array().is_some_and(|all| all.len() > 5), "{one}");
     let page = watcher.get(&format!("/console/refusals/{number}")).await.text();
-    for part in ["certificate_revoked", "Why it was refused", "ClientHello", "CertificateVerify"] {
+    let fix = "countersign issue client alice";
+    assert_eq!(one["report"]["findings"][0]["fix"]["command"], fix, "{one}");
+    for part in ["certificate_revoked", "Why it was refused", "ClientHello", "CertificateVerify", fix] {
         assert!(page.to_lowercase().contains(&part.to_lowercase()), "{part}: {page}");
     }
     let conversation = watcher.get(&format!("/console/refusals/{number}/conversation")).await;
@@ -168,6 +170,9 @@ async fn a_gateway_reports_what_it_refused_and_nothing_else_is_believed() {
         let page = watcher.get(path).await.text();
         assert!(page.contains("edge-1") && !page.contains("<script>a") && !page.contains("<img"), "{page}");
     }
+    // What mends it is said by the service's own engine, without a recording too.
+    let page = watcher.get("/console/refusals/1").await.text();
+    assert!(page.contains("countersign doctor https://HOST:PORT --cert client.pem"), "{page}");
     let wrong = [
         ("code", json!("no_such_code")),
         ("at", json!("2001-01-01T00:00:00Z")),

@@ -65,6 +65,10 @@ pub(super) fn look(
         !withheld
     });
     plan.withhold_by_issuer = settings.program.withholds_by_issuer();
+    plan.sends_server_name = match &target.host {
+        ServerName::Dns(host) => host.contains('.') || settings.program.sends_one_label_server_name(),
+        ServerName::Ip(_) => false,
+    };
     plan.offer = offer(context, settings)?;
     plan.headers = settings.headers.clone();
     plan.proxy = settings.proxy.as_ref().map(|(source, url)| proxy(source, url)).transpose()?;

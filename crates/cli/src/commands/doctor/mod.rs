@@ -1,6 +1,7 @@
 //! `countersign doctor`.
 
 mod files;
+mod java;
 mod live;
 mod own;
 mod recorded;

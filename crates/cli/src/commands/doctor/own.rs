@@ -17,6 +17,7 @@ use pki::Certificate;
 use pki::key::SigningKey as _;
 use zeroize::Zeroize as _;
 
+use super::java;
 use crate::context::Context;
 use crate::home::Home;
 use crate::key::OwnKey;
@@ -66,7 +67,14 @@ pub(super) fn read(context: &Context, settings: &Settings, passphrase: Option<&P
         (opened, key) = open_key(bytes, passphrase);
         private = key.map(OwnKey::File);
     }
-    let trust_of = |(option, path): &(String, String)| named(Role::Trust, option, path);
+    let store_password = settings.trust_passphrase.as_ref().map(|secret| Passphrase::new(secret.expose()));
+    let trust_of = |(option, path): &(String, String)| {
+        let mut file = named(Role::Trust, option, path);
+        if settings.program == Program::Java {
+            file.bytes = file.bytes.and_then(|bytes| java::as_pem(bytes, store_password.as_ref()));
+        }
+        file
+    };
     let mut given = Given {
         program: settings.program,
         certificate,
@@ -148,8 +156,17 @@ fn without_credentials(url: &str) -> String {
 /// What the program believes where nothing is said. Which of its own roots Node.js has is not known here; what was
 /// added to the system's is no part of them.
 fn default_trust(program: Program, side: &mut OwnSide) {
-    let system = rustls_native_certs::load_native_certs();
-    side.anchors.extend(system.certs.iter().filter_map(|der| Certificate::from_der(der).ok()));
+    let store = if program == Program::Java { java::default_store() } else { None };
+    match store {
+        Some((file, certificates)) => {
+            side.default_anchor_file = Some(file.display().to_string());
+            side.anchors.extend(certificates);
+        }
+        None => {
+            let system = rustls_native_certs::load_native_certs();
+            side.anchors.extend(system.certs.iter().filter_map(|der| Certificate::from_der(der).ok()));
+        }
+    }
     if !matches!(program.trust_store(), explain::doctor::TrustStore::Own { .. }) {
         return;
     }
@@ -158,6 +175,11 @@ fn default_trust(program: Program, side: &mut OwnSide) {
             let found = crate::input::certificates(&path).unwrap_or_default();
             side.added_anchors.extend(found);
         }
+    }
+    if side.default_anchor_file.is_some() {
+        // What its own file has is not missing in it; what it lacks is told as added to the wrong place.
+        side.added_anchors.retain(|added| !side.anchors.contains(added));
+        side.anchors.extend(side.added_anchors.iter().cloned());
     }
 }
 

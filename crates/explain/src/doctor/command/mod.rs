@@ -63,6 +63,8 @@ pub struct Settings {
     pub passphrase: Option<Secret>,
     /// Trust files and directories: option or variable, and path. Empty for the program's default.
     pub trust: Vec<(String, String)>,
+    /// The password of the trust store, where it has one.
+    pub trust_passphrase: Option<Secret>,
     /// Trust that is added to the default: option or variable, and path.
     pub extra_trust: Vec<(String, String)>,
     /// Revocation lists.

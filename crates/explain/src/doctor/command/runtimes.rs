@@ -131,14 +131,18 @@ pub(super) fn java(arguments: &[String]) -> Settings {
             }
             "javax.net.ssl.keyStorePassword" => settings.passphrase = Some(Secret::new(value)),
             "javax.net.ssl.keyStoreType" if !value.eq_ignore_ascii_case("pkcs12") => {
-                settings.unseen.push(format!("a key store of the type {value}: it is not read here, PKCS#12 is"));
+                settings
+                    .unseen
+                    .push(format!("a key store of the type {value}: it is not read here, PKCS#12 is"));
             }
-            "javax.net.ssl.trustStore" => settings.unseen.push(format!(
-                "the trust store {value}: Java's stores are not read here; keytool -list -keystore shows what is in it, and \
-                 --cacert gives its CA"
-            )),
-            "jdk.tls.client.protocols" if value == "TLSv1.2" => settings.most_version = Some("1.2".to_owned()),
-            "jdk.tls.client.protocols" if value == "TLSv1.3" => settings.least_version = Some("1.3".to_owned()),
+            "javax.net.ssl.trustStore" => settings.trust.push((format!("-D{property}"), value.to_owned())),
+            "javax.net.ssl.trustStorePassword" => settings.trust_passphrase = Some(Secret::new(value)),
+            "jdk.tls.client.protocols" if value == "TLSv1.2" => {
+                settings.most_version = Some("1.2".to_owned())
+            }
+            "jdk.tls.client.protocols" if value == "TLSv1.3" => {
+                settings.least_version = Some("1.3".to_owned())
+            }
             "https.proxyHost" => settings.proxy = Some((format!("-D{property}"), value.to_owned())),
             _ => {}
         }
