@@ -33,6 +33,7 @@ pub(crate) const PACKAGES: &[Package] = &[
     package("pypi:cryptography",   "48.0.0", "OpenSSL 4 by Python's cryptography: ML-DSA, and a reader of PKCS#12"),
     package("pypi:grpcio",         "1.85.3", "gRPC, as a client and a service"),
     package("pypi:pkilint",        "0.13.3", "a linter of certificates and lists"),
+    package("pypi:sslyze",         "6.3.1",  "a scanner of TLS servers"),
     package("pypi:tlslite-ng",     "0.8.2",  "a TLS client whose messages can be changed on their way out"),
     package("pypi:websockets",     "17.4",   "WebSocket, as a client and a server"),
 ];

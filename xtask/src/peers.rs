@@ -70,6 +70,7 @@ pub(crate) const PEERS: &[Peer] = &[
     peer("swtpm",       "swtpm",                "a TPM 2.0 in software"),
     peer("systemd-analyze", "systemd",          "what systemd thinks of a unit"),
     peer("systemd-socket-activate", "systemd", "systemd's way of passing sockets, without systemd as init"),
+    peer("testssl",     "testssl.sh",           "testssl.sh, which knows the attacks on TLS by name"),
     Peer { program: "tpm2-abrmd", package: "tpm2-abrmd libtss2-tcti-tabrmd0 libtss2-tcti-swtpm0", service: Some("tpm2-abrmd"), role: "the resource manager of TPM 2.0" },
     peer("tpm2_ptool",  "libtpm2-pkcs11-tools libtpm2-pkcs11-1 tpm2-tools", "PKCS#11 of TPM 2.0: tpm2-pkcs11"),
     peer("tshark",      "tshark",               "Wireshark's dissectors"),
