@@ -85,6 +85,7 @@ await desk.getByRole('button', { name: 'Approve' }).click();
 await desk.getByRole('heading', { name: 'approved' }).waitFor();
 
 await page.getByText('It is yours').waitFor();
+assert.equal(await page.getByRole('heading', { name: 'On your phone' }).isVisible(), false, 'the invite is used up');
 await look(page, 'joined');
 const password = await page.locator('#password').textContent();
 const [download] = await Promise.all([page.waitForEvent('download'), page.locator('#download').click()]);
@@ -136,6 +137,16 @@ async function readsWhy(page, address) {
   }
 }
 await readsWhy(greeted, `${gateway}/try`);
+// The admin sees the authority itself refuse her, on a page that was open before, and opens it.
+await desk.goto(`${url}/console/refusals?code=certificate_revoked`);
+await desk.locator('#live-status', { hasText: 'live' }).waitFor();
+const before = Number(await desk.locator('[data-live]').getAttribute('data-live'));
+await readsWhy(refused, `${url}/console`);
+await desk.waitForFunction((count) => Number(document.querySelector('[data-live]').dataset.live) > count, before);
+await look(desk, 'refusals');
+await desk.locator('tbody a').first().click();
+await desk.getByText('certificate_revoked').first().waitFor();
+await look(desk, 'refusal');
 await look(greeted, 'revoked');
 
 await desk.getByRole('link', { name: 'Audit' }).click();

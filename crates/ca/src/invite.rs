@@ -8,6 +8,7 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use pki::Profile;
+use pki::key::PublicKey;
 use pki::name::SubjectNames;
 use serde_json::{Value, json};
 
@@ -153,6 +154,37 @@ pub struct Use {
     pub from: String,
     /// How far it has come.
     pub stage: Stage,
+    /// The kind of key, and the names that stand in the request, for the person who decides.
+    pub asked: Asked,
+}
+
+/// What a request shows of itself. Its names are shown and not certified: those are the invite's.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Asked {
+    /// The kind of key.
+    pub key: String,
+    /// The names, as far as there is room.
+    pub names: Vec<String>,
+}
+
+/// Names of a request that are kept, and the characters of each.
+const KEPT_NAMES: (usize, usize) = (20, 100);
+
+impl Asked {
+    /// What is kept of a request for this key and these names.
+    #[must_use]
+    pub fn of(key: &PublicKey, names: &SubjectNames) -> Self {
+        let (most, longest) = KEPT_NAMES;
+        let common_name = names.common_name.iter().map(|name| format!("CN={name}"));
+        let organization = names.organization.iter().map(|name| format!("O={name}"));
+        let units = names.organizational_units.iter().map(|name| format!("OU={name}"));
+        let subject = common_name.chain(organization).chain(units);
+        let names = subject.chain(names.alternative.iter().map(ToString::to_string));
+        Asked {
+            key: key.algorithm().to_string(),
+            names: names.take(most).map(|name| name.chars().take(longest).collect()).collect(),
+        }
+    }
 }
 
 /// How far a use has come.
@@ -422,6 +454,8 @@ impl Use {
             "from": self.from,
             "stage": stage,
             "serial": serial,
+            "kind_of_key": self.asked.key,
+            "names": self.asked.names,
         })
     }
 
@@ -435,7 +469,12 @@ impl Use {
         };
         let at = Timestamp::from_second(value["at"].as_i64()?).ok()?;
         let from = value["from"].as_str()?.to_owned();
-        Some(Use { key: octets(&value["key"])?.try_into().ok()?, at, from, stage })
+        let names = value["names"].as_array().into_iter().flatten();
+        let asked = Asked {
+            key: value["kind_of_key"].as_str().unwrap_or_default().to_owned(),
+            names: names.filter_map(|name| Some(name.as_str()?.to_owned())).collect(),
+        };
+        Some(Use { key: octets(&value["key"])?.try_into().ok()?, at, from, stage, asked })
     }
 }
 

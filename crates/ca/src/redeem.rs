@@ -9,11 +9,12 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use pki::crl::RevocationReason;
 use pki::key::PublicKey;
+use pki::name::SubjectNames;
 
 use crate::audit::Who;
 use crate::authority::Authority;
 use crate::identity::event;
-use crate::invite::{Code, Invite, Stage, Use};
+use crate::invite::{Asked, Code, Invite, Stage, Use};
 use crate::issue::{IssueError, IssueRequest, Issued};
 use crate::place::key_of;
 use crate::record::{Commit, Write};
@@ -95,7 +96,8 @@ pub enum RedeemError {
 }
 
 impl<S: Store> Authority<S> {
-    /// Redeems an invite for this key, whose possession the caller has verified.
+    /// Redeems an invite for this key, whose possession the caller has verified. The names that the request asks for
+    /// are kept for the person who decides, and are not certified.
     ///
     /// # Errors
     /// [`RedeemError`].
@@ -103,6 +105,7 @@ impl<S: Store> Authority<S> {
         &self,
         code: &str,
         key: &PublicKey,
+        names: &SubjectNames,
         from: From<'_>,
         now: Timestamp,
     ) -> Result<Redeemed, RedeemError> {
@@ -119,7 +122,7 @@ impl<S: Store> Authority<S> {
         }
         let key_hash = pki::sha256(key.spki_der());
         let origin = format!("{} by {}", from.address, from.way);
-        let invite = self.reserve(&code, key_hash, from, &origin, now)?;
+        let invite = self.reserve(&code, key_hash, Asked::of(key, names), from, &origin, now)?;
         let Some(used) = invite.used.iter().find(|used| used.key == key_hash) else {
             return Err(RedeemError::UsedUp);
         };
@@ -241,6 +244,7 @@ impl<S: Store> Authority<S> {
         &self,
         code: &Code,
         key: [u8; 32],
+        asked: Asked,
         from: From<'_>,
         origin: &str,
         now: Timestamp,
@@ -279,7 +283,8 @@ impl<S: Store> Authority<S> {
             let details = format!("{} for {}, key sha256 {}", invite.handle, invite.label, pki::hex(&key));
             let by = Who { actor: &format!("invite {}", invite.handle), origin };
             let event = event(by, now, "redeem", details);
-            invite.used.push(Use { key, at: now, from: from.address.to_string(), stage });
+            let (from, asked) = (from.address.to_string(), asked.clone());
+            invite.used.push(Use { key, at: now, from, stage, asked });
             match self.store.commit(Commit::of(Write::Put(invite.record(version))).noting(event)) {
                 Err(StoreError::Conflict { .. }) => continue,
                 Err(error) => return Err(error.into()),

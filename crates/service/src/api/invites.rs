@@ -47,7 +47,7 @@ fn use_json(used: &Use) -> Value {
         Stage::Issued(serial) => ("issued", Some(serial_hex(serial))),
     };
     json!({ "key_sha256": pki::hex(&used.key), "at": used.at.to_string(), "from": used.from, "stage": stage,
-            "serial_number": serial })
+            "serial_number": serial, "kind_of_key": used.asked.key, "requested_names": used.asked.names })
 }
 
 #[derive(Deserialize)]

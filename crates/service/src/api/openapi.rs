@@ -145,8 +145,9 @@ fn schemas() -> Value {
             json!({ "name": text(), "names": { "$ref": "#/components/schemas/Names" }, "profile": text(),
                     "lifetime_seconds": number(), "uses": number(), "open_seconds": number(), "approve": yes_or_no(),
                     "partner": optional(), "contact": optional() })),
-        "Use": object(&["key_sha256", "at", "from", "stage", "serial_number"],
-            json!({ "key_sha256": text(), "at": text(), "from": text(), "stage": text(), "serial_number": optional() })),
+        "Use": object(&["key_sha256", "at", "from", "stage", "serial_number", "kind_of_key", "requested_names"],
+            json!({ "key_sha256": text(), "at": text(), "from": text(), "stage": text(), "serial_number": optional(),
+                    "kind_of_key": text(), "requested_names": texts() })),
         "Invite": object(&["handle", "name", "names", "profile", "state", "uses", "left", "expires", "approve", "used"],
             invite_properties()),
         "Invited": {

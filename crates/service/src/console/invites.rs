@@ -93,6 +93,8 @@ struct Used {
     at: String,
     from: String,
     key: String,
+    kind_of_key: String,
+    names: Vec<String>,
     serial: Option<String>,
     waits: bool,
 }
@@ -103,6 +105,7 @@ struct Page {
     frame: Frame,
     row: Row,
     gives: String,
+    certified: Vec<String>,
     created_at: String,
     used: Vec<Used>,
     may_operate: bool,
@@ -126,6 +129,8 @@ async fn page(state: &State, api: &Api, handle: &str, error: Option<String>) -> 
         at: time(one, "at"),
         from: text(one, "from"),
         key: text(one, "key_sha256"),
+        kind_of_key: text(one, "kind_of_key"),
+        names: items(one, "requested_names").filter_map(|name| Some(name.as_str()?.to_owned())).collect(),
         serial: one["serial_number"].as_str().map(str::to_owned),
         waits: one["stage"] == json!("waits for approval"),
     });
@@ -136,6 +141,7 @@ async fn page(state: &State, api: &Api, handle: &str, error: Option<String>) -> 
             text(&invite, "profile"),
             lifetime(&invite["lifetime_seconds"])
         ),
+        certified: certified(&invite["names"]),
         created_at: time(&invite, "created_at"),
         used: used.collect(),
         may_operate: api.may_operate(),
@@ -144,6 +150,27 @@ async fn page(state: &State, api: &Api, handle: &str, error: Option<String>) -> 
         error,
     };
     Ok(html(if page.error.is_some() { StatusCode::CONFLICT } else { StatusCode::OK }, &page))
+}
+
+/// The names that a certificate of the invite gets.
+fn certified(names: &Value) -> Vec<String> {
+    let of = |kind: &'static str, member: &str| {
+        let all = match &names[member] {
+            Value::Array(list) => list.clone(),
+            one => vec![one.clone()],
+        };
+        all.into_iter().filter_map(move |name| Some(format!("{kind}{}", name.as_str()?))).collect::<Vec<_>>()
+    };
+    [
+        of("CN=", "common_name"),
+        of("O=", "organization"),
+        of("OU=", "organizational_units"),
+        of("DNS:", "dns"),
+        of("IP:", "ip"),
+        of("email:", "email"),
+        of("URI:", "uri"),
+    ]
+    .concat()
 }
 
 #[derive(Deserialize)]

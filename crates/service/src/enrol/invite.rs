@@ -108,7 +108,8 @@ pub fn redeem(
     from: From<'_>,
 ) -> Result<Redeemed, Problem> {
     let now = state.now();
-    state.authority().redeem(code, request.public_key(), from, now).map_err(|error| told(error, now))
+    let (key, names) = (request.public_key(), request.names());
+    state.authority().redeem(code, key, &names, from, now).map_err(|error| told(error, now))
 }
 
 /// The problem, as it is told.

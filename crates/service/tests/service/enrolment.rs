@@ -119,12 +119,13 @@ async fn an_invite_guessed_at_ten_times_is_taken_back() {
         // Each from another address and an hour later: the code's own count remains.
         let from = ca::redeem::From { address: [192, 0, 2, n].into(), way: "test" };
         now += SignedDuration::from_hours(1);
-        let tried = world.state.authority().redeem(&wrong, parsed.public_key(), from, now);
+        let tried = world.state.authority().redeem(&wrong, parsed.public_key(), &parsed.names(), from, now);
         assert!(matches!(tried, Err(ca::RedeemError::Unknown)), "{tried:?}");
     }
     let from = ca::redeem::From { address: [192, 0, 2, 99].into(), way: "test" };
     now += SignedDuration::from_hours(1);
-    let right = world.state.authority().redeem(&code(&invite), parsed.public_key(), from, now);
+    let right =
+        world.state.authority().redeem(&code(&invite), parsed.public_key(), &parsed.names(), from, now);
     assert!(matches!(right, Err(ca::RedeemError::Withdrawn)), "{right:?}");
 }
 
@@ -149,6 +150,8 @@ async fn what_waits_for_approval_is_signed_after_it_and_refused_after_a_denial()
     let hash = pki::hex(&pki::sha256(mine.public_key().spki_der()));
     assert_eq!(shown["used"][0]["key_sha256"], hash);
     assert_eq!(shown["used"][0]["from"], "127.0.0.1");
+    assert_eq!(shown["used"][0]["kind_of_key"], "ECDSA P-256");
+    assert_eq!(shown["used"][0]["requested_names"], json!(["CN=whatever"]));
     let decision = format!("/api/v1/invites/{}/decision", invite["handle"].as_str().unwrap());
     let wrong = operator.post(&decision, &json!({ "approve": true, "key_sha256": "ffffffff" })).await;
     assert_eq!(wrong.status, 409);

@@ -48,7 +48,13 @@ fn of_many_who_join_at_once_no_more_get_a_certificate_than_the_partner_may_have(
                     let (authority, code) = (&authority, &code);
                     scope.spawn(move || {
                         let key = TestKey::generate(KeyKind::P256);
-                        authority.redeem(code, key.public_key(), FROM, testkit::now())
+                        authority.redeem(
+                            code,
+                            key.public_key(),
+                            &SubjectNames::default(),
+                            FROM,
+                            testkit::now(),
+                        )
                     })
                 })
                 .collect();
@@ -99,12 +105,13 @@ fn a_use_whose_process_ended_after_recording_gives_the_same_certificate_again() 
             || ca::Authority::open(Memory::clone(&memory), Box::new(issuing.clone()), entropy()).unwrap();
         let doomed = open().observed_by(|step| assert!(step != Step::Stored, "the process ends here"));
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            doomed.redeem(&code, key.public_key(), FROM, testkit::now())
+            doomed.redeem(&code, key.public_key(), &SubjectNames::default(), FROM, testkit::now())
         }));
         assert!(ended.is_err());
         let first = memory.log_entries(0, 10).unwrap();
         assert_eq!(first.len(), 1);
-        let again = open().redeem(&code, key.public_key(), FROM, testkit::now()).unwrap();
+        let again =
+            open().redeem(&code, key.public_key(), &SubjectNames::default(), FROM, testkit::now()).unwrap();
         let Redeemed::Issued(issued, _) = again else { panic!("{again:?}") };
         assert_eq!(issued.certificate.der(), first[0]);
         assert_eq!(memory.log_size().unwrap(), 1, "one use, one certificate");
@@ -127,7 +134,8 @@ fn of_two_who_join_with_one_key_at_the_same_moment_both_get_the_same_certificate
                 }
             });
         let key = TestKey::generate(KeyKind::P256);
-        let redeem = || authority.redeem(&code, key.public_key(), FROM, testkit::now());
+        let redeem =
+            || authority.redeem(&code, key.public_key(), &SubjectNames::default(), FROM, testkit::now());
         let outcomes = std::thread::scope(|scope| {
             let both = [scope.spawn(redeem), scope.spawn(redeem)];
             both.map(|one| one.join().unwrap().unwrap())

@@ -92,6 +92,8 @@ async function start() {
   say('');
   at('make').hidden = true;
   at('done').hidden = false;
+  // Where this was the last use, the other ways lead nowhere any more.
+  at('other-ways').hidden = Number(at('other-ways').dataset.left) <= 1;
   at('done-heading').focus();
 }
 
