@@ -2,7 +2,8 @@
 # What cases with PostgreSQL share. A case reads lib.sh, then this.
 #
 #     start_postgres   a cluster of its own, as somebody who is not root, on a unix socket alone; it ends with the case.
-#                      $COUNTERSIGN_STORE names it, $binaries is where its programs are
+#                      $COUNTERSIGN_STORE names it, $binaries is where its programs are, $postgres_data its
+#                      folder
 
 start_postgres() {
     local cluster as=()
@@ -17,4 +18,5 @@ start_postgres() {
     (cd / && "${as[@]}" "$binaries/pg_ctl" -s -w -D "$cluster/data" -l "$cluster/log" \
         -o "-c listen_addresses='' -c unix_socket_directories='$cluster'" start)
     export COUNTERSIGN_STORE="postgres://countersign@${cluster//\//%2F}/postgres" binaries
+    postgres_data=$cluster/data
 }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use keys::Passphrase;
 use pki::issuer::Issuer;
 use pki::key::SigningKey;
-use store::tls::{TlsMaterial, TlsWish, read_address};
+use store::tls::{ClientKey, TlsMaterial, TlsWish, read_address};
 
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _};
@@ -201,13 +201,19 @@ fn tls_material(wish: &TlsWish) -> Result<TlsMaterial, Failure> {
     };
     let client = match &wish.client {
         None => None,
+        Some((certificate, key)) if crate::key::reference(key).is_some() => {
+            let context = Context::from_environment(None, true);
+            let (chain, key) = input::credentials(&context, certificate, key, None)?;
+            let key = key.credentials(chain).or_usage()?.rustls_key();
+            Some((ders(certificate)?, ClientKey::Elsewhere(key)))
+        }
         Some((certificate, key)) => {
             let (read, warnings) = keys::file::read_key_file(key, None).or_usage()?;
             // As libpq does: a key that others can read is used by nobody.
             if let Some(warning) = warnings.first() {
                 return Err(Failure::usage(warning));
             }
-            Some((ders(certificate)?, read.to_pkcs8_der().to_vec()))
+            Some((ders(certificate)?, ClientKey::Pkcs8(read.to_pkcs8_der().to_vec())))
         }
     };
     Ok(TlsMaterial { roots: ders(&wish.root)?, client })

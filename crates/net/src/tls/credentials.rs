@@ -152,6 +152,12 @@ impl Credentials {
         self.elsewhere
     }
 
+    /// What signs, in the shape that rustls asks for: for connections that are not made here.
+    #[must_use]
+    pub fn rustls_key(&self) -> Arc<dyn rustls::sign::SigningKey> {
+        Arc::clone(&self.certified.key)
+    }
+
     pub(crate) fn certified(&self) -> &Arc<CertifiedKey> {
         &self.certified
     }

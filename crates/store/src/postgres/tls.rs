@@ -14,6 +14,7 @@ use pki::key::SignatureAlgorithm;
 use postgres::Socket;
 use postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -136,8 +137,16 @@ fn percent_decoded(text: &str) -> String {
 pub struct TlsMaterial {
     /// The roots that the server's certificate leads to, in DER.
     pub roots: Vec<Vec<u8>>,
-    /// The chain to show, in DER, and the PKCS #8 of its key.
-    pub client: Option<(Vec<Vec<u8>>, Vec<u8>)>,
+    /// The chain to show, in DER, and its key.
+    pub client: Option<(Vec<Vec<u8>>, ClientKey)>,
+}
+
+/// What signs for the chain that is shown.
+pub enum ClientKey {
+    /// The PKCS #8 of a key.
+    Pkcs8(Vec<u8>),
+    /// A key in a token, or behind a program or a service.
+    Elsewhere(Arc<dyn rustls::sign::SigningKey>),
 }
 
 /// The material cannot be used.
@@ -165,7 +174,14 @@ impl Connector {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => {
                 let chain = chain.into_iter().map(CertificateDer::from).collect();
-                builder.with_client_auth_cert(chain, PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key)))?
+                match key {
+                    ClientKey::Pkcs8(key) => builder
+                        .with_client_auth_cert(chain, PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key)))?,
+                    ClientKey::Elsewhere(key) => {
+                        let certified = CertifiedKey::new(chain, key);
+                        builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
+                    }
+                }
             }
         };
         Ok(Connector { config: Arc::new(config) })

@@ -1,8 +1,9 @@
 //! TLS to PostgreSQL, with the distribution's server: who it is is verified, and it verifies who we are.
 
 use ca::{Store as _, StoreError};
+use rustls::pki_types::PrivateKeyDer;
 use store::PostgresStore;
-use store::tls::{TlsMaterial, read_address};
+use store::tls::{ClientKey, TlsMaterial, read_address};
 use testkit::{TestCa, TestIdentity, TestOrder};
 
 use crate::postgres::Cluster;
@@ -10,8 +11,17 @@ use crate::postgres::Cluster;
 fn material(roots: &TestCa, client: Option<&TestIdentity>) -> Option<TlsMaterial> {
     Some(TlsMaterial {
         roots: vec![roots.root().certificate.der().to_vec()],
-        client: client.map(|identity| (identity.chain_der(), identity.key.pkcs8_der().to_vec())),
+        client: client
+            .map(|identity| (identity.chain_der(), ClientKey::Pkcs8(identity.key.pkcs8_der().to_vec()))),
     })
+}
+
+/// The same, with a key of which only the signatures are given.
+fn material_elsewhere(roots: &TestCa, client: &TestIdentity) -> Option<TlsMaterial> {
+    let key = PrivateKeyDer::Pkcs8(client.key.pkcs8_der().to_vec().into());
+    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
+    let client = Some((client.chain_der(), ClientKey::Elsewhere(key)));
+    material(roots, None).map(|material| TlsMaterial { client, ..material })
 }
 
 /// One that is valid by the clock of the server, which is the real one.
@@ -31,6 +41,8 @@ fn a_database_over_tls_is_used_by_those_it_knows_and_only_where_it_is_who_it_sho
     let store = PostgresStore::open_with(&url, material(&ca, Some(&client))).unwrap();
     assert_eq!(store.audit_length().unwrap(), 0);
     assert!(cluster.every_connection_is_encrypted(), "pg_stat_ssl");
+    let elsewhere = PostgresStore::open_with(&url, material_elsewhere(&ca, &client)).unwrap();
+    assert_eq!(elsewhere.audit_length().unwrap(), 0);
 
     // Without a certificate the server does not let us in; nor does it as somebody else.
     assert!(open(material(&ca, None)).is_err());
