@@ -3,7 +3,7 @@
 # client's open streams at both gateways in less than a second (the best of five clients counts, since the machine may be busy
 # with other things), makes the tickets of its sessions worthless, and leaves others alone. The command line does with an
 # authority elsewhere what it does with one here. Of a certificate that ends its owner hears once, from one of the replicas.
-# needs: pg_ctlcluster setpriv node openssl
+# needs: pg_ctlcluster setpriv node openssl curl
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../postgres.sh"
 
@@ -125,6 +125,23 @@ expect_success env -u COUNTERSIGN_STORE node measure.mjs "${bases[0]}" "${gatewa
 best=$(sed -n 's/^best //p' <<<"$STDOUT")
 say "best of five: $best ms"
 [ "$best" -lt 1000 ] || fail "the fastest of five clients was cut off after $best ms: $STDOUT"
+
+# Rules that are published at one replica let a client in at the gateway of the other, and then no more.
+start_server "$COUNTERSIGN" serve --listen 127.0.0.1:0 --dir . --allow-feed --log off --cert localhost.pem \
+    --key localhost-key.pem --feed "${bases[1]}" --feed-cert gateway.pem --feed-key gateway-key.pem --feed-ca rootCA.pem
+wait_for_line "$SERVER_LOG" 'https://localhost:[0-9]+'
+url=$(grep -o -E 'https://localhost:[0-9]+' <<<"$LINE" | head -n1)
+_gets() { # _gets STATUS: what the one who stays is answered
+    [ "$(curl -s -o page -w '%{http_code}' --cacert rootCA.pem --cert stays.pem --key stays-key.pem "$url/hook")" = "$1" ]
+}
+_gets 403 || fail "somebody is let in although no rules were published"
+echo "cn stays" >rules
+expect_success elsewhere policy publish rules --ca "${bases[0]}"
+_wait_until "the rules let the client in" _gets 200
+echo "deny cn stays" | elsewhere policy publish - --ca "${bases[0]}"
+_wait_until "the rules keep the client out" _gets 403
+expect_success elsewhere policy published --ca "${bases[1]}"
+assert_eq "deny cn stays" "$STDOUT" "the rules that are published"
 
 # The lists of an authority elsewhere, as openssl wants them.
 expect_success elsewhere crl --ca "${bases[1]}" --out lists.pem

@@ -18,6 +18,7 @@ mod record;
 pub mod redeem;
 mod renewal;
 mod revocation;
+pub mod rules;
 mod selector;
 pub mod statistics;
 mod store;

@@ -15,6 +15,7 @@ use net::tls::server_verifier::Expectation;
 use net::url::Url;
 use pki::Certificate;
 use pki::crl::{CertificateRevocationList, Revocation, RevocationReason};
+use pki::policy::Policy;
 use pki::verify::TrustBundle;
 use serde_json::Value;
 
@@ -39,10 +40,12 @@ const LONGEST_EVENT: usize = 128 << 20;
 pub(crate) struct Known {
     pub(crate) anchors: Vec<Certificate>,
     pub(crate) list: Option<CertificateRevocationList>,
+    /// The rules that the authority has published, where it has.
+    pub(crate) rules: Option<Policy>,
     /// The number of the last event.
     sequence: Option<u64>,
     /// When the authority was last heard.
-    heard: Option<Timestamp>,
+    pub(crate) heard: Option<Timestamp>,
     /// Grows with each change.
     generation: u64,
 }
@@ -86,6 +89,12 @@ impl Feed {
                 FIRST.as_secs()
             ))),
         }
+    }
+
+    /// One that knows this, and hears nothing more.
+    #[cfg(test)]
+    pub(crate) fn knowing(known: Known) -> Self {
+        Feed(Arc::new(Shared { known: Mutex::new(known), wake: Mutex::default() }))
     }
 
     /// What is known now.
@@ -237,7 +246,9 @@ impl Follower {
                 let list = CertificateRevocationList::from_der(&list).or_refuse()?;
                 known.anchors = certificates(&document["anchors"]).ok_or_else(|| wrong("no anchors"))?;
                 known.list = Some(list);
+                known.rules = rules(&document["rules"])?;
             }
+            "policy" => known.rules = rules(&document["rules"])?,
             "trust" => {
                 known.anchors = certificates(&document["anchors"]).ok_or_else(|| wrong("no anchors"))?;
             }
@@ -264,6 +275,13 @@ impl Follower {
         }
         Ok(())
     }
+}
+
+/// The rules as a policy. Some that cannot be read are those of a newer authority: what was in force stays so, and the feed
+/// is cut, which is said.
+fn rules(value: &Value) -> Result<Option<Policy>, Failure> {
+    let Some(text) = value.as_str() else { return Ok(None) };
+    Ok(Some(Policy::of(pki::policy::read(text).or_refuse()?)))
 }
 
 /// Where the empty line that ends an event begins.

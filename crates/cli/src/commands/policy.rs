@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use http::Method;
 use net::serve::{HostPattern, WithoutCertificate};
 use net::snapshot::ClientAuth;
 use pki::identity::VerifiedPeer;
 use pki::verify::{Purpose, Rules, TrustBundle, verify};
 use serde_json::json;
 
+use crate::api::{Api, ApiArguments};
 use crate::config::{Config, Listener, Route};
 use crate::context::{BAD, Context, GOOD};
 use crate::failure::{Exit, Failure, Outcome};
@@ -26,6 +28,65 @@ Examples:
 pub(crate) enum Policy {
     /// Say whether a request would be let in, by which route and which rule
     Check(Check),
+    /// Publish rules to the gateways that follow the authority's feed
+    Publish(Publish),
+    /// Show the rules that are published
+    Published(Published),
+}
+
+/// Publish rules to the gateways that follow the authority's feed
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  countersign policy publish rules.txt
+      # cn alice / dns *.acme.test for GET HEAD / deny ou Interns: one a line
+  countersign policy publish rules.txt --ca https://ca.acme.test:8444
+      # gateways take it up that run with serve --feed … --allow-feed")]
+pub(crate) struct Publish {
+    /// The rules, one a line; - for standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    #[command(flatten)]
+    api: ApiArguments,
+}
+
+/// Show the rules that are published
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  countersign policy published
+  countersign policy published --ca https://ca.acme.test:8444")]
+pub(crate) struct Published {
+    #[command(flatten)]
+    api: ApiArguments,
+}
+
+impl Publish {
+    fn run(self, context: &Context) -> Outcome {
+        let contents = input::bytes(&self.file)?;
+        let rules = String::from_utf8(contents)
+            .map_err(|_| Failure::usage(format!("{} is no text", self.file.display())))?;
+        // Before anything is sent: the place of a fault is one in this file.
+        pki::policy::read(&rules)
+            .map_err(|error| Failure::usage(format!("{}, {error}", self.file.display())))?;
+        let api = Api::open(context, &self.api)?;
+        let published = api.call(Method::PUT, "/api/v1/rules", Some(&json!({ "rules": rules })))?;
+        let count = published["statements"].as_array().map_or(0, Vec::len);
+        context.say(format!("Published {count} rule(s); gateways with --allow-feed take them up at once"));
+        Ok(Exit::Done)
+    }
+}
+
+impl Published {
+    fn run(self, context: &Context) -> Outcome {
+        let published = Api::open(context, &self.api)?.get("/api/v1/rules")?;
+        match published["rules"].as_str() {
+            Some(rules) => context.data(rules),
+            None => context.say("No rules were published."),
+        }
+        Ok(Exit::Done)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -69,7 +130,11 @@ struct Judged {
 
 impl Policy {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let Policy::Check(check) = self;
+        let check = match self {
+            Policy::Check(check) => check,
+            Policy::Publish(publish) => return publish.run(context),
+            Policy::Published(published) => return published.run(context),
+        };
         let config = Config::read(&check.config)?;
         let judged = check.judge(context, &config)?;
         if check.json {

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use net::revocation::OnlineMode;
 use net::serve::{Dialect, HealthCheck, HostPattern, IdentityFront, Limits, Target, WithoutCertificate};
 use net::tls::TlsVersions;
@@ -63,6 +64,21 @@ pub(crate) struct FeedSource {
     pub(crate) cert: PathBuf,
     pub(crate) key: PathBuf,
     pub(crate) ca: PathBuf,
+    /// Whether the rules that it brings let clients in.
+    pub(crate) rules: bool,
+    /// What counts in its place once it was silent for so long.
+    pub(crate) fallback: Option<(SignedDuration, Fallback)>,
+}
+
+/// What vouches for clients where the feed has been silent for too long. Whom it named is refused in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fallback {
+    /// Lists from elsewhere.
+    Lists,
+    /// The responders that certificates name.
+    Ocsp,
+    /// Nothing: nobody is let in.
+    Refuse,
 }
 
 /// Where revocation lists come from, and what it means where one is missing.

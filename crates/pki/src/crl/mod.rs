@@ -442,6 +442,15 @@ impl CertificateRevocationList {
         list
     }
 
+    /// The same list as one that was due at this moment, where it was due later or never: what it names stays named, and
+    /// after that moment it vouches for nobody. For whoever believes a list for less long than its issuer says.
+    #[must_use]
+    pub fn due_at(&self, moment: Timestamp) -> Self {
+        let mut list = self.clone();
+        list.next_update = Some(list.next_update.map_or(moment, |next| next.min(moment)));
+        list
+    }
+
     /// Verifies the signature with the issuer's key.
     ///
     /// # Errors

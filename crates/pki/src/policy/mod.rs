@@ -7,6 +7,7 @@
 mod index;
 pub mod limit;
 mod rule;
+mod text;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::identity::{Identity, VerifiedPeer};
 
 use index::Index;
 pub use rule::{Rule, RuleError};
+pub use text::{MOST_RULES, Unreadable, read};
 
 /// How many rules a denial names; the others are counted.
 const NAMED_RULES: usize = 12;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use pki::Certificate;
 use pki::crl::CertificateRevocationList;
 use pki::identity::VerifiedPeer;
-use pki::policy::{Effect, Policy, Rule, Statement};
+use pki::policy::{self, Effect, Policy, Rule, Statement};
 use pki::verify::{Purpose, Rules, TrustBundle, verify};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,9 +19,6 @@ use crate::{Problem, State};
 
 /// The methods that are asked for where nothing is said.
 const METHODS: [&str; 5] = ["GET", "HEAD", "POST", "PUT", "DELETE"];
-/// The most rules of one question; a gateway's file may have more.
-const MOST_RULES: usize = 1000;
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Question {
@@ -33,7 +30,7 @@ struct Question {
 
 pub(super) async fn evaluate(FromState(state): FromState<State>, body: Bytes) -> Result<Response, Problem> {
     let question: Question = read(&body)?;
-    let statements = statements(&question.rules).map_err(|why| Problem::of(400, "bad-request", why))?;
+    let statements = policy::read(&question.rules).map_err(|error| Problem::of(400, "bad-request", error))?;
     let now = state.now();
     let document = state.blocking(move |state| answer(state, &question.which, statements, now)).await?;
     Ok(ok(&document))
@@ -108,53 +105,6 @@ fn verified(state: &State, der: &[u8], now: Timestamp) -> Result<Result<Verified
         .map_err(|refusal| refusal.first().to_string()))
 }
 
-/// Reads rules, one a line. Empty lines, and those that begin with #, say nothing.
-fn statements(text: &str) -> Result<Vec<Statement>, String> {
-    let lines = text.lines().map(str::trim).enumerate();
-    let mut statements = Vec::new();
-    for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
-        let read = statement(line).map_err(|why| format!("line {}: {why}", number + 1))?;
-        statements.push(read);
-        if statements.len() > MOST_RULES {
-            return Err(format!("there are more than {MOST_RULES} rules"));
-        }
-    }
-    Ok(statements)
-}
-
-fn statement(line: &str) -> Result<Statement, String> {
-    let (effect, rest) = match line.split_once(char::is_whitespace) {
-        Some(("deny", rest)) => (Effect::Deny, rest.trim_start()),
-        Some(("allow", rest)) => (Effect::Allow, rest.trim_start()),
-        _ => (Effect::Allow, line),
-    };
-    let (rule, methods) = match rest.rsplit_once(" for ") {
-        Some((rule, methods)) if is_methods(methods) => (
-            rule.trim_end(),
-            methods.split([' ', ',']).filter(|one| !one.is_empty()).map(str::to_owned).collect(),
-        ),
-        _ => (rest, Vec::new()),
-    };
-    if rule == "all" {
-        return Ok(Statement { effect, rule: Rule::All, methods });
-    }
-    let kinds = || {
-        format!(
-            "write a kind and a value, such as cn alice; the kinds are {}, and all",
-            Rule::KINDS.join(", ")
-        )
-    };
-    let (kind, value) = rule.split_once(char::is_whitespace).ok_or_else(kinds)?;
-    let kind = Rule::KINDS.into_iter().find(|known| *known == kind).ok_or_else(kinds)?;
-    let rule = Rule::parse(kind, value.trim_start()).map_err(|error| error.to_string())?;
-    Ok(Statement { effect, rule, methods })
-}
-
-fn is_methods(text: &str) -> bool {
-    !text.trim().is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b' ' | b',' | b'-'))
-}
-
 /// A statement in words.
 fn sentence(statement: &Statement) -> String {
     let whom = match &statement.rule {
@@ -189,12 +139,13 @@ fn sentence(statement: &Statement) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
     #[test]
     fn rules_read_as_sentences_and_what_is_none_is_named_with_its_line() {
         let text = "# who\ncn alice\n\ndeny ou Interns for DELETE, PUT\nallow dns *.acme.test for GET\nall\ncn for you";
-        let read = statements(text).map(|all| all.iter().map(sentence).collect::<Vec<_>>());
+        let read = policy::read(text).map(|all| all.iter().map(sentence).collect::<Vec<_>>());
         let expected = [
             "Whoever has the common name alice may pass.",
             "Everyone of the organizational unit Interns may not pass, whatever else is said, with DELETE, PUT alone.",
@@ -204,9 +155,9 @@ mod tests {
         ];
         assert_eq!(read, Ok(expected.map(str::to_owned).to_vec()));
         for (wrong, place) in [("cn", "line 1"), ("all\nname alice", "line 2"), ("ip nowhere", "line 1")] {
-            let error = statements(wrong).err().unwrap_or_default();
+            let error = policy::read(wrong).unwrap_err().to_string();
             assert!(error.starts_with(place), "{wrong}: {error}");
         }
-        assert!(statements(&"all\n".repeat(MOST_RULES + 1)).is_err());
+        assert!(policy::read(&"all\n".repeat(policy::MOST_RULES + 1)).is_err());
     }
 }

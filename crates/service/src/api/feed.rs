@@ -117,12 +117,13 @@ async fn tell(state: State, mut told: Told, sender: tokio::sync::mpsc::Sender<By
 /// Everything a gateway needs, as of now.
 async fn snapshot(state: &State, after: &mut u64, made: &mut Option<Timestamp>) -> Result<String, Problem> {
     let now = state.now();
-    let (sequence, list) = state
+    let (sequence, rules, list) = state
         .blocking(move |state| {
             // The number first: what is revoked in between is in the list, and is told again.
             let sequence = state.look()?.events;
+            let rules = ca::rules::published(state.store())?;
             let list = state.authority().crl(now, state.settings().list_lifetime);
-            Ok((sequence, list.map_err(|error| Problem::internal(&error))?))
+            Ok((sequence, rules, list.map_err(|error| Problem::internal(&error))?))
         })
         .await?;
     *after = sequence;
@@ -133,6 +134,7 @@ async fn snapshot(state: &State, after: &mut u64, made: &mut Option<Timestamp>) 
         "anchors": trust(state),
         "intermediates": [issuer.certificate().to_pem()],
         "list": STANDARD.encode(list),
+        "rules": rules,
     });
     Ok(event("snapshot", sequence, &document))
 }
@@ -158,6 +160,11 @@ async fn news(state: &State, cause: &AuditEvent) -> Option<String> {
             Some(event("revoke", cause.sequence, &document))
         }
         "release" => Some(event("release", cause.sequence, &json!({ "serial": serial }))),
+        "policy" => {
+            // Rules that cannot be read now are told with the next change, or in the next snapshot.
+            let rules = state.blocking(|state| Ok(ca::rules::published(state.store())?)).await.ok()?;
+            Some(event("policy", cause.sequence, &json!({ "rules": rules })))
+        }
         "trust" => Some(event("trust", cause.sequence, &json!({ "anchors": trust(state) }))),
         _ => None,
     }

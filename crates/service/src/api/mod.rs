@@ -15,6 +15,7 @@ mod local;
 mod metrics;
 mod openapi;
 mod refusals;
+mod rules;
 mod statistics;
 
 use axum::Router;
@@ -96,6 +97,10 @@ pub(crate) const OPERATIONS: &[Operation] = &[
                 request: Some("Report"), answer: "ReportTaken", handler: || post(health::report) },
     Operation { method: "post", path: "/api/v1/evaluations", permission: Some(Permission::Read), summary: "What a certificate would be allowed under these rules, and here", query: &[],
                 request: Some("Question"), answer: "Evaluation", handler: || post(evaluate::evaluate) },
+    Operation { method: "get", path: "/api/v1/rules", permission: Some(Permission::Read), summary: "The rules that gateways get by the feed", query: &[],
+                request: None, answer: "Rules", handler: || get(rules::show) },
+    Operation { method: "put", path: "/api/v1/rules", permission: Some(Permission::Administer), summary: "Publish rules to gateways, in place of those before", query: &[],
+                request: Some("NewRules"), answer: "Rules", handler: || put(rules::put) },
     Operation { method: "get", path: "/api/v1/refusals", permission: Some(Permission::Read), summary: "Handshakes that were refused lately, newest first",
                 query: &[("after", "only those with a higher number"), LIMIT],
                 request: None, answer: "Refusals", handler: || get(refusals::list) },

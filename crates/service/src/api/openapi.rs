@@ -247,6 +247,12 @@ fn refusal_schemas() -> Value {
                             "clients": { "type": "array", "items": { "type": "object" } } },
         },
         "ReportTaken": { "type": "object", "required": ["clients"], "properties": { "clients": number } },
+        "NewRules": { "type": "object", "required": ["rules"], "properties": { "rules": text } },
+        "Rules": {
+            "type": "object",
+            "required": ["rules", "statements"],
+            "properties": { "rules": optional, "statements": { "type": "array", "items": text } },
+        },
         "Question": {
             "type": "object",
             "required": ["which"],

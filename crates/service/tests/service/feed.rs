@@ -118,3 +118,29 @@ async fn a_gateway_that_is_revoked_hears_no_more() {
     assert_eq!(answer.status, 403);
     assert!(answer.text().contains("certificate_revoked"), "{}", answer.text());
 }
+
+#[tokio::test]
+async fn rules_that_an_admin_publishes_are_in_the_snapshot_and_then_told_as_they_change() {
+    let world = World::new().await;
+    let gateway = world.caller("gw", Some(Role::Gateway));
+    let mut feed = Feed::of(gateway.stream("/api/v1/feed", &[]).await);
+    assert_eq!(feed.next().await.unwrap().data["rules"], Value::Null);
+    let admin = world.caller("root", Some(Role::Admin));
+    let put = |rules: &str| {
+        let body = serde_json::json!({ "rules": rules }).to_string().into_bytes();
+        admin.send(http::Method::PUT, "/api/v1/rules", Some(body))
+    };
+    let wrong = put("cn alice\nnobody at all").await;
+    assert_eq!((wrong.status, wrong.json()["detail"].as_str().unwrap().contains("line 2")), (400, true));
+    let published = put("cn alice\ndeny ou Interns").await;
+    assert_eq!(published.json()["statements"], serde_json::json!(["allow-cn alice", "deny-ou Interns"]));
+    let news = feed.next().await.unwrap();
+    assert_eq!((news.kind.as_str(), &news.data["rules"]), ("policy", &"cn alice\ndeny ou Interns".into()));
+    let mut later = Feed::of(gateway.stream("/api/v1/feed", &[]).await);
+    assert_eq!(later.next().await.unwrap().data["rules"], "cn alice\ndeny ou Interns");
+    // Who passes at every gateway is no operator's business.
+    let operator = world.caller("op", Some(Role::Operator));
+    let body = serde_json::json!({ "rules": "all" }).to_string().into_bytes();
+    assert_eq!(operator.send(http::Method::PUT, "/api/v1/rules", Some(body)).await.status, 403);
+    assert_eq!(admin.get("/api/v1/rules").await.json()["rules"], "cn alice\ndeny ou Interns");
+}

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use jiff::SignedDuration;
 use net::revocation::OnlineMode;
 use net::serve::{Dialect, HealthCheck, IdentityFront, Limits, Target, WithoutCertificate};
 use net::snapshot::{ClientAuth, RefusedClients};
@@ -16,8 +17,8 @@ use pki::policy::{Policy, Rule};
 use pki::verify::RevocationMode;
 
 use crate::config::{
-    self, Answer, Certificates, Config, FeedSource, Listener, LogFormat, Ocsp, Revocation, Route, Upstream,
-    UpstreamTls,
+    self, Answer, Certificates, Config, Fallback, FeedSource, Listener, LogFormat, Ocsp, Revocation, Route,
+    Upstream, UpstreamTls,
 };
 use crate::duration::seconds;
 use crate::failure::{Failure, OrFail as _};
@@ -63,6 +64,18 @@ pub(super) struct Flags {
     /// The root that the feed's own certificate leads to
     #[arg(long, value_name = "FILE", requires = "feed")]
     feed_ca: Option<PathBuf>,
+
+    /// Also let those in whom the rules of the feed allow (countersign policy publish)
+    #[arg(long, requires = "feed")]
+    allow_feed: bool,
+
+    /// Where the feed was silent for this long, what it said no longer vouches for anybody: --feed-fallback does
+    #[arg(long, value_name = "TIME", value_parser = crate::duration::parse, requires_all = ["feed", "feed_fallback"])]
+    feed_max_age: Option<SignedDuration>,
+
+    /// What vouches for clients then: the lists of --crl, the responders of OCSP, or nothing. Whom the feed named stays refused
+    #[arg(long, value_enum, requires = "feed_max_age")]
+    feed_fallback: Option<FallbackFlag>,
 
     /// Revocation lists; those of a URL are fetched, kept, and fetched again before they end [default: the local
     /// authority's own, as it changes]
@@ -266,6 +279,14 @@ pub(super) struct AllowArguments {
     allow_all: bool,
 }
 
+/// What vouches for clients where the feed is silent.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FallbackFlag {
+    Lists,
+    Ocsp,
+    Refuse,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum CrlMode {
     /// Without a list: let in. With one that is over: refused
@@ -342,7 +363,7 @@ impl Flags {
         let (client_auth, refused) = self.refusals(client_auth)?;
         let needs_policy =
             !matches!(client_auth, ClientAuth::Off | ClientAuth::Optional { allow_anonymous: true });
-        if policy.is_empty() && needs_policy {
+        if policy.is_empty() && needs_policy && !self.allow_feed {
             return Err(Failure::usage(
                 "no rule says who may pass, so nobody would: an empty policy denies everyone",
             )
@@ -371,7 +392,7 @@ impl Flags {
         });
         Ok(Config {
             file: None,
-            feed: self.feed(),
+            feed: self.feed()?,
             rule_files: Vec::new(),
             admin: self.admin,
             log: self.log,
@@ -427,13 +448,29 @@ impl Flags {
         }
     }
 
-    fn feed(&self) -> Option<FeedSource> {
-        match (&self.feed, &self.feed_cert, &self.feed_key, &self.feed_ca) {
-            (Some(url), Some(cert), Some(key), Some(ca)) => {
-                Some(FeedSource { url: url.clone(), cert: cert.clone(), key: key.clone(), ca: ca.clone() })
-            }
-            _ => None,
+    fn feed(&self) -> Result<Option<FeedSource>, Failure> {
+        let (Some(url), Some(cert), Some(key), Some(ca)) =
+            (&self.feed, &self.feed_cert, &self.feed_key, &self.feed_ca)
+        else {
+            return Ok(None);
+        };
+        if matches!(self.feed_fallback, Some(FallbackFlag::Lists)) && self.crl.is_empty() {
+            return Err(Failure::usage("--feed-fallback lists: nothing says where lists are")
+                .hint("--crl http://ca.example.com/crl/issuing.crl"));
         }
+        let fallback = self.feed_fallback.map(|flag| match flag {
+            FallbackFlag::Lists => Fallback::Lists,
+            FallbackFlag::Ocsp => Fallback::Ocsp,
+            FallbackFlag::Refuse => Fallback::Refuse,
+        });
+        Ok(Some(FeedSource {
+            url: url.clone(),
+            cert: cert.clone(),
+            key: key.clone(),
+            ca: ca.clone(),
+            rules: self.allow_feed,
+            fallback: self.feed_max_age.zip(fallback),
+        }))
     }
 
     fn revocation(&self) -> Result<Revocation, Failure> {

@@ -4,21 +4,22 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use net::dial::TlsOptions;
-use net::revocation::{Lists, Online, Sources};
+use net::revocation::{Lists, Online, OnlineMode, Sources};
 use net::serve::{Directory, Handler, Route, TcpUpstream, Upstream};
 use net::snapshot::Snapshot;
 use net::tls::Credentials;
 use net::tls::server_verifier::{Expectation, ServerIdentity};
+use pki::crl::CertificateRevocationList;
 use pki::policy::Policy;
-use pki::verify::TrustBundle;
+use pki::verify::{RevocationMode, TrustBundle};
 
 use super::local::Local;
-use crate::config::{self, Answer, Certificates, Config, Listener, UpstreamTls};
+use crate::config::{self, Answer, Certificates, Config, Fallback, Listener, UpstreamTls};
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _};
-use crate::feed::Feed;
+use crate::feed::{Feed, Known};
 use crate::home::Home;
 use crate::input;
 
@@ -26,6 +27,7 @@ use crate::input;
 pub(super) struct Loader {
     local: Option<Local>,
     feed: Option<Feed>,
+    feed_fallback: Option<(SignedDuration, Fallback)>,
     lists: Mutex<Option<(config::Revocation, Arc<Lists>)>>,
     /// Answers outlive a reload.
     online: Mutex<Option<(config::Ocsp, Arc<Online>)>>,
@@ -65,6 +67,7 @@ impl Loader {
         Ok(Loader {
             local,
             feed,
+            feed_fallback: config.feed.as_ref().and_then(|source| source.fallback),
             lists: Mutex::default(),
             online: Mutex::default(),
             handlers: Mutex::default(),
@@ -77,7 +80,16 @@ impl Loader {
         let authority = self.local.as_ref().map_or(0, |local| local.version(now));
         let lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
         let authority = authority.wrapping_add(self.feed.as_ref().map_or(0, |feed| feed.generation() << 40));
+        let authority = authority.wrapping_add(u64::from(self.fallback(now).is_some()) << 39);
         authority.wrapping_mul(31).wrapping_add(lists.as_ref().map_or(0, |(_, lists)| lists.version()))
+    }
+
+    /// What vouches for clients in the feed's place, where that has been silent for too long; since when it does.
+    fn fallback(&self, now: Timestamp) -> Option<(Timestamp, Fallback)> {
+        let (longest, fallback) = self.feed_fallback?;
+        let heard = self.feed.as_ref()?.known().heard.unwrap_or(Timestamp::UNIX_EPOCH);
+        let end = heard.checked_add(longest).ok()?;
+        (end < now).then_some((end, fallback))
     }
 
     /// Has this thread woken when the feed has news.
@@ -108,6 +120,15 @@ impl Loader {
             crls.extend(lists.current());
         }
         self.tell_of_ended(context, config, &crls, now);
+        if let Some((end, fallback)) = self.fallback(now) {
+            let consequence = match fallback {
+                Fallback::Lists => "the lists of --crl vouch for clients now",
+                Fallback::Ocsp => "clients are asked about by OCSP now",
+                Fallback::Refuse => "nobody is let in before it is heard again",
+            };
+            context
+                .warn(format!("feed_old: what the feed said ended at {end} (--feed-max-age); {consequence}"));
+        }
         let mut snapshots = Vec::new();
         for listener in &config.listeners {
             snapshots.push(self.listener(context, config, listener, &crls, now)?);
@@ -149,17 +170,17 @@ impl Loader {
         let mut snapshot = Snapshot::new(first, trust);
         snapshot.more_credentials = credentials;
         snapshot.crls = crls.to_vec();
+        snapshot.revocation = config.revocation.mode;
+        snapshot.online = self.online(config, now);
+        snapshot.policy = listener.policy.clone();
         if let Some(feed) = &self.feed {
-            snapshot.crls.extend(feed.known().list);
+            self.follow(&mut snapshot, feed.known(), config, listener, now);
         } else if listener.client_ca.is_empty() {
             snapshot.crls.push(self.local()?.list(now)?);
         }
-        snapshot.revocation = config.revocation.mode;
-        snapshot.online = self.online(config);
         snapshot.identity_front.clone_from(&listener.identity_front);
         snapshot.client_auth = listener.client_auth;
         snapshot.refused_clients = listener.refused;
-        snapshot.policy = listener.policy.clone();
         snapshot.versions = listener.versions;
         for route in &listener.routes {
             snapshot.routes.push(Route {
@@ -174,10 +195,52 @@ impl Loader {
         Ok(snapshot)
     }
 
+    /// What the feed adds: its list, its rules; and what counts in its place where it is too old.
+    fn follow(
+        &self,
+        snapshot: &mut Snapshot,
+        known: Known,
+        config: &Config,
+        listener: &Listener,
+        now: Timestamp,
+    ) {
+        let fallback = self.fallback(now);
+        // Whom an old list names is refused all the same; for those whom it does not name it says nothing any more.
+        let due = |list: CertificateRevocationList| match fallback {
+            Some((end, _)) => list.due_at(end),
+            None => list,
+        };
+        let list = known.list.map(due);
+        match fallback {
+            None => {}
+            // The feed's own list is known and over, so that another one must be at hand.
+            Some((_, Fallback::Lists)) => snapshot.revocation = RevocationMode::WhereKnown,
+            Some((_, Fallback::Ocsp)) => snapshot.revocation = RevocationMode::BestEffort,
+            Some((_, Fallback::Refuse)) => {
+                snapshot.crls.clear();
+                snapshot.revocation = RevocationMode::Required;
+            }
+        }
+        snapshot.crls.extend(list);
+        if config.feed.as_ref().is_some_and(|source| source.rules) {
+            let published = known.rules.unwrap_or_default();
+            let all = listener.policy.statements().iter().chain(published.statements());
+            snapshot.policy = Policy::of(all.cloned().collect());
+        }
+    }
+
     /// Where certificates are asked about, made anew where the configuration wants another.
-    fn online(&self, config: &Config) -> Option<Arc<Online>> {
+    fn online(&self, config: &Config, now: Timestamp) -> Option<Arc<Online>> {
         let mut online = self.online.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = config.revocation.ocsp.as_ref();
+        let hard = match self.fallback(now) {
+            Some((_, Fallback::Ocsp)) => {
+                let ocsp = wanted.cloned().unwrap_or_else(|| config::Ocsp::new(OnlineMode::Hard));
+                Some(config::Ocsp { mode: OnlineMode::Hard, ..ocsp })
+            }
+            _ => None,
+        };
+        let wanted = hard.as_ref().or(wanted);
         if online.as_ref().map(|(of, _)| of) != wanted {
             *online = wanted.map(|ocsp| {
                 (ocsp.clone(), Arc::new(Online::new(ocsp.mode, ocsp.responder.clone(), ocsp.timeout)))
@@ -363,3 +426,6 @@ fn tls_options(
     }
     Ok(options)
 }
+
+#[cfg(test)]
+mod tests;
