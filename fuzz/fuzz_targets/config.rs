@@ -1,6 +1,6 @@
 //! A configuration file of any text. The module is the binary's, which nothing can link, so it is taken as it is.
 #![no_main]
-#![allow(dead_code, reason = "only the reading of files is used")]
+#![allow(dead_code, unused_imports, reason = "only the reading of files is used")]
 
 #[path = "../../crates/cli/src/config/mod.rs"]
 mod config;
