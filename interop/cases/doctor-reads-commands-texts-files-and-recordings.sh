@@ -40,7 +40,16 @@ examined unknown_issuer client 1 "$url" --cert stranger.pem --key stranger.key -
 examined issuer_not_requested server 1 "$url" --as go --cert stranger.pem --key stranger.key --cacert ca.pem
 examined none none 0 "$url" --as node --cert client.pem --key client.key --cacert ca.pem
 
-# What a Java client believes stands in key stores, of both kinds; of the runtime's own where none is named.
+# What is offered less than the defaults, a revocation list, another Host header; and nothing is changed by any of it.
+before=$(sha256sum ./*.pem ./*.key)
+restricted() { examined "$1" client 1 "$url" --cert client.pem --key client.key --cacert ca.pem "${@:2}"; }
+restricted no_shared_cipher --tls-max 1.2 --ciphers ECDHE-RSA-AES256-GCM-SHA384
+restricted no_shared_signature_algorithm --sigalgs rsa_pss_rsae_sha256
+run "$COUNTERSIGN" doctor -v "$url" --cert stranger.pem --key stranger.key --cacert ca.pem --host other.test
+assert_contains "$STDERR" "connecting as your client connects"
+assert_eq "$before" "$(sha256sum ./*.pem ./*.key)" "the files after the doctor looked"
+
+# What a Java client believes stands in key stores, of both kinds; in the runtime's own where none is named.
 openssl pkcs12 -export -in client.pem -inkey client.key -out client.p12 -passout pass:of-the-key
 import() { expect_success keytool -importcert -noprompt -alias ca -file "$1" -keystore "$2" -storetype "$3" -storepass "$4"; }
 import ca.pem trust.p12 pkcs12 of-the-store
@@ -173,3 +182,13 @@ for version in tls1_2 tls1_3; do
         esac
     done
 done
+
+# The server is on its CA's list by now.
+make_list
+serve_openssl
+examined certificate_revoked server 1 "https://localhost:$PORT/" --cacert ca.pem --crl ca.crl
+
+# nginx tells only that it refuses, and its revocation list lies here: past its end.
+FROM=20200101000000Z TO=20200201000000Z make_list
+serve_nginx "ssl_client_certificate $PWD/ca.pem; ssl_verify_client on; ssl_crl $PWD/ca.crl;"
+examined crl_expired server 1 "https://localhost:$PORT/" --cacert ca.pem --cert client.pem --key client.key

@@ -18,6 +18,34 @@ pub(super) fn judge(facts: &Facts, notes: &mut Notes) {
     order(&served, "server", Fault::Server, notes);
     order(&facts.own.chain, "client", Fault::Client, notes);
     same_serial(facts, &served, notes);
+    weak_beside(&served, notes);
+}
+
+/// A weak signature on what a server sends along and nobody needs: where it is needed, the path itself is refused.
+fn weak_beside(served: &[Certificate], notes: &mut Notes) {
+    if notes.is_blocked() || notes.has(FindingCode::WeakSignature) {
+        return;
+    }
+    // Of a root that is trusted nobody checks the signature.
+    let is_weak = |c: &&Certificate| c.signature_algorithm().is_none() && !c.is_self_issued();
+    let Some(weak) = served.iter().skip(1).find(is_weak) else { return };
+    let finding = Finding::new(
+        FindingCode::WeakSignature,
+        Fault::Server,
+        format!(
+            "the server sends {} along, which is signed with a broken or unknown algorithm and not needed: programs that \
+             take that way to a root refuse it",
+            name(weak)
+        ),
+    )
+    .certain()
+    .evidence(format!(
+        "its signature: {}",
+        weak.signature_algorithm_oid().map_or_else(|| "unknown".to_owned(), |oid| oid.to_string())
+    ))
+    .fix(Fault::Server, "cat server.pem intermediate.pem > fullchain.pem")
+    .remedy("leave it out of the chain that is served");
+    notes.push(Weight::Warns, Direction::Neither, finding);
 }
 
 /// The anchors that the chains lead to; the hundred others of a system's store concern nobody here.

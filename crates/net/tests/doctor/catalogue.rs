@@ -221,6 +221,17 @@ async fn three_faults_in_one_chain_are_three_findings() {
 }
 
 #[tokio::test]
+async fn a_weak_certificate_that_is_sent_along_and_not_needed_is_a_warning() {
+    for version in ["1.2", "1.3"] {
+        let fault = variant("server that sends a weak certificate along").unwrap();
+        let report = facts::report(&fault, version).await.unwrap();
+        let found: Vec<(&str, &str)> =
+            report.findings.iter().map(|r| (r.finding.code.name(), r.weight.name())).collect();
+        assert_eq!(found, [("weak_signature", "warns")], "TLS {version}: {report:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_stapled_response_is_judged_and_a_good_one_is_said_to_be() {
     for version in ["1.2", "1.3"] {
         let first = |report: &Report| report.findings.first().map(|ranked| ranked.finding.code.name());

@@ -6,7 +6,7 @@ use pki::oid;
 
 use super::pairs::World;
 use super::{Fault, Pair, Scene};
-use crate::{KeyKind, RawCertificate, TestKey, TestOrder, days_from_now, now};
+use crate::{KeyKind, RawCertificate, TestKey, TestOrder, days_from_now, now, sha1_with_rsa};
 
 /// The variant of this name.
 ///
@@ -47,6 +47,15 @@ pub fn variant(name: &str) -> Option<Fault> {
             let key = TestKey::generate(KeyKind::Ed25519);
             let server = RawCertificate::server("localhost").key(&key).issued_by(ca.root());
             ("server", Pair { program: "chrome", ..world.server(server) })
+        }
+        "server that sends a weak certificate along" => {
+            let algorithm = sha1_with_rsa();
+            let old = RawCertificate::ca("Old cross").algorithms(&algorithm, &algorithm).issued_by(ca.root());
+            let mut pair = world.pair();
+            let mut served = pair.server.chain_der();
+            served.push(old.certificate.der().to_vec());
+            pair.served = Some(served);
+            ("server", pair)
         }
         "server that says itself that it is revoked" => {
             let pair = world.server(ca.issue_server(&["localhost"]));
