@@ -126,6 +126,7 @@ await desk.getByText('Nothing was revoked').waitFor();
 await desk.getByLabel('Type its name').fill('alice');
 await desk.getByRole('button', { name: 'Revoke' }).click();
 await desk.getByText('It is revoked').waitFor();
+await desk.getByText('revoked, keyCompromise').waitFor();
 await look(desk, 'certificate-revoked');
 
 // The gateway hears of it a moment later, and then says why.

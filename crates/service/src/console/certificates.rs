@@ -129,6 +129,7 @@ struct Page {
     pem: String,
     may_operate: bool,
     reasons: Vec<&'static str>,
+    chosen: String,
     notice: Option<&'static str>,
     error: Option<String>,
 }
@@ -153,12 +154,18 @@ async fn show(
     page(&state, &api, &serial, notice, None).await
 }
 
+/// Why nothing was revoked, and the reason that was chosen: it stays chosen.
+struct Failed {
+    error: String,
+    reason: String,
+}
+
 async fn page(
     state: &State,
     api: &Api,
     serial: &str,
     notice: Option<&'static str>,
-    error: Option<String>,
+    failed: Option<Failed>,
 ) -> Result<Response, Trouble> {
     let document = api.get(&format!("/api/v1/certificates/{}", encoded(serial))).await?;
     let certificate = &document["certificates"][0];
@@ -211,8 +218,9 @@ async fn page(
         pem,
         may_operate: api.may_operate(),
         reasons: RevocationReason::ALL.iter().map(|reason| reason.name()).collect(),
+        chosen: failed.as_ref().map(|failed| failed.reason.clone()).unwrap_or_default(),
         notice,
-        error,
+        error: failed.map(|failed| failed.error),
     };
     Ok(html(if page.error.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK }, &page))
 }
@@ -234,13 +242,14 @@ async fn revoke(
     if form.confirm.trim() != name.trim() {
         let error =
             format!("Nothing was revoked: '{}' was typed, and the name is '{name}'.", form.confirm.trim());
-        return page(&state, &api, &serial, None, Some(error)).await;
+        return page(&state, &api, &serial, None, Some(Failed { error, reason: form.reason })).await;
     }
     let wish = json!({ "which": serial, "reason": form.reason });
     match api.post("/api/v1/revocations", &wish).await {
         Ok(_) => Ok(see_other(&format!("{PLACE}/{}?done=revoked", encoded(&serial)))),
         Err(trouble) if trouble.is_of_the_form() => {
-            page(&state, &api, &serial, None, Some(trouble.detail().to_owned())).await
+            let failed = Failed { error: trouble.detail().to_owned(), reason: form.reason };
+            page(&state, &api, &serial, None, Some(failed)).await
         }
         Err(trouble) => Err(trouble),
     }

@@ -91,7 +91,12 @@ async fn roles_bound_what_the_forms_do() {
     let path = format!("/console/certificates/{serial}/revoke");
     assert_eq!(submit(&auditor, &path, &form).await, 403);
     let admin = world.caller("boss", Some(Role::Admin));
-    assert_eq!(submit(&admin, &path, "reason=superseded&confirm=somebody").await, 400);
+    let kind = [("content-type", "application/x-www-form-urlencoded")];
+    let mistyped = Some(b"reason=superseded&confirm=somebody".to_vec());
+    let again = admin.try_send(Method::POST, &path, mistyped, &kind).await.unwrap();
+    assert_eq!(again.status, 400);
+    // Who mistypes the name has not to choose the reason again, and does not revoke for another.
+    assert!(again.text().contains("<option selected>superseded</option>"), "{}", again.text());
     assert_eq!(submit(&admin, &path, &form).await, 303);
     let after = admin.get(&format!("/api/v1/certificates/{serial}")).await.json();
     assert_eq!(after["certificates"][0]["state"], "revoked");
