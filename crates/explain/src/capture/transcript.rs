@@ -167,13 +167,18 @@ impl Transcript {
     /// The file's contents. They hold the secrets: write them for their owner alone.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let mut text =
-            Zeroizing::new(format!("{FIRST_LINE}\nclient {}\nserver {}\n", self.client, self.server));
+        let mut text = Zeroizing::new(format!("{FIRST_LINE}\n"));
         let out = &mut *text;
+        // A word without a value is no line.
+        for (word, value) in [("client", &self.client), ("server", &self.server)] {
+            if !value.trim().is_empty() {
+                let _ = writeln!(out, "{word} {value}");
+            }
+        }
         if let Some(started) = self.started {
             let _ = writeln!(out, "started {started}");
         }
-        for remark in &self.remarks {
+        for remark in self.remarks.iter().filter(|remark| !remark.trim().is_empty()) {
             let _ = writeln!(out, "remark {}", crate::escape::text(remark));
         }
         for line in self.secrets.to_lines().lines() {

@@ -181,3 +181,9 @@ proptest! {
         let _ = Index::read(&bytes);
     }
 }
+
+#[test]
+fn a_transcript_that_names_no_server_is_read_again_as_it_was_written() {
+    let written = Transcript::default().to_bytes();
+    assert!(Transcript::from_bytes(&written).is_ok(), "{}", String::from_utf8_lossy(&written));
+}
