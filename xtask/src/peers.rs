@@ -34,6 +34,7 @@ const fn peer(program: &'static str, package: &'static str, role: &'static str) 
 /// Every program that a case may need. Which case needs which stands in the cases; here is what each is for.
 #[rustfmt::skip] // One line a program reads as the table it is.
 pub(crate) const PEERS: &[Peer] = &[
+    peer("/usr/share/java/bcpkix.jar", "libbcpkix-java", "Bouncy Castle, whose classes hold an EST client"),
     peer("acme-tiny",   "acme-tiny",            "acme-tiny, two hundred lines of Python"),
     Peer { program: "apache2", package: "apache2", service: Some("apache2"), role: "Apache, with mod_ssl" },
     peer("cc",          "gcc",                  "a C compiler, for a module of PKCS#11 that a case makes"),

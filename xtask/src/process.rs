@@ -75,6 +75,10 @@ pub(crate) fn search_path() -> Vec<PathBuf> {
 
 /// The file that `program` would run, if there is one.
 pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
+    // A library of Java is named by its file, and is no program.
+    if program.starts_with('/') {
+        return Some(PathBuf::from(program)).filter(|file| file.is_file());
+    }
     find_program_in(program, &search_path())
 }
 

@@ -88,10 +88,15 @@ async fn enrol(
     if visitor.peer.is_some() {
         return renew(state, visitor, &body).await;
     }
-    let detail = "enrol with an invite's code as the password of HTTP Basic (the user name is yours to choose), or with \
-                  a certificate of this authority";
-    Err(with_challenge(Problem::of(401, "not-authenticated", detail)))
+    // Without a body: Bouncy Castle's client closes the answer that asks for a password without reading it, and takes what
+    // it has not read for a broken connection.
+    let challenge = [(header::WWW_AUTHENTICATE, CHALLENGE), (header::CACHE_CONTROL, "no-store")];
+    Ok((StatusCode::UNAUTHORIZED, challenge).into_response())
 }
+
+/// How to authenticate: the realm is what people read.
+const CHALLENGE: &str = "Basic realm=\"an invite's code as the password, any user name; or a certificate of this authority\", \
+                         charset=\"UTF-8\"";
 
 /// RFC 7030 section 4.2.2: by the certificate that is renewed, and by nothing else.
 async fn reenrol(
@@ -178,8 +183,7 @@ fn with_challenge(problem: Problem) -> Problem {
         _ => problem,
     };
     if problem.status() == StatusCode::UNAUTHORIZED {
-        return problem
-            .header(header::WWW_AUTHENTICATE, "Basic realm=\"invite code as password\", charset=\"UTF-8\"");
+        return problem.header(header::WWW_AUTHENTICATE, CHALLENGE);
     }
     problem
 }

@@ -101,6 +101,7 @@ async fn nobody_enrols_without_an_invite_or_a_certificate() {
     assert_eq!(status(enrol(&stranger, EST, Operation::Enrol, wrong, &request).await), 401);
     let answer = stranger.send(Method::POST, "/.well-known/est/simpleenroll", Some(request)).await;
     assert!(answer.headers["www-authenticate"].to_str().unwrap().starts_with("Basic realm="));
+    assert_eq!((answer.text().as_str(), &answer.headers["content-length"]), ("", &"0".parse().unwrap()));
 }
 
 #[tokio::test]
