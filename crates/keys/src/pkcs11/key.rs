@@ -51,7 +51,8 @@ struct Source {
     threads: Mutex<usize>,
     ended: Condvar,
     handles: Mutex<Vec<JoinHandle<()>>>,
-    waiting: AtomicUsize,
+    /// Signatures that were asked for and are not made yet.
+    pending: AtomicUsize,
 }
 
 /// The threads and the way to them. Dropping it ends them, and waits for that: a thread that is inside of a module, or in
@@ -109,7 +110,7 @@ impl TokenKey {
             threads: Mutex::new(0),
             ended: Condvar::new(),
             handles: Mutex::default(),
-            waiting: AtomicUsize::new(0),
+            pending: AtomicUsize::new(0),
         });
         let pool = Pool { jobs: Mutex::new(Some(jobs)), source: Arc::clone(&source) };
         let (introduce, introduction) = sync_channel::<Introduction>(1);
@@ -133,18 +134,26 @@ impl TokenKey {
             return Err(TokenError::Algorithm { key: shared.public.algorithm(), algorithm });
         }
         let source = &shared.pool.source;
-        if source.waiting.load(Ordering::SeqCst) == 0 && source.running() < SESSIONS {
-            match start(source, None) {
-                // One that is there already takes the job.
-                Err(_) if source.running() > 0 => {}
-                other => other?,
-            }
+        // As many threads as signatures: whether one waits for a job says nothing, since a job may be on its way to it.
+        let pending = source.pending.fetch_add(1, Ordering::SeqCst) + 1;
+        if pending > source.running()
+            && source.running() < SESSIONS
+            && let Err(error) = start(source, None)
+            && source.running() == 0
+        {
+            // Nobody is there who could take the job.
+            source.pending.fetch_sub(1, Ordering::SeqCst);
+            return Err(error);
         }
         let (answer, answered) = sync_channel(1);
         let job = Job { algorithm, message: message.to_vec(), answer };
         let jobs = shared.pool.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        jobs.as_ref().and_then(|jobs| jobs.send(job).ok()).ok_or(TokenError::NoThread)?;
+        let sent = jobs.as_ref().and_then(|jobs| jobs.send(job).ok());
         drop(jobs);
+        if sent.is_none() {
+            source.pending.fetch_sub(1, Ordering::SeqCst);
+            return Err(TokenError::NoThread);
+        }
         let signature = answered.recv_timeout(SIGNING).map_err(|error| match error {
             RecvTimeoutError::Timeout => TokenError::Slow(SIGNING.as_secs()),
             RecvTimeoutError::Disconnected => TokenError::NoThread,
@@ -254,11 +263,10 @@ fn open(source: &Source) -> Result<(Open, PublicKey, Vec<SignatureAlgorithm>), T
 /// Takes jobs until there is nobody left to send one.
 fn serve(source: &Source, mut open: Option<Open>) {
     loop {
-        source.waiting.fetch_add(1, Ordering::SeqCst);
         let next = source.queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        source.waiting.fetch_sub(1, Ordering::SeqCst);
         let Ok(job) = next else { return };
         let result = one(source, &mut open, &job);
+        source.pending.fetch_sub(1, Ordering::SeqCst);
         // Who asked may have stopped waiting.
         let _ = job.answer.send(result);
     }
