@@ -93,6 +93,7 @@ fn insert(store: &dyn Store, model: &Certificate, number: u32, now: Timestamp) -
         requested_at: now,
         replaces: None,
         location: None,
+        line: 1,
     })?;
     let names = format!("{label}\n{}", pki::certificate::serial_hex(&serial));
     let event = NewEvent {

@@ -43,11 +43,11 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let (building, issuing) = std::thread::scope(|scope| -> Result<(Duration, Vec<Duration>)> {
         let beside = scope.spawn(|| issue_until(&authority, &is_over));
         let start = Instant::now();
-        let parts = authority.crl_partitions(now, week, PARTS, |_| Vec::new());
+        let lists = authority.lists(now, week, PARTS, |_, _| Vec::new());
         let building = start.elapsed();
         is_over.store(true, Ordering::Relaxed);
         let issuing = beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        ensure!(parts?.len() == usize::from(PARTS), "parts are missing");
+        ensure!(lists?[0].parts.len() == usize::from(PARTS), "parts are missing");
         Ok((building, issuing))
     })?;
     let name = format!("{revoked} entries in {PARTS} parts");

@@ -12,6 +12,7 @@ use pki::{Certificate, Profile};
 use crate::Entropy;
 use crate::audit::NewEvent;
 use crate::authority::Authority;
+use crate::line::Line;
 use crate::store::{Completion, Intent, Store, StoreError};
 
 /// How far validity starts in the past: a peer whose clock is behind must not find the certificate not yet valid.
@@ -49,6 +50,8 @@ pub struct Issued {
     pub chain: Vec<Certificate>,
     /// The anchor.
     pub anchor: Certificate,
+    /// All that are believed now, which are two while the authority changes its root.
+    pub anchors: Vec<Certificate>,
 }
 
 /// A step of issuing that is done.
@@ -133,8 +136,16 @@ impl<S: Store> Authority<S> {
     /// # Errors
     /// [`IssueError`]. Nothing was handed out; from the fourth step on, what was attempted is on record.
     pub fn issue(&self, request: IssueRequest, now: Timestamp) -> Result<Issued, IssueError> {
+        self.issue_in(&self.line(), request, now)
+    }
+
+    /// As [`Authority::issue`], by a line that need not be the one that issues: each line has OCSP responders of its own.
+    ///
+    /// # Errors
+    /// As [`Authority::issue`].
+    pub fn issue_in(&self, line: &Line, request: IssueRequest, now: Timestamp) -> Result<Issued, IssueError> {
         // 1. Policy: what the profile allows.
-        let (not_before, not_after) = self.validity(request.profile, request.lifetime, now)?;
+        let (not_before, not_after) = validity(line, request.profile, request.lifetime, now)?;
         self.tell(Step::PolicyPassed);
 
         // 2. A serial number. That it is unique is a constraint of the store, met in step 4.
@@ -142,7 +153,7 @@ impl<S: Store> Authority<S> {
         self.tell(Step::SerialReserved);
 
         // 3. The to-be-signed bytes, linted.
-        let prepared = self.issuer.prepare(&Order {
+        let prepared = line.issuer().prepare(&Order {
             profile: request.profile,
             names: request.names,
             public_key: request.public_key,
@@ -150,7 +161,7 @@ impl<S: Store> Authority<S> {
             not_before,
             not_after,
             constraints: NameConstraints::default(),
-            publication: self.publication.of(&serial, not_after.duration_since(not_before)),
+            publication: self.publication.of(line.number(), &serial, not_after.duration_since(not_before)),
         })?;
         self.tell(Step::Prepared);
 
@@ -166,6 +177,7 @@ impl<S: Store> Authority<S> {
             requested_at: now,
             replaces: request.replaces,
             location: request.location,
+            line: line.number(),
         })?;
         self.tell(Step::IntentRecorded);
 
@@ -177,10 +189,10 @@ impl<S: Store> Authority<S> {
             serial: Some(serial.clone()),
             details: format!("{} for {}", request.profile, request.label),
         };
-        match self.sign_and_store(prepared, request.profile, &request.label, event.clone(), now) {
+        match self.sign_and_store(line, prepared, request.profile, &request.label, event.clone(), now) {
             Ok(certificate) => {
-                let (chain, anchor) = (self.issuer.intermediates(), self.issuer.anchor().clone());
-                Ok(Issued { certificate, chain, anchor })
+                let (chain, anchor) = (line.chain(), line.issuer().anchor().clone());
+                Ok(Issued { certificate, chain, anchor, anchors: self.anchors().anchors().to_vec() })
             }
             Err(error) => {
                 let details = format!("{}: {error}", event.details);
@@ -196,6 +208,7 @@ impl<S: Store> Authority<S> {
     /// Steps 5 to 7, behind which an intent stands.
     fn sign_and_store(
         &self,
+        line: &Line,
         prepared: Prepared,
         profile: Profile,
         label: &str,
@@ -203,11 +216,12 @@ impl<S: Store> Authority<S> {
         now: Timestamp,
     ) -> Result<Certificate, IssueError> {
         // 5. The signature. `prepared` is moved: it is signed once.
-        let certificate = prepared.sign(&*self.key)?;
+        let key = line.key().ok_or(SignPreparedError::WrongKey)?;
+        let certificate = prepared.sign(key)?;
         self.tell(Step::Signed);
 
         // 6. `sign` compared the bytes; here the path, as a peer would verify it.
-        self.check(&certificate, profile, now)?;
+        check(line, &certificate, profile, now)?;
         self.tell(Step::Checked);
 
         // 7. Certificate, log and audit event, in one transaction.
@@ -224,61 +238,61 @@ impl<S: Store> Authority<S> {
         Ok(certificate)
     }
 
-    fn validity(
-        &self,
-        profile: Profile,
-        lifetime: Option<SignedDuration>,
-        now: Timestamp,
-    ) -> Result<(Timestamp, Timestamp), IssueError> {
-        let own = self.issuer.certificate();
-        let issuer = own.subject().short();
-        if !matches!(profile, Profile::Server | Profile::Client | Profile::Responder) {
-            return Err(IssueError::Policy(format!("an issuing CA makes no {profile} certificate")));
-        }
-        if now < own.not_before() {
-            return Err(IssueError::ClockBeforeStart { now, start: own.not_before(), issuer });
-        }
-        if now >= own.not_after() {
-            return Err(IssueError::AuthorityExpired { issuer, end: own.not_after() });
-        }
-        if lifetime.is_some_and(|wish| wish < SignedDuration::from_secs(1)) {
-            return Err(IssueError::Policy("a certificate lives at least a second; ask for more".to_owned()));
-        }
-        let most = SignedDuration::from_hours(24 * profile.most_days());
-        if let Some(wish) = lifetime.filter(|wish| *wish > most) {
-            return Err(IssueError::Policy(format!(
-                "a {profile} certificate lives at most {} days, and {} were asked for; ask for less and renew it",
-                profile.most_days(),
-                wish.as_hours() / 24
-            )));
-        }
-        let default = SignedDuration::from_hours(24 * profile.default_days());
-        let not_after = now
-            .checked_add(lifetime.unwrap_or(default))
-            .map_err(|error| IssueError::Policy(error.to_string()))?;
-        let not_before = (now - BACKDATING).max(own.not_before());
-        // Both ends belong to the validity, and the backdating counts (RFC 5280 section 4.1.2.5).
-        let not_after = not_after.min(not_before + most - SignedDuration::from_secs(1));
-        // A wish that leaves the issuer's validity is refused when it is prepared; a default is cut to it.
-        let not_after = if lifetime.is_none() { not_after.min(own.not_after()) } else { not_after };
-        Ok((not_before, not_after))
-    }
-
-    fn check(&self, certificate: &Certificate, profile: Profile, now: Timestamp) -> Result<(), IssueError> {
-        let purpose = match profile {
-            Profile::Server => Purpose::Server,
-            Profile::Responder => Purpose::Usage(pki::oid::OCSP_SIGNING),
-            _ => Purpose::Client,
-        };
-        pki::verify::verify_own(certificate, &[], &Rules::new(&self.issuing, purpose, now))?;
-        Ok(())
-    }
-
     fn tell(&self, step: Step) {
         if let Some(observer) = &self.observer {
             observer(step);
         }
     }
+}
+
+fn validity(
+    line: &Line,
+    profile: Profile,
+    lifetime: Option<SignedDuration>,
+    now: Timestamp,
+) -> Result<(Timestamp, Timestamp), IssueError> {
+    let own = line.issuer().certificate();
+    let issuer = own.subject().short();
+    if !matches!(profile, Profile::Server | Profile::Client | Profile::Responder) {
+        return Err(IssueError::Policy(format!("an issuing CA makes no {profile} certificate")));
+    }
+    if now < own.not_before() {
+        return Err(IssueError::ClockBeforeStart { now, start: own.not_before(), issuer });
+    }
+    if now >= own.not_after() {
+        return Err(IssueError::AuthorityExpired { issuer, end: own.not_after() });
+    }
+    if lifetime.is_some_and(|wish| wish < SignedDuration::from_secs(1)) {
+        return Err(IssueError::Policy("a certificate lives at least a second; ask for more".to_owned()));
+    }
+    let most = SignedDuration::from_hours(24 * profile.most_days());
+    if let Some(wish) = lifetime.filter(|wish| *wish > most) {
+        return Err(IssueError::Policy(format!(
+            "a {profile} certificate lives at most {} days, and {} were asked for; ask for less and renew it",
+            profile.most_days(),
+            wish.as_hours() / 24
+        )));
+    }
+    let default = SignedDuration::from_hours(24 * profile.default_days());
+    let not_after = now
+        .checked_add(lifetime.unwrap_or(default))
+        .map_err(|error| IssueError::Policy(error.to_string()))?;
+    let not_before = (now - BACKDATING).max(own.not_before());
+    // Both ends belong to the validity, and the backdating counts (RFC 5280 section 4.1.2.5).
+    let not_after = not_after.min(not_before + most - SignedDuration::from_secs(1));
+    // A wish that leaves the issuer's validity is refused when it is prepared; a default is cut to it.
+    let not_after = if lifetime.is_none() { not_after.min(own.not_after()) } else { not_after };
+    Ok((not_before, not_after))
+}
+
+fn check(line: &Line, certificate: &Certificate, profile: Profile, now: Timestamp) -> Result<(), IssueError> {
+    let purpose = match profile {
+        Profile::Server => Purpose::Server,
+        Profile::Responder => Purpose::Usage(pki::oid::OCSP_SIGNING),
+        _ => Purpose::Client,
+    };
+    pki::verify::verify_own(certificate, &[], &Rules::new(line.issuing(), purpose, now))?;
+    Ok(())
 }
 
 /// 16 random octets behind one of 0x01 to 0x7f: positive, never padded, 134 bits of chance.

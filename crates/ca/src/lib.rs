@@ -10,6 +10,7 @@ mod create;
 pub mod identity;
 pub mod invite;
 mod issue;
+pub mod line;
 pub mod log;
 mod names;
 mod place;
@@ -18,6 +19,7 @@ mod record;
 pub mod redeem;
 mod renewal;
 mod revocation;
+pub mod rollover;
 pub mod rules;
 mod selector;
 pub mod statistics;
@@ -30,17 +32,18 @@ pub use create::{CreateAuthority, CreateError};
 pub use identity::{Identity, Partner, Permission, Role};
 pub use invite::{Invite, InviteError, NewInvite};
 pub use issue::{IssueError, IssueRequest, Issued, Step, searchable};
+pub use line::{KeyName, Keyring, Line, Lines};
 pub use names::{names_from_json, names_to_json};
 pub use publication::Publication;
 pub use record::{Commit, Record, Write};
 pub use redeem::{DecideError, RedeemError, Redeemed};
 pub use renewal::RenewError;
-pub use revocation::{CrlFailure, ReleaseError, RevokeError, release, revoke};
+pub use revocation::{CrlFailure, LineLists, ReleaseError, RevokeError, release, revoke};
 pub use selector::Selector;
 pub use statistics::Statistics;
 pub use store::{
-    AuthorityRecord, Completion, Entry, Intent, Page, Query, RevocationRecord, StateFilter, Store,
-    StoreError, Unfinished,
+    AuthorityRecord, Completion, Entry, Intent, LineStanding, Page, Query, RevocationRecord, StateFilter,
+    Store, StoreError, Unfinished,
 };
 
 /// Where random octets come from: fills the slice, or says why it cannot.

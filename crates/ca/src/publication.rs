@@ -22,9 +22,9 @@ pub struct Publication {
 }
 
 impl Publication {
-    /// What a certificate with this serial number and lifetime says.
+    /// What a certificate of this line with this serial number and lifetime says.
     #[must_use]
-    pub fn of(&self, serial: &[u8], lifetime: SignedDuration) -> pki::extension::Publication {
+    pub fn of(&self, line: u32, serial: &[u8], lifetime: SignedDuration) -> pki::extension::Publication {
         let mut said = pki::extension::Publication {
             no_revocation: self.none_below.is_some_and(|most| lifetime <= most),
             ..Default::default()
@@ -32,9 +32,9 @@ impl Publication {
         if let Some(base) = &self.base {
             said.lists.push(format!(
                 "{base}{}",
-                partition_path(self.partitions, partition(self.partitions, serial))
+                partition_path(line, self.partitions, partition(self.partitions, serial))
             ));
-            said.issuers.push(format!("{base}/issuing.crt"));
+            said.issuers.push(format!("{base}{}", issuer_path(line)));
             if self.ocsp {
                 said.responders.push(format!("{base}/ocsp"));
             }
@@ -54,16 +54,46 @@ pub fn partition(partitions: u16, serial: &[u8]) -> u16 {
     u16::from(serial.last().copied().unwrap_or(0)) % partitions.max(1)
 }
 
-/// Where a partition is served. The number of partitions is part of it, so that certificates from before a change of
-/// that number still find theirs.
+/// Where a partition of a line's list is served. The number of partitions is part of it, so that certificates from
+/// before a change of that number still find theirs.
 ///
 /// ```
-/// assert_eq!(ca::publication::partition_path(1, 0), "/crl/issuing.crl");
-/// assert_eq!(ca::publication::partition_path(16, 5), "/crl/16/5.crl");
+/// use ca::publication::partition_path;
+/// assert_eq!(partition_path(1, 1, 0), "/crl/issuing.crl");
+/// assert_eq!(partition_path(1, 16, 5), "/crl/16/5.crl");
+/// assert_eq!(partition_path(2, 1, 0), "/crl/line-2/issuing.crl");
+/// assert_eq!(partition_path(2, 16, 5), "/crl/line-2/16/5.crl");
 /// ```
 #[must_use]
-pub fn partition_path(partitions: u16, number: u16) -> String {
-    if partitions <= 1 { "/crl/issuing.crl".to_owned() } else { format!("/crl/{partitions}/{number}.crl") }
+pub fn partition_path(line: u32, partitions: u16, number: u16) -> String {
+    let of_line = if line == 1 { String::new() } else { format!("line-{line}/") };
+    if partitions <= 1 {
+        format!("/crl/{of_line}issuing.crl")
+    } else {
+        format!("/crl/{of_line}{partitions}/{number}.crl")
+    }
+}
+
+/// Where the own list of the root that came with a line is served.
+///
+/// ```
+/// assert_eq!(ca::publication::root_list_path(1), "/crl/root.crl");
+/// assert_eq!(ca::publication::root_list_path(2), "/crl/line-2/root.crl");
+/// ```
+#[must_use]
+pub fn root_list_path(line: u32) -> String {
+    if line == 1 { "/crl/root.crl".to_owned() } else { format!("/crl/line-{line}/root.crl") }
+}
+
+/// Where the certificate of a line's issuing CA is served.
+///
+/// ```
+/// assert_eq!(ca::publication::issuer_path(1), "/issuing.crt");
+/// assert_eq!(ca::publication::issuer_path(2), "/line-2/issuing.crt");
+/// ```
+#[must_use]
+pub fn issuer_path(line: u32) -> String {
+    if line == 1 { "/issuing.crt".to_owned() } else { format!("/line-{line}/issuing.crt") }
 }
 
 /// The record that says how revocation is published, so that every process that issues says the same.

@@ -20,7 +20,7 @@ use crate::place::key_of;
 use crate::record::{Commit, Write};
 use crate::revocation::{RevokeError, revoke};
 use crate::selector::Selector;
-use crate::store::{Store, StoreError};
+use crate::store::{Entry, Store, StoreError};
 use crate::throttle;
 
 /// Wrong codes for one invite that cost nothing.
@@ -131,7 +131,7 @@ impl<S: Store> Authority<S> {
             Stage::Denied => return Err(RedeemError::Denied),
             Stage::Issued(serial) => {
                 let found = self.store.find(&Selector::Serial(serial.clone()))?;
-                let issued = found.first().map(|entry| self.issued_before(&entry.der)).transpose()?;
+                let issued = found.first().map(|entry| self.issued_before(entry)).transpose()?;
                 let issued = issued.ok_or(RedeemError::UsedUp)?;
                 return Ok(Redeemed::Issued(Box::new(issued), invite.label));
             }
@@ -172,7 +172,7 @@ impl<S: Store> Authority<S> {
             Err(_) => return Err(RedeemError::UsedUp),
         }
         let found = self.store.find(&Selector::Serial(noted))?;
-        let first = found.first().map(|entry| self.issued_before(&entry.der)).transpose()?;
+        let first = found.first().map(|entry| self.issued_before(entry)).transpose()?;
         Ok(Redeemed::Issued(Box::new(first.ok_or(RedeemError::UsedUp)?), invite.label))
     }
 
@@ -299,7 +299,7 @@ impl<S: Store> Authority<S> {
         let by = format!("invite {}", invite.handle);
         let found = self.store.find(&Selector::Label(invite.label.clone()))?;
         let entry = found.iter().find(|entry| entry.requested_by == by && key_of(entry) == Some(key));
-        entry.map(|entry| self.issued_before(&entry.der)).transpose()
+        entry.map(|entry| self.issued_before(entry)).transpose()
     }
 
     /// Notes on the invite what the use of this key became, and gives what stands there: another serial number where
@@ -326,11 +326,13 @@ impl<S: Store> Authority<S> {
         Err(StoreError::Busy)
     }
 
-    fn issued_before(&self, der: &[u8]) -> Result<Issued, StoreError> {
+    fn issued_before(&self, entry: &Entry) -> Result<Issued, StoreError> {
         let certificate =
-            pki::Certificate::from_der(der).map_err(|error| StoreError::Database(Box::new(error)))?;
-        let (chain, anchor) = (self.issuer.intermediates(), self.issuer.anchor().clone());
-        Ok(Issued { certificate, chain, anchor })
+            pki::Certificate::from_der(&entry.der).map_err(|error| StoreError::Database(Box::new(error)))?;
+        let lines = self.lines();
+        let line = lines.find(entry.line).unwrap_or(lines.issuing());
+        let (chain, anchor) = (line.chain(), line.issuer().anchor().clone());
+        Ok(Issued { certificate, chain, anchor, anchors: lines.anchors().anchors().to_vec() })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Taking certificates back, and telling the world.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use pki::crl::{RevocationReason, RevokedEntry};
 use pki::issuer::{PrepareError, SignPreparedError};
@@ -142,44 +144,73 @@ pub enum CrlFailure {
     Store(#[from] StoreError),
 }
 
+/// The lists of a line, one for each part between which its certificates are divided.
+#[derive(Debug, Clone)]
+pub struct LineLists {
+    /// The line's number.
+    pub line: u32,
+    /// The lists in DER, in the order of their numbers.
+    pub parts: Vec<Vec<u8>>,
+}
+
 impl<S: Store> Authority<S> {
-    /// Signs the issuing CA's revocation list as of `now`, and gives its DER.
+    /// Signs the revocation list of the issuing CA that issues now, as of `now`, and gives its DER.
     ///
     /// # Errors
     /// [`CrlFailure`].
     pub fn crl(&self, now: Timestamp, lifetime: SignedDuration) -> Result<Vec<u8>, CrlFailure> {
-        let next_update = now.checked_add(lifetime).map_err(CrlFailure::Lifetime)?;
-        let (number, entries) = self.store.begin_crl(now)?;
-        let list = self.issuer.prepare_crl(number, now, next_update, &entries)?.sign(&*self.key)?;
-        // Not before: a list that was never signed must not be the one after which an entry may be left out.
-        self.store.finish_crl(number)?;
-        Ok(list)
+        Ok(self.crls(now, lifetime)?.swap_remove(0))
     }
 
-    /// Signs all partitions of the issuing CA's list as of `now`, and gives their DER in order. `place` gives the
-    /// addresses under which certificates name each. One moment holds for all of them.
+    /// Signs the complete lists of all issuing CAs whose certificates may still be asked about, that of the one that
+    /// issues first, and gives their DER; behind them those by which roots withdrew what is retired.
     ///
     /// # Errors
     /// [`CrlFailure`].
-    pub fn crl_partitions(
+    pub fn crls(&self, now: Timestamp, lifetime: SignedDuration) -> Result<Vec<Vec<u8>>, CrlFailure> {
+        let lists = self.lists(now, lifetime, 1, |_, _| Vec::new())?;
+        let mut all: Vec<Vec<u8>> = lists.into_iter().flat_map(|of_line| of_line.parts).collect();
+        all.extend(self.lines().withdrawals().map(<[u8]>::to_vec));
+        Ok(all)
+    }
+
+    /// Signs all parts of the lists of all lines as of `now`, and gives their DER in order. `place` gives the addresses
+    /// under which certificates of a line name each part. One moment and one number hold for all of them.
+    ///
+    /// # Errors
+    /// [`CrlFailure`].
+    pub fn lists(
         &self,
         now: Timestamp,
         lifetime: SignedDuration,
         partitions: u16,
-        place: impl Fn(u16) -> Vec<String>,
-    ) -> Result<Vec<Vec<u8>>, CrlFailure> {
+        place: impl Fn(u32, u16) -> Vec<String>,
+    ) -> Result<Vec<LineLists>, CrlFailure> {
         let next_update = now.checked_add(lifetime).map_err(CrlFailure::Lifetime)?;
+        // Before the number: a line that comes now is on the next list, and one that goes is on this one once more.
+        let lines = self.lines();
         let (number, entries) = self.store.begin_crl(now)?;
-        let mut divided = vec![Vec::new(); usize::from(partitions.max(1))];
-        for entry in entries {
-            divided[usize::from(partition(partitions, &entry.serial))].push(entry);
+        let empty = || vec![Vec::new(); usize::from(partitions.max(1))];
+        let mut divided: BTreeMap<u32, Vec<Vec<RevokedEntry>>> = BTreeMap::new();
+        for (line, entry) in entries {
+            let parts = divided.entry(line).or_insert_with(empty);
+            parts[usize::from(partition(partitions, &entry.serial))].push(entry);
         }
-        let sign = |(entries, index): (Vec<RevokedEntry>, u16)| {
-            let prepared = self.issuer.prepare_crl_part(number, now, next_update, &entries, &place(index))?;
-            Ok(prepared.sign(&*self.key)?)
-        };
-        let parts = divided.into_iter().zip(0..).map(sign).collect::<Result<_, CrlFailure>>()?;
+        let mut made = Vec::new();
+        // A retired line whose key is gone has no lists any more, and nothing can be done about it here.
+        for (line, key) in lines.published(now).filter_map(|line| Some((line, line.key()?))) {
+            let (issuer, line) = (line.issuer(), line.number());
+            let sign = |(entries, part): (Vec<RevokedEntry>, u16)| -> Result<Vec<u8>, CrlFailure> {
+                let places = place(line, part);
+                let prepared = issuer.prepare_crl_part(number, now, next_update, &entries, &places)?;
+                Ok(prepared.sign(key)?)
+            };
+            let parts = divided.remove(&line).unwrap_or_else(empty);
+            let parts = parts.into_iter().zip(0..).map(sign).collect::<Result<_, _>>()?;
+            made.push(LineLists { line, parts });
+        }
+        // Not before: a list that was never signed must not be the one after which an entry may be left out.
         self.store.finish_crl(number)?;
-        Ok(parts)
+        Ok(made)
     }
 }

@@ -120,6 +120,8 @@ pub struct Intent {
     pub replaces: Option<Vec<u8>>,
     /// Where its files were written, if this machine writes them.
     pub location: Option<String>,
+    /// Which of the authority's lines signs it ([`crate::Line`]).
+    pub line: u32,
 }
 
 /// A certificate that was about to be signed and is not on record as signed.
@@ -178,6 +180,17 @@ pub struct Entry {
     pub location: Option<String>,
     /// When and why it was taken back.
     pub revoked: Option<RevocationRecord>,
+    /// Which of the authority's lines signed it ([`crate::Line`]).
+    pub line: u32,
+}
+
+/// What there is of a line's certificates, without those of its OCSP responders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LineStanding {
+    /// How many are good now, by their dates and the memory.
+    pub good: u64,
+    /// The end of the one that ends last, revoked ones among them.
+    pub last_end: Option<Timestamp>,
 }
 
 impl Entry {
@@ -224,6 +237,8 @@ pub struct Query {
     pub state: StateFilter,
     /// The kind wanted.
     pub profile: Option<Profile>,
+    /// The line wanted.
+    pub line: Option<u32>,
     /// The most entries wanted; 0 for all.
     pub limit: usize,
 }
@@ -318,6 +333,12 @@ pub trait Store: Send + Sync {
     /// [`StoreError`].
     fn list(&self, query: &Query, now: Timestamp) -> Result<Page, StoreError>;
 
+    /// What there is of a line's certificates.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn line_standing(&self, line: u32, now: Timestamp) -> Result<LineStanding, StoreError>;
+
     /// Marks certificates as revoked; those that are already stay as they are.
     ///
     /// # Errors
@@ -330,15 +351,16 @@ pub trait Store: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Takes the next list number, and with it, in the same transaction, what belongs on the list: every revoked
-    /// certificate that no earlier list was made after the end of (RFC 5280 section 3.3). So a list with a higher
-    /// number never says less. The list counts as made once [`Store::finish_crl`] says so.
+    /// certificate that no earlier list was made after the end of (RFC 5280 section 3.3), with the line that signed it.
+    /// So a list with a higher number never says less. One number is for the lists of all lines together: they count as
+    /// made once [`Store::finish_crl`] says so, which is when all of them are signed.
     ///
     /// The number is the moment in milliseconds since 1970, or one more than the last where that is higher: so an older
     /// copy of the memory, put back in whatever way, goes on behind every number that was used.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn begin_crl(&self, at: Timestamp) -> Result<(u64, Vec<RevokedEntry>), StoreError>;
+    fn begin_crl(&self, at: Timestamp) -> Result<(u64, Vec<(u32, RevokedEntry)>), StoreError>;
 
     /// Records that the list of this number was signed.
     ///
@@ -492,6 +514,10 @@ impl<T: Store + ?Sized> Store for std::sync::Arc<T> {
         (**self).list(query, now)
     }
 
+    fn line_standing(&self, line: u32, now: Timestamp) -> Result<LineStanding, StoreError> {
+        (**self).line_standing(line, now)
+    }
+
     fn revoke(
         &self,
         serials: Vec<Vec<u8>>,
@@ -501,7 +527,7 @@ impl<T: Store + ?Sized> Store for std::sync::Arc<T> {
         (**self).revoke(serials, record, events)
     }
 
-    fn begin_crl(&self, at: Timestamp) -> Result<(u64, Vec<RevokedEntry>), StoreError> {
+    fn begin_crl(&self, at: Timestamp) -> Result<(u64, Vec<(u32, RevokedEntry)>), StoreError> {
         (**self).begin_crl(at)
     }
 

@@ -13,11 +13,13 @@ use service::api::Local;
 use service::{Settings, State};
 
 use crate::commands::issue::requester;
+use crate::commands::join::believed;
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _};
 use crate::home::Home;
 use crate::http::{Site, credentials};
 use crate::input;
+use crate::material::Believed;
 
 /// Which authority is meant.
 #[derive(Debug, Clone, Args, Default)]
@@ -134,11 +136,19 @@ impl Api {
         Ok(document)
     }
 
-    /// The authority's root.
-    pub(crate) fn anchor(&self) -> &Certificate {
+    /// The root of the line that issues, as far as it is known.
+    pub(crate) fn anchor(&self) -> Certificate {
         match self {
-            Api::Here { state, .. } => state.authority().issuer().anchor(),
-            Api::There { anchor, .. } => anchor,
+            Api::Here { state, .. } => state.authority().issuer().anchor().clone(),
+            Api::There { anchor, .. } => anchor.clone(),
+        }
+    }
+
+    /// Whom the authority wants to be believed by.
+    pub(crate) fn believed(&self) -> Result<Believed, Failure> {
+        match self {
+            Api::Here { state, .. } => Ok(Believed::of(state.authority())),
+            Api::There { site, anchor } => Ok(believed(site)?.unwrap_or_else(|| Believed::only(anchor))),
         }
     }
 
@@ -152,7 +162,10 @@ impl Api {
         let (chain, anchor) = (read("pem").unwrap_or_default(), read("anchor").unwrap_or_default());
         let mut chain = chain.into_iter();
         match (chain.next(), anchor.into_iter().next()) {
-            (Some(certificate), Some(anchor)) => Ok(Issued { certificate, chain: chain.collect(), anchor }),
+            (Some(certificate), Some(anchor)) => {
+                let anchors = vec![anchor.clone()];
+                Ok(Issued { certificate, chain: chain.collect(), anchor, anchors })
+            }
             _ => Err(Failure::refused("the authority's answer holds no certificate")),
         }
     }

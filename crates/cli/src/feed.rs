@@ -39,7 +39,8 @@ const LONGEST_EVENT: usize = 128 << 20;
 #[derive(Clone, Default)]
 pub(crate) struct Known {
     pub(crate) anchors: Vec<Certificate>,
-    pub(crate) list: Option<CertificateRevocationList>,
+    /// Those of all issuing CAs of the authority; none before the first snapshot.
+    pub(crate) lists: Vec<CertificateRevocationList>,
     /// The rules that the authority has published, where it has.
     pub(crate) rules: Option<Policy>,
     /// The number of the last event.
@@ -56,7 +57,8 @@ struct Shared {
     wake: Mutex<Vec<Thread>>,
 }
 
-/// A feed that is followed.
+/// A feed that is followed. Cloning it is cheap, and gives the same one.
+#[derive(Clone)]
 pub(crate) struct Feed(Arc<Shared>);
 
 impl Feed {
@@ -200,7 +202,10 @@ impl Follower {
     }
 
     async fn connect(&self, context: &Context) -> Result<Response, Failure> {
-        let mut tls = TlsOptions::new(Expectation::new(self.anchors.clone()));
+        // Whom the authority itself said to believe, as soon as it has: its root may have changed since the start.
+        let told = self.known(|known| known.anchors.clone());
+        let anchors = if told.is_empty() { self.anchors.clone() } else { TrustBundle::new(told) };
+        let mut tls = TlsOptions::new(Expectation::new(anchors));
         tls.credentials = Some(credentials(context, &self.certificate, &self.key)?);
         let mut request = Request::get(self.url.clone());
         if let Some(sequence) = self.known(|known| known.sequence) {
@@ -241,29 +246,33 @@ impl Follower {
         known.sequence = id.or(known.sequence);
         match kind {
             "snapshot" => {
-                let list = document["list"].as_str().and_then(|text| STANDARD.decode(text).ok());
-                let list = list.ok_or_else(|| wrong("a snapshot has no list"))?;
-                let list = CertificateRevocationList::from_der(&list).or_refuse()?;
+                let lists = lists(&document)?.ok_or_else(|| wrong("a snapshot has no list"))?;
                 known.anchors = certificates(&document["anchors"]).ok_or_else(|| wrong("no anchors"))?;
-                known.list = Some(list);
+                known.lists = lists;
                 known.rules = rules(&document["rules"])?;
             }
             "policy" => known.rules = rules(&document["rules"])?,
             "trust" => {
+                let lists = lists(&document)?;
                 known.anchors = certificates(&document["anchors"]).ok_or_else(|| wrong("no anchors"))?;
+                known.lists = lists.unwrap_or_else(|| std::mem::take(&mut known.lists));
             }
             "revoke" | "release" => {
                 let serial = document["serial"].as_str().and_then(octets);
                 let serial = serial.ok_or_else(|| wrong("it names no serial number"))?;
-                let list = known.list.take().ok_or_else(|| wrong("it begins without a snapshot"))?;
+                if known.lists.is_empty() {
+                    return Err(wrong("it begins without a snapshot"));
+                }
                 let at =
                     document["at"].as_str().and_then(|at| at.parse().ok()).unwrap_or_else(Timestamp::now);
                 let code = document["reason"].as_u64().and_then(|code| u8::try_from(code).ok()).unwrap_or(0);
                 let revocation = Revocation { revoked_at: at, reason: RevocationReason::from_code(code) };
-                known.list = Some(match kind {
-                    "revoke" => list.amended([(serial, revocation)], []),
-                    _ => list.amended([], [serial]),
-                });
+                // No two certificates of an authority share a number, whichever of its CAs signed them.
+                let amended = |list: &CertificateRevocationList| match kind {
+                    "revoke" => list.amended([(serial.clone(), revocation)], []),
+                    _ => list.amended([], [serial.clone()]),
+                };
+                known.lists = known.lists.iter().map(amended).collect();
             }
             // What a later authority says beside this is none of a gateway's business yet.
             _ => return Ok(()),
@@ -282,6 +291,20 @@ impl Follower {
 fn rules(value: &Value) -> Result<Option<Policy>, Failure> {
     let Some(text) = value.as_str() else { return Ok(None) };
     Ok(Some(Policy::of(pki::policy::read(text).or_refuse()?)))
+}
+
+/// The lists of an event; an authority from before rollovers sends one.
+fn lists(document: &Value) -> Result<Option<Vec<CertificateRevocationList>>, Failure> {
+    let all = match &document["lists"] {
+        Value::Array(all) => all.as_slice(),
+        _ => std::slice::from_ref(&document["list"]),
+    };
+    let ders: Option<Vec<Vec<u8>>> = all.iter().map(|text| STANDARD.decode(text.as_str()?).ok()).collect();
+    let Some(ders) = ders.filter(|ders| !ders.is_empty()) else { return Ok(None) };
+    ders.iter()
+        .map(|der| CertificateRevocationList::from_der(der).or_refuse())
+        .collect::<Result<_, _>>()
+        .map(Some)
 }
 
 /// Where the empty line that ends an event begins.

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ca::Store;
+use ca::{KeyName, Keyring, Store};
 use jiff::{SignedDuration, Timestamp};
-use keys::Passphrase;
+use keys::file::{Replace, write_private, write_public};
+use keys::{Passphrase, PrivateKey};
 use pki::issuer::Issuer;
-use pki::key::SigningKey;
+use pki::key::{KeyAlgorithm, SigningKey};
 use store::tls::{ClientKey, TlsMaterial, TlsWish, read_address};
 
 use crate::context::Context;
@@ -48,17 +49,28 @@ impl Home {
         self.directory.join("keys")
     }
 
-    pub(crate) fn root_key(&self) -> PathBuf {
-        self.keys().join("root-key.pem")
+    /// Where a key is; beside it, with the ending `.uri`, the reference to one that is elsewhere.
+    pub(crate) fn key_file(&self, name: KeyName) -> PathBuf {
+        self.keys().join(format!("{name}.pem"))
     }
 
-    /// Whether the root's key is here, or what says where it is.
+    pub(crate) fn root_key(&self) -> PathBuf {
+        self.key_file(KeyName::Root(1))
+    }
+
+    /// Whether a key is here, or what says where it is.
+    pub(crate) fn has_key(&self, name: KeyName) -> bool {
+        let path = self.key_file(name);
+        path.exists() || path.with_extension("uri").exists()
+    }
+
+    /// Whether the first root's key is here, or what says where it is.
     pub(crate) fn has_root_key(&self) -> bool {
-        self.root_key().exists() || self.root_key().with_extension("uri").exists()
+        self.has_key(KeyName::Root(1))
     }
 
     pub(crate) fn issuing_key(&self) -> PathBuf {
-        self.keys().join("issuing-key.pem")
+        self.key_file(KeyName::Issuing(1))
     }
 
     pub(crate) fn anchor(&self) -> PathBuf {
@@ -134,9 +146,12 @@ impl Home {
     pub(crate) fn open(&self, context: &Context, passphrase: Option<&Path>) -> Result<Authority, Failure> {
         let store = self.open_memory()?;
         let passphrase = passphrase_of(context, passphrase)?;
-        let key = self.read_key(context, &self.issuing_key(), passphrase.as_ref())?;
+        let line = ca::line::issuing_line(&store).or_usage()?;
+        let key = self.read_key(context, &self.key_file(KeyName::Issuing(line)), passphrase.as_ref())?;
         let publication = ca::Publication::recorded(&store).or_usage()?;
-        Ok(ca::Authority::open(store, key, entropy()).or_usage()?.publishing(publication))
+        let keyring = Arc::new(HomeKeys { home: self.clone(), passphrase });
+        let authority = ca::Authority::open(store, key, entropy()).or_usage()?;
+        Ok(authority.with_keyring(keyring).or_usage()?.publishing(publication))
     }
 
     fn read_key(
@@ -152,6 +167,64 @@ impl Home {
         }
         let reference = String::from_utf8(input::bytes(&place)?).unwrap_or_default();
         Ok(Box::new(OwnKey::open(context, Path::new(reference.trim()), passphrase)?))
+    }
+}
+
+/// The keys of a home, for the steps of a rollover and the lines that it makes.
+struct HomeKeys {
+    home: Home,
+    passphrase: Option<Passphrase>,
+}
+
+impl HomeKeys {
+    fn read(&self, path: &Path) -> Result<Box<dyn SigningKey>, String> {
+        let context = Context::from_environment(None, true);
+        self.home.read_key(&context, path, self.passphrase.as_ref()).map_err(|failure| told(&failure))
+    }
+}
+
+/// A failure as one sentence.
+fn told(failure: &Failure) -> String {
+    std::iter::once(failure.message())
+        .chain(failure.causes().iter().map(String::as_str))
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+impl Keyring for HomeKeys {
+    fn open(&self, name: KeyName) -> Result<Option<Box<dyn SigningKey>>, String> {
+        self.home.has_key(name).then(|| self.read(&self.home.key_file(name))).transpose()
+    }
+
+    fn make(&self, name: KeyName, algorithm: KeyAlgorithm) -> Result<Box<dyn SigningKey>, String> {
+        if let Some(key) = self.open(name)? {
+            return Ok(key);
+        }
+        // An authority whose keys never leave their token gets none in a file unasked.
+        let elsewhere = |name| self.home.key_file(name).with_extension("uri").exists();
+        let is_root = matches!(name, KeyName::Root(_));
+        if elsewhere(if is_root { KeyName::Root(1) } else { KeyName::Issuing(1) }) {
+            return Err(format!(
+                "the authority's keys are kept elsewhere; write the reference of the new one (pkcs11:…, command:…) into \
+                 {}",
+                self.home.key_file(name).with_extension("uri").display()
+            ));
+        }
+        let key = PrivateKey::generate(algorithm).map_err(|error| error.to_string())?;
+        let pem = crate::commands::init::key_pem(&key, self.passphrase.as_ref())
+            .map_err(|failure| told(&failure))?;
+        write_private(&self.home.key_file(name), pem.as_bytes(), Replace::No)
+            .map_err(|error| error.to_string())?;
+        Ok(Box::new(key))
+    }
+
+    fn believe(&self, anchors: &[pki::Certificate]) -> Result<(), String> {
+        let pem: String = anchors.iter().map(pki::Certificate::to_pem).collect();
+        let path = self.home.anchor();
+        if std::fs::read(&path).is_ok_and(|found| found == pem.as_bytes()) {
+            return Ok(());
+        }
+        write_public(&path, pem.as_bytes(), Replace::Yes).map_err(|error| error.to_string())
     }
 }
 
@@ -232,42 +305,56 @@ pub(crate) fn passphrase_of(context: &Context, file: Option<&Path>) -> Result<Op
 }
 
 impl Home {
-    /// The root's own list: the intermediates it took back, which are none as long as the authority has one. It
-    /// needs the root's key; where that is kept elsewhere, the list cannot be made here.
-    pub(crate) fn root_crl(
+    /// The roots' own lists: the CAs that are retired. They need the roots' keys; where one is
+    /// kept elsewhere, its list cannot be made here.
+    pub(crate) fn root_crls(
         &self,
         context: &Context,
         authority: &Authority,
         passphrase: Option<&Path>,
         now: Timestamp,
         lifetime: SignedDuration,
-    ) -> Result<Option<Vec<u8>>, Failure> {
-        if !self.has_root_key() {
-            context.warn(format!(
-                "{} is not here, so the root's own list is left out; OpenSSL's -crl_check_all, nginx and Node.js \
-                 refuse every client without it",
-                self.root_key().display()
-            ));
-            return Ok(None);
+    ) -> Result<Vec<Vec<u8>>, Failure> {
+        let lines = authority.lines();
+        let mut lists = Vec::new();
+        let mut roots = Vec::new();
+        for line in lines.published(now) {
+            if roots.contains(&line.root_of()) {
+                continue;
+            }
+            roots.push(line.root_of());
+            let name = KeyName::Root(line.root_of());
+            let key = self.key_file(name);
+            if !self.has_key(name) {
+                context.warn(format!(
+                    "{} is not here, so the root's own list is left out; OpenSSL's -crl_check_all, nginx and Node.js \
+                     refuse every client without it",
+                    key.display()
+                ));
+                continue;
+            }
+            lists.push(self.root_list(context, (&lines, line), passphrase, now, lifetime)?);
         }
-        self.root_list(context, authority.issuer().anchor(), passphrase, now, lifetime).map(Some)
+        Ok(lists)
     }
 
-    /// The list of this root, whose key is here.
+    /// The list of a line's root, whose key is here.
     pub(crate) fn root_list(
         &self,
         context: &Context,
-        root: &pki::Certificate,
+        (lines, line): (&ca::Lines, &ca::Line),
         passphrase: Option<&Path>,
         now: Timestamp,
         lifetime: SignedDuration,
     ) -> Result<Vec<u8>, Failure> {
         let passphrase = passphrase_of(context, passphrase)?;
-        let key = self.read_key(context, &self.root_key(), passphrase.as_ref())?;
-        let root = Issuer::new(root.clone(), Vec::new()).or_refuse()?;
+        let key = self.key_file(KeyName::Root(line.root_of()));
+        let key = self.read_key(context, &key, passphrase.as_ref())?;
+        let root = Issuer::new(line.issuer().anchor().clone(), Vec::new()).or_refuse()?;
         // Seconds since 1970 grow as list numbers must (RFC 5280 section 5.2.3), without a memory of their own.
         let number = u64::try_from(now.as_second()).unwrap_or(0);
-        let list = root.prepare_crl(number, now, now + lifetime, &[]).or_refuse()?;
+        let list =
+            root.prepare_crl(number, now, now + lifetime, &lines.withdrawn_by(line.root_of())).or_refuse()?;
         list.sign(&*key).or_refuse()
     }
 }

@@ -109,7 +109,7 @@ impl Files {
         &self,
         key: &OwnKey,
         chain: &[Certificate],
-        anchor: &Certificate,
+        believed: &Believed,
         replace: Replace,
     ) -> Result<(), Failure> {
         match key {
@@ -124,7 +124,7 @@ impl Files {
         }
         let pem: String = chain.iter().map(Certificate::to_pem).collect();
         write_public(&self.certificate(), pem.as_bytes(), replace).or_usage()?;
-        write_anchor(&self.anchor(), anchor)
+        write_anchors(&self.anchor(), believed).map(drop)
     }
 
     /// Writes where the key is. A reference holds no secret.
@@ -166,6 +166,84 @@ pub(crate) fn remove(path: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Whom an authority wants to be believed by: two roots while it changes the one for the other.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Believed {
+    /// Its roots.
+    pub(crate) anchors: Vec<Certificate>,
+    /// Those that were once.
+    pub(crate) former: Vec<Certificate>,
+}
+
+impl Believed {
+    /// By an authority that is open here.
+    pub(crate) fn of(authority: &crate::home::Authority) -> Self {
+        let lines = authority.lines();
+        Believed { anchors: lines.anchors().anchors().to_vec(), former: lines.former_anchors() }
+    }
+
+    /// One root, and nothing known of another.
+    pub(crate) fn only(anchor: &Certificate) -> Self {
+        Believed { anchors: vec![anchor.clone()], former: Vec::new() }
+    }
+
+    /// As an authority answers at `/trust`.
+    pub(crate) fn read(document: &[u8]) -> Option<Self> {
+        let document: serde_json::Value = serde_json::from_slice(document).ok()?;
+        let certificates = |member: &str| -> Option<Vec<Certificate>> {
+            let read = |pem: &serde_json::Value| {
+                let blocks = pki::pem::read(pem.as_str()?.as_bytes()).ok()?;
+                Certificate::from_der(&blocks.first()?.der).ok()
+            };
+            document[member].as_array()?.iter().map(read).collect()
+        };
+        let believed = Believed { anchors: certificates("anchors")?, former: certificates("former")? };
+        // Nobody to believe is a mistake rather than a wish.
+        (!believed.anchors.is_empty()).then_some(believed)
+    }
+
+    /// What a file of anchors should hold that holds these: the authority's roots, and those of others that were in it.
+    /// `None` where nothing of this authority is in it.
+    pub(crate) fn in_place_of(&self, found: &[Certificate]) -> Option<Vec<Certificate>> {
+        if !found.iter().any(|one| self.anchors.contains(one) || self.former.contains(one)) {
+            return None;
+        }
+        let mut kept: Vec<Certificate> =
+            found.iter().filter(|one| !self.former.contains(one)).cloned().collect();
+        for anchor in &self.anchors {
+            if !kept.contains(anchor) {
+                kept.push(anchor.clone());
+            }
+        }
+        Some(kept)
+    }
+}
+
+fn pem_of(certificates: &[Certificate]) -> String {
+    certificates.iter().map(Certificate::to_pem).collect()
+}
+
+/// Writes the roots, or brings the file up to date that holds one of them. A file with the roots of others alone is never
+/// replaced silently. Says whether anything changed.
+pub(crate) fn write_anchors(path: &Path, believed: &Believed) -> Result<bool, Failure> {
+    let found = match std::fs::read(path) {
+        Ok(contents) => pki::pem::read(&contents).unwrap_or_default(),
+        Err(_) => {
+            let first = believed.anchors.first().ok_or_else(|| Failure::usage("there is no anchor"))?;
+            write_anchor(path, first)?;
+            pki::pem::read(first.to_pem().as_bytes()).or_usage()?
+        }
+    };
+    let found: Vec<Certificate> =
+        found.iter().filter_map(|block| Certificate::from_der(&block.der).ok()).collect();
+    let wanted = believed.in_place_of(&found).ok_or_else(|| foreign(path))?;
+    if wanted == found {
+        return Ok(false);
+    }
+    write_public(path, pem_of(&wanted).as_bytes(), Replace::Yes).or_usage()?;
+    Ok(true)
+}
+
 /// Writes the anchor, unless the same one is there. Another one there is never replaced silently.
 pub(crate) fn write_anchor(path: &Path, anchor: &Certificate) -> Result<(), Failure> {
     if has_anchor(path, anchor)? {
@@ -178,9 +256,20 @@ pub(crate) fn write_anchor(path: &Path, anchor: &Certificate) -> Result<(), Fail
     }
 }
 
-/// Refuses before anything is made, where `write_anchor` would refuse in the end.
-pub(crate) fn check_anchor(directory: &Path, anchor: &Certificate) -> Result<(), Failure> {
-    has_anchor(&directory.join(ANCHOR_FILE), anchor).map(drop)
+/// Refuses before anything is made, where [`write_anchors`] would refuse in the end.
+pub(crate) fn check_anchors(directory: &Path, believed: &Believed) -> Result<(), Failure> {
+    let path = directory.join(ANCHOR_FILE);
+    let Ok(contents) = std::fs::read(&path) else { return Ok(()) };
+    let found = pki::pem::read(&contents).unwrap_or_default();
+    let found: Vec<Certificate> =
+        found.iter().filter_map(|block| Certificate::from_der(&block.der).ok()).collect();
+    believed.in_place_of(&found).map(drop).ok_or_else(|| foreign(&path))
+}
+
+/// A file of anchors that has nothing to do with this authority.
+fn foreign(path: &Path) -> Failure {
+    Failure::refused(format!("{} holds the anchor of another authority, and is left alone", path.display()))
+        .hint("--out DIR writes elsewhere")
 }
 
 /// Whether this anchor is there already.
@@ -189,11 +278,7 @@ fn has_anchor(path: &Path, anchor: &Certificate) -> Result<bool, Failure> {
     if pki::pem::read(&contents).is_ok_and(|blocks| blocks.iter().any(|b| b.der == anchor.der())) {
         return Ok(true);
     }
-    Err(Failure::refused(format!(
-        "{} holds the anchor of another authority, and is left alone",
-        path.display()
-    ))
-    .hint("--out DIR writes elsewhere"))
+    Err(foreign(path))
 }
 
 /// 20 characters of 31 that cannot be mistaken for each other: 99 bits.
@@ -225,6 +310,33 @@ mod tests {
         assert_eq!(stem("::1"), "d/1.pem");
         assert_eq!(stem("-rf"), "d/certificate-rf.pem");
         assert_eq!(stem("Alice Example"), "d/Alice_Example.pem");
+    }
+
+    #[test]
+    fn a_file_of_anchors_follows_the_authority_and_keeps_those_of_others() {
+        let [old, new, theirs] = [(); 3].map(|()| testkit::TestCa::new().root().certificate.clone());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("rootCA.pem");
+        let now = |anchors: &[&Certificate], former: &[&Certificate]| Believed {
+            anchors: anchors.iter().map(|one| (*one).clone()).collect(),
+            former: former.iter().map(|one| (*one).clone()).collect(),
+        };
+        let holds = |expected: &[&Certificate]| {
+            let pem: String = expected.iter().map(|one| one.to_pem()).collect();
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), pem);
+        };
+        assert!(!write_anchors(&file, &now(&[&old], &[])).unwrap());
+        holds(&[&old]);
+        assert!(write_anchors(&file, &now(&[&old, &new], &[])).unwrap());
+        holds(&[&old, &new]);
+        assert!(!write_anchors(&file, &now(&[&old, &new], &[])).unwrap());
+        std::fs::write(&file, format!("{}{}", theirs.to_pem(), old.to_pem())).unwrap();
+        // Whoever slept through the whole change knows the old one alone.
+        assert!(write_anchors(&file, &now(&[&new], &[&old])).unwrap());
+        holds(&[&theirs, &new]);
+        std::fs::write(&file, theirs.to_pem()).unwrap();
+        assert!(write_anchors(&file, &now(&[&new], &[&old])).is_err());
+        holds(&[&theirs]);
     }
 
     #[test]

@@ -22,10 +22,13 @@ use serde_json::{Value, json};
 use crate::config::FeedSource;
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _};
+use crate::feed::Feed;
 use crate::http::credentials;
 
 /// Between two reports.
 const EVERY: Duration = Duration::from_secs(10);
+/// How often it is looked whether the gateway believes others than it said: a step of a rollover waits for that.
+const LOOK: Duration = Duration::from_secs(1);
 /// One conversation with the authority.
 const MAX_TIME: Duration = Duration::from_secs(10);
 /// Refusals that wait to be told; more are dropped, since strangers decide how many come.
@@ -55,19 +58,18 @@ struct Refused {
 /// How the authority is reached, and what is told of.
 struct Teller {
     source: FeedSource,
-    anchors: TrustBundle,
+    feed: Feed,
     observer: Arc<Observer>,
     waiting: Receiver<Refused>,
 }
 
 impl Reporter {
     /// Reports for as long as the process lives, on a thread of its own.
-    pub(crate) fn start(source: &FeedSource, observer: Arc<Observer>) -> Result<Self, Failure> {
-        let anchors = TrustBundle::new(crate::input::certificates(&source.ca)?);
+    pub(crate) fn start(source: &FeedSource, feed: Feed, observer: Arc<Observer>) -> Self {
         let (sender, waiting) = sync_channel(WAITING);
-        let teller = Teller { source: source.clone(), anchors, observer, waiting };
+        let teller = Teller { source: source.clone(), feed, observer, waiting };
         std::thread::spawn(move || teller.run());
-        Ok(Reporter { sender, recorded: Arc::default() })
+        Reporter { sender, recorded: Arc::default() }
     }
 
     /// What takes recordings of refused handshakes, before it hands them on.
@@ -116,8 +118,9 @@ impl Teller {
         let mut next = Instant::now();
         let (mut minute, mut told) = (Instant::now(), 0);
         let mut is_silent = false;
+        let mut said = Vec::new();
         loop {
-            let left = next.saturating_duration_since(Instant::now());
+            let left = next.saturating_duration_since(Instant::now()).min(LOOK);
             let outcome = match self.waiting.recv_timeout(left) {
                 Ok(refused) => {
                     if minute.elapsed() > Duration::from_secs(60) {
@@ -130,6 +133,11 @@ impl Teller {
                     runtime.block_on(self.post(&context, "refusals", &refusal(&refused)))
                 }
                 Err(RecvTimeoutError::Timeout) => {
+                    let believed = self.observer.anchors();
+                    if Instant::now() < next && believed == said {
+                        continue;
+                    }
+                    said = believed;
                     next = Instant::now() + EVERY;
                     let now = context.now();
                     let told = runtime.block_on(self.post(&context, "reports", &self.report(last, now)));
@@ -181,7 +189,7 @@ impl Teller {
     async fn post(&self, context: &Context, what: &str, body: &Value) -> Result<(), Failure> {
         let base = self.source.url.trim_end_matches('/');
         let url = Url::parse(&format!("{base}/api/v1/{what}")).or_usage()?;
-        let mut tls = TlsOptions::new(Expectation::new(self.anchors.clone()));
+        let mut tls = TlsOptions::new(Expectation::new(TrustBundle::new(self.feed.known().anchors)));
         tls.credentials = Some(credentials(context, Path::new(&self.source.cert), &self.source.key)?);
         let mut request = Request::get(url);
         request.method = http::Method::POST;

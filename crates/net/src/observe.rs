@@ -91,6 +91,8 @@ pub struct Observer {
     own: Mutex<Vec<(String, Timestamp)>>,
     /// When revocation lists are due, by their issuers.
     lists: Mutex<Vec<(String, Option<Timestamp>)>>,
+    /// The SHA-256 of each anchor whose clients are believed.
+    anchors: Mutex<Vec<String>>,
     started: Timestamp,
 }
 
@@ -111,14 +113,28 @@ impl Observer {
             counters,
             own: Mutex::default(),
             lists: Mutex::default(),
+            anchors: Mutex::default(),
             started: now,
         }
     }
 
-    /// Tells it which certificates of its own the server shows, and which lists it has.
-    pub fn loaded(&self, own: Vec<(String, Timestamp)>, lists: Vec<(String, Option<Timestamp>)>) {
+    /// Tells it which certificates of its own the server shows, which lists it has, and the SHA-256 of each anchor that
+    /// it believes.
+    pub fn loaded(
+        &self,
+        own: Vec<(String, Timestamp)>,
+        lists: Vec<(String, Option<Timestamp>)>,
+        anchors: Vec<String>,
+    ) {
+        *self.anchors.lock().unwrap_or_else(PoisonError::into_inner) = anchors;
         *self.own.lock().unwrap_or_else(PoisonError::into_inner) = own;
         *self.lists.lock().unwrap_or_else(PoisonError::into_inner) = lists;
+    }
+
+    /// The SHA-256 of each anchor whose clients are believed.
+    #[must_use]
+    pub fn anchors(&self) -> Vec<String> {
+        self.anchors.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes a record.
@@ -269,6 +285,7 @@ impl Observer {
             "requests": count(&self.counters.requests),
             "certificates": certificates,
             "revocation_lists": lists,
+            "anchors": self.anchors(),
         })
     }
 

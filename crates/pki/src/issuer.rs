@@ -173,6 +173,27 @@ impl Issuer {
         Ok(Prepared { tbs, algorithm, key: Arc::clone(&self.key) })
     }
 
+    /// Builds and lints the to-be-signed bytes of a certificate for the key of another root, so that whoever believes
+    /// this one believes what that one signs (the cross-certificates of RFC 4210 section 4.4).
+    ///
+    /// # Errors
+    /// [`PrepareError`], before anything is signed.
+    pub fn prepare_cross(&self, order: &Order) -> Result<Prepared, PrepareError> {
+        let own = &self.certificate;
+        if order.profile != Profile::Root || !own.is_self_issued() {
+            return Err(PrepareError::CaBelow("roots sign roots, and nobody else does".to_owned()));
+        }
+        lint(order)?;
+        self.lint_validity(order)?;
+        let algorithm = SignatureAlgorithm::for_key(self.key.algorithm());
+        let authority = self
+            .certificate
+            .subject_key_identifier()
+            .map_or_else(|| self.key.key_identifier().to_vec(), <[u8]>::to_vec);
+        let tbs = write_tbs(order, own.subject(), &authority, algorithm);
+        Ok(Prepared { tbs, algorithm, key: Arc::clone(&self.key) })
+    }
+
     /// Builds the to-be-signed bytes of a complete CRL.
     ///
     /// # Errors
@@ -225,7 +246,7 @@ impl Issuer {
         Ok(PreparedCrl(Prepared { tbs, algorithm, key: Arc::clone(&self.key) }))
     }
 
-    fn lint_against_issuer(&self, order: &Order) -> Result<(), PrepareError> {
+    fn lint_validity(&self, order: &Order) -> Result<(), PrepareError> {
         let own = &self.certificate;
         // Certificates count in whole seconds, and what is written loses the rest.
         if order.not_before.as_second() < own.not_before().as_second()
@@ -240,6 +261,12 @@ impl Issuer {
                 own.not_after()
             )));
         }
+        Ok(())
+    }
+
+    fn lint_against_issuer(&self, order: &Order) -> Result<(), PrepareError> {
+        let own = &self.certificate;
+        self.lint_validity(order)?;
         if matches!(order.profile, Profile::Server | Profile::Client | Profile::Responder) {
             let all = std::iter::once(own).chain(&self.chain);
             for (ca, constraints) in all.filter_map(|ca| Some((ca, ca.name_constraints()?))) {

@@ -69,12 +69,22 @@ pub(crate) fn sign(state: &State) -> Result<(Checkpoint, String), Problem> {
             ));
         }
     }
-    let authority = state.authority();
+    let lines = state.authority().lines();
+    let first = first_line(&lines);
     let checkpoint =
-        Checkpoint { origin: origin(authority.issuer().anchor()), size, root: root(size, read(state))? };
-    let note = checkpoint.sign(authority.key()).map_err(|error| Problem::internal(&error))?;
+        Checkpoint { origin: origin(first.issuer().anchor()), size, root: root(size, read(state))? };
+    // The log keeps the key that it began with, and whoever knows another line's CA alone finds its signature too.
+    let others =
+        lines.published(state.now()).map(|line| &**line).filter(|line| line.number() != first.number());
+    let signers = std::iter::once(first).chain(others).filter_map(|line| line.key());
+    let note = checkpoint.sign_by_all(signers).map_err(|error| Problem::internal(&error))?;
     *signed = Some((checkpoint.clone(), note.clone()));
     Ok((checkpoint, note))
+}
+
+/// The line that the authority, and so its log, began with.
+fn first_line(lines: &ca::Lines) -> &ca::Line {
+    lines.find(1).unwrap_or(lines.issuing())
 }
 
 /// Reads hashes of the memory.
@@ -137,7 +147,10 @@ fn for_ever(octets: Vec<u8>, caching: &'static str) -> Response {
 /// `GET /api/v1/log`.
 pub(crate) async fn describe(FromState(state): FromState<State>) -> Result<Response, Problem> {
     let (checkpoint, note) = state.blocking(sign).await?;
-    let issuer = state.authority().issuer();
+    let lines = state.authority().lines();
+    let issuer = first_line(&lines).issuer();
+    let crosses: Vec<String> = lines.crosses().iter().map(pki::Certificate::to_pem).collect();
+    let issuers: Vec<String> = lines.all().iter().map(|line| line.issuer().certificate().to_pem()).collect();
     Ok(api::ok(&json!({
         "origin": checkpoint.origin,
         "size": checkpoint.size,
@@ -145,6 +158,8 @@ pub(crate) async fn describe(FromState(state): FromState<State>) -> Result<Respo
         "checkpoint": note,
         "issuer": issuer.certificate().to_pem(),
         "anchor": issuer.anchor().to_pem(),
+        "issuers": issuers,
+        "crosses": crosses,
     })))
 }
 

@@ -49,6 +49,8 @@ pub(crate) struct Gateway {
     pub(crate) certificates: Vec<(String, Timestamp)>,
     /// Its revocation lists, and when they are due.
     pub(crate) lists: Vec<(String, Option<Timestamp>)>,
+    /// The SHA-256 of each anchor whose clients it believes; nothing where it does not say.
+    pub(crate) anchors: Option<Vec<String>>,
 }
 
 /// The memory of both.

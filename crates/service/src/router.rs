@@ -44,6 +44,9 @@ pub fn router(state: &State, surface: Surface) -> Router {
     if surface.enrolment || surface.admin {
         router = router.merge(console::shared());
     }
+    if surface.status || surface.admin {
+        router = router.merge(status::trust_route());
+    }
     router
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)

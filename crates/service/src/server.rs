@@ -158,7 +158,7 @@ async fn plain_connection(stream: TokioIo<tokio::net::TcpStream>, address: Socke
     }
 }
 
-/// What the service's TLS believes: its own anchor's clients, as far as they were not taken back. Whoever has no
+/// What the service's TLS believes: its own anchors' clients, as far as they were not taken back. Whoever has no
 /// certificate is let in too, since most ways to a certificate start without one; what a handler allows is its own
 /// question.
 ///
@@ -166,15 +166,17 @@ async fn plain_connection(stream: TokioIo<tokio::net::TcpStream>, address: Socke
 /// A [`Problem`] where the list cannot be made.
 pub fn snapshot(state: &State, credentials: Credentials) -> Result<Snapshot, Problem> {
     let authority = state.authority();
-    // The issuing CA too: clients of EST are sent their certificate alone, and present it alone.
-    let issuer = authority.issuer();
-    let trust = TrustBundle::new(vec![issuer.anchor().clone(), issuer.certificate().clone()]);
-    let mut snapshot = Snapshot::new(credentials, trust);
-    let list = authority
-        .crl(state.now(), state.settings().list_lifetime)
+    // The issuing CAs too: clients of EST are sent their certificate alone, and present it alone.
+    let lines = authority.lines();
+    let in_use = lines.all().iter().filter(|line| line.retired().is_none());
+    let mut trusted = lines.anchors().anchors().to_vec();
+    trusted.extend(in_use.map(|line| line.issuer().certificate().clone()));
+    let mut snapshot = Snapshot::new(credentials, TrustBundle::new(trusted));
+    let lists = authority
+        .crls(state.now(), state.settings().list_lifetime)
         .map_err(|error| Problem::internal(&error))?;
-    let list = CertificateRevocationList::from_der(&list).map_err(|error| Problem::internal(&error))?;
-    snapshot.crls = vec![list];
+    let lists = lists.iter().map(|der| CertificateRevocationList::from_der(der)).collect::<Result<_, _>>();
+    snapshot.crls = lists.map_err(|error| Problem::internal(&error))?;
     snapshot.client_auth = ClientAuth::Optional { allow_anonymous: true };
     // People come here: who is refused reads why, where a browser would otherwise show that a connection failed.
     snapshot.refused_clients = RefusedClients::Page;

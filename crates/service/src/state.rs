@@ -1,9 +1,12 @@
 //! What every handler is given: the authority, the settings, the time.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use ca::{Authority, Commit, IssueRequest, Issued, Record, Store, StoreError, Write};
+use ca::rollover::{self, Seen as InUse, Step};
+use ca::{Authority, Commit, IssueRequest, Issued, Line, Lines, Record, Store, StoreError, Write};
 use jiff::{SignedDuration, Timestamp};
 
 use pki::Certificate;
@@ -21,8 +24,8 @@ use crate::{Problem, acme, expiry};
 /// The authority as the service holds it, whichever memory is below.
 pub type SharedAuthority = Authority<Arc<dyn Store>>;
 
-/// Makes the root's own list as of a moment, where that can be done.
-pub type RootList = Arc<dyn Fn(Timestamp) -> Option<Vec<u8>> + Send + Sync>;
+/// Makes the own list of a line's root as of a moment, where that can be done.
+pub type RootList = Arc<dyn Fn(&Lines, &Line, Timestamp) -> Option<Vec<u8>> + Send + Sync>;
 
 /// What the operator decides.
 #[derive(Clone)]
@@ -73,11 +76,16 @@ struct Inner {
     settings: Settings,
     lists: Lists,
     answers: Answers,
-    responder: RwLock<Option<Arc<Responder>>>,
+    /// By the number of the line that each speaks for.
+    responders: RwLock<BTreeMap<u32, Arc<Responder>>>,
     refusals: Arc<Refusals>,
     signed_log: Signed,
     radar: Arc<Radar>,
     expiry_counts: expiry::Counts,
+    /// Until when it was remembered who was seen.
+    remembered: Mutex<Option<Timestamp>>,
+    /// Whether it was said that the lines cannot be read.
+    is_told: AtomicBool,
     /// The number of the last audit event and of the last revocation that this process knows of.
     seen: watch::Sender<Seen>,
 }
@@ -105,6 +113,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// How often a replica says that it is there, and how long that is remembered.
 const PULSE: SignedDuration = SignedDuration::from_secs(15);
+/// How long after it saw somebody a gateway's report may come.
+const REPORTED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
 
 /// A process of this service, as it last said of itself in the memory that all share.
@@ -116,16 +126,19 @@ pub(crate) struct Replica {
     pub(crate) heard: Timestamp,
     /// The last audit event that it knew.
     pub(crate) events: u64,
+    /// The lines whose keys it has.
+    pub(crate) keys: Vec<u32>,
 }
 
 impl Replica {
     const KIND: &str = "replica";
 
-    fn pulse(state: &State, now: Timestamp) -> Result<(), StoreError> {
+    /// Says that this process is there, and how far it is.
+    pub(crate) fn pulse(state: &State, now: Timestamp) -> Result<(), StoreError> {
         let Some(name) = &state.settings().replica else { return Ok(()) };
         let body = json!({
             "base": state.base(), "version": env!("CARGO_PKG_VERSION"), "heard": now.to_string(),
-            "events": state.seen().borrow().events,
+            "events": state.seen().borrow().events, "keys": keys_here(state),
         });
         let found = state.store().record(Self::KIND, name)?;
         let record = found.unwrap_or_else(|| Record::new(Self::KIND, name, String::new()));
@@ -144,6 +157,7 @@ impl Replica {
                 version: value["version"].as_str()?.to_owned(),
                 heard: value["heard"].as_str()?.parse().ok()?,
                 events: value["events"].as_u64()?,
+                keys: numbers(&value["keys"]),
             })
         };
         let all = records.iter().filter_map(read);
@@ -160,11 +174,13 @@ impl State {
             settings,
             lists: Lists::default(),
             answers: Answers::default(),
-            responder: RwLock::new(None),
+            responders: RwLock::default(),
             refusals: Arc::default(),
             signed_log: Signed::default(),
             radar: Arc::default(),
             expiry_counts: expiry::Counts::default(),
+            remembered: Mutex::default(),
+            is_told: AtomicBool::new(false),
             seen: watch::channel(Seen::default()).0,
         }))
     }
@@ -199,9 +215,15 @@ impl State {
         (self.0.settings.clock)()
     }
 
-    /// Puts another OCSP responder in place.
+    /// Puts another OCSP responder in place, for the line whose issuing CA made its certificate.
     pub fn set_responder(&self, responder: Responder) {
-        *self.0.responder.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(responder));
+        let lines = self.authority().lines();
+        let made_it =
+            |line: &&Arc<Line>| line.issuer().certificate().subject() == responder.certificate.issuer();
+        let Some(line) = lines.all().iter().find(made_it) else { return };
+        let mut responders = self.0.responders.write().unwrap_or_else(PoisonError::into_inner);
+        responders.insert(line.number(), Arc::new(responder));
+        drop(responders);
         self.0.answers.forget();
     }
 
@@ -217,8 +239,48 @@ impl State {
         &self.0.radar
     }
 
-    pub(crate) fn responder(&self) -> Option<Arc<Responder>> {
-        self.0.responder.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn responder(&self, line: u32) -> Option<Arc<Responder>> {
+        self.0.responders.read().unwrap_or_else(PoisonError::into_inner).get(&line).cloned()
+    }
+
+    /// Goes by the lines as they are now, which another process may have changed. What cannot be followed is said once,
+    /// and what was known stays in force. Blocks.
+    fn follow_lines(&self) {
+        match self.authority().refresh() {
+            Ok(_) => self.0.is_told.store(false, Ordering::Relaxed),
+            Err(error) => {
+                if !self.0.is_told.swap(true, Ordering::Relaxed) {
+                    tracing::error!(%error, "a step of the rollover cannot be followed; what was known stays in force");
+                }
+            }
+        }
+    }
+
+    /// Remembers for all replicas, and over a restart, who was seen here with certificates of a line that is left.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// A [`Problem`] where the memory cannot be read or written.
+    pub(crate) fn remember_seen(&self) -> Result<(), Problem> {
+        let lines = self.authority().lines();
+        let Some(rollover) = lines.rollover().filter(|rollover| rollover.step == Step::Reissue) else {
+            *self.0.remembered.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            return Ok(());
+        };
+        let mut remembered = self.0.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.now();
+        let since = remembered.map_or(Timestamp::UNIX_EPOCH, |at| at - REPORTED_WITHIN);
+        let seen: Vec<InUse> = self
+            .radar()
+            .seen_since(since)
+            .into_iter()
+            .filter_map(|one| {
+                Some(InUse { serial: octets(&one.serial)?, at: one.last_seen, by: one.gateway })
+            })
+            .collect();
+        rollover::remember(self.store(), rollover, &seen)?;
+        *remembered = Some(now);
+        Ok(())
     }
 
     pub(crate) fn expiry_counts(&self) -> &expiry::Counts {
@@ -246,6 +308,10 @@ impl State {
     pub fn look(&self) -> Result<Seen, Problem> {
         let seen =
             Seen { events: self.store().audit_length()?, revocation: self.store().revocation_version()? };
+        // Before anybody is told of it, so that whoever hears of a step finds it taken.
+        if seen.events > self.0.seen.borrow().events {
+            self.follow_lines();
+        }
         self.0.seen.send_if_modified(|known| {
             let is_news = seen.events > known.events;
             if is_news {
@@ -262,10 +328,17 @@ impl State {
         let mut said = None;
         loop {
             let now = self.now();
-            if said.is_none_or(|said| now.duration_since(said) >= PULSE) {
-                said = Some(now);
+            let lines = self.authority().lines().version();
+            // With each step of a rollover too: the next one waits for who has its key.
+            if said.is_none_or(|(said, of_lines)| of_lines != lines || now.duration_since(said) >= PULSE) {
+                said = Some((now, lines));
                 // Whether the others hear of this one changes nothing of what it does.
-                let _ = self.blocking(move |state| Ok(Replica::pulse(state, now)?)).await;
+                let pulse = move |state: &State| {
+                    state.follow_lines();
+                    state.remember_seen()?;
+                    Ok(Replica::pulse(state, now)?)
+                };
+                let _ = self.blocking(pulse).await;
             }
             // A memory that cannot be read is said once.
             match self.blocking(State::look).await {
@@ -327,4 +400,23 @@ impl State {
     pub async fn issue(&self, request: IssueRequest) -> Result<Issued, Problem> {
         self.blocking(move |state| Ok(state.authority().issue(request, state.now())?)).await
     }
+}
+
+/// The lines whose keys this process has.
+fn keys_here(state: &State) -> Vec<u32> {
+    let lines = state.authority().lines();
+    lines.all().iter().filter(|line| line.key().is_some()).map(|line| line.number()).collect()
+}
+
+fn numbers(value: &Value) -> Vec<u32> {
+    let all = value.as_array().into_iter().flatten();
+    all.filter_map(|number| u32::try_from(number.as_u64()?).ok()).collect()
+}
+
+/// A serial number as gateways and access records write it.
+fn octets(hexadecimal: &str) -> Option<Vec<u8>> {
+    let digits = hexadecimal.as_bytes();
+    let octet = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let is_whole = !digits.is_empty() && digits.len().is_multiple_of(2);
+    is_whole.then(|| digits.chunks(2).map(octet).collect()).flatten()
 }

@@ -125,6 +125,7 @@ fn happen(from: &dyn Store, to: &dyn Store, event: &AuditEvent) -> Result<(), Co
                 requested_at: entry.issued_at,
                 replaces: entry.replaces,
                 location: entry.location,
+                line: entry.line,
             })?;
             to.complete(
                 Completion {

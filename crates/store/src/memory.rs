@@ -8,10 +8,11 @@ use std::time::Duration;
 use ca::log::{Hash, leaf_hash, tile_root};
 use ca::statistics::{Day, SOON, Week, day_bounds, week_bounds};
 use ca::{
-    AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, NewEvent, Page, Query, Record,
-    RevocationRecord, Selector, StateFilter, Statistics, Store, StoreError, Unfinished, Write,
+    AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, LineStanding, NewEvent, Page, Query,
+    Record, RevocationRecord, Selector, StateFilter, Statistics, Store, StoreError, Unfinished, Write,
 };
 use jiff::Timestamp;
+use pki::Profile;
 use pki::crl::{RevocationReason, RevokedEntry};
 
 use crate::news::News;
@@ -105,6 +106,7 @@ impl Known {
             replaces: intent.replaces.clone(),
             location: intent.location.clone(),
             revoked: self.revoked,
+            line: intent.line,
         })
     }
 }
@@ -265,6 +267,7 @@ impl Store for MemoryStore {
             .filter(|(known, entry)| {
                 fits_state(entry)
                     && query.profile.is_none_or(|profile| profile == entry.profile)
+                    && query.line.is_none_or(|line| line == entry.line)
                     && fits_text(known, entry)
             })
             .map(|(_, entry)| entry)
@@ -278,6 +281,15 @@ impl Store for MemoryStore {
             entries.truncate(query.limit);
         }
         Ok(Page { entries, more })
+    }
+
+    fn line_standing(&self, line: u32, now: Timestamp) -> Result<LineStanding, StoreError> {
+        let state = self.state();
+        let of_line = |entry: &Entry| entry.line == line && entry.profile != Profile::Responder;
+        let entries: Vec<Entry> = state.entries().map(|(_, entry)| entry).filter(of_line).collect();
+        // Whole seconds count, as in a database.
+        let good = entries.iter().filter(|entry| entry.is_good(seconds(now))).count() as u64;
+        Ok(LineStanding { good, last_end: entries.iter().map(|entry| entry.not_after).max() })
     }
 
     fn revoke(
@@ -309,14 +321,14 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn begin_crl(&self, at: Timestamp) -> Result<(u64, Vec<RevokedEntry>), StoreError> {
+    fn begin_crl(&self, at: Timestamp) -> Result<(u64, Vec<(u32, RevokedEntry)>), StoreError> {
         let mut state = self.state();
         let (number, last) = state.lists;
         let listed = |entry: Entry| {
             let revoked = entry.revoked?;
             let end = entry.not_after.max(revoked.at).as_second();
             let RevocationRecord { at: revoked_at, reason } = revoked;
-            (end >= last).then_some(RevokedEntry { serial: entry.serial, revoked_at, reason })
+            (end >= last).then_some((entry.line, RevokedEntry { serial: entry.serial, revoked_at, reason }))
         };
         let entries = state.entries().filter_map(|(_, entry)| listed(entry)).collect();
         let number = (number + 1).max(milliseconds(at));

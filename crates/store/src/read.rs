@@ -1,8 +1,8 @@
 //! The operations that only look.
 
 use ca::{
-    AuditEvent, AuthorityRecord, Entry, Intent, Page, Query, RevocationRecord, Selector, StateFilter,
-    Unfinished,
+    AuditEvent, AuthorityRecord, Entry, Intent, LineStanding, Page, Query, RevocationRecord, Selector,
+    StateFilter, Unfinished,
 };
 use jiff::Timestamp;
 use pki::Profile;
@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter
 
 /// The columns of an [`Entry`], as [`entry`] reads them.
 const ENTRY: &str = "serial, label, profile, der, not_before, not_after, issued_at, requested_by, replaces, location, \
-                     revoked_at, revocation_reason";
+                     revoked_at, revocation_reason, line";
 
 /// How many of the newest certificates a short search reads before it asks the index.
 const READ_ONE_BY_ONE: u32 = 5000;
@@ -37,7 +37,7 @@ pub(crate) fn unfinished(connection: &Connection) -> rusqlite::Result<Vec<Unfini
     connection
         .prepare_cached(
             "SELECT serial, profile, label, tbs, not_before, not_after, requested_by, requested_at, replaces, location,
-                    failure
+                    failure, line
              FROM certificate WHERE der IS NULL ORDER BY id",
         )?
         .query_map([], |row| {
@@ -52,6 +52,7 @@ pub(crate) fn unfinished(connection: &Connection) -> rusqlite::Result<Vec<Unfini
                 requested_at: time(row.get(7)?),
                 replaces: row.get(8)?,
                 location: row.get(9)?,
+                line: row.get(11)?,
             };
             Ok(Unfinished { intent, reason: row.get(10)? })
         })?
@@ -110,6 +111,10 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
     if let Some(profile) = query.profile {
         let profile = bind(profile.name().to_owned().into());
         conditions.push(format!("profile = {profile}"));
+    }
+    if let Some(line) = query.line {
+        let line = bind(line.into());
+        conditions.push(format!("line = {line}"));
     }
     let search = query.search.as_deref().map(str::trim).filter(|text| !text.is_empty());
     // Where the rows come from. In the index's own order, newest first, a search ends at the limit: a million that fit
@@ -193,7 +198,7 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
         }
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next()? {
-            entries.push((row.get(12)?, entry(row)?));
+            entries.push((row.get(13)?, entry(row)?));
         }
     }
     if sources.len() > 1 {
@@ -241,21 +246,45 @@ pub(crate) fn revocation_version(connection: &Connection) -> rusqlite::Result<u6
 }
 
 /// What belongs on a list: every revoked certificate that no earlier list was made after the end of.
-pub(crate) fn revoked(connection: &Connection) -> rusqlite::Result<Vec<RevokedEntry>> {
+pub(crate) fn revoked(connection: &Connection) -> rusqlite::Result<Vec<(u32, RevokedEntry)>> {
     connection
         .prepare_cached(
-            "SELECT serial, revoked_at, revocation_reason FROM certificate
+            "SELECT serial, revoked_at, revocation_reason, line FROM certificate
              WHERE revoked_at IS NOT NULL
                AND max(not_after, revoked_at) >= (SELECT coalesce(max(this_update), 0) FROM crl WHERE signed = 1)",
         )?
         .query_map([], |row| {
-            Ok(RevokedEntry {
+            let entry = RevokedEntry {
                 serial: row.get(0)?,
                 revoked_at: time(row.get(1)?),
                 reason: RevocationReason::from_code(row.get(2)?),
-            })
+            };
+            Ok((row.get(3)?, entry))
         })?
         .collect()
+}
+
+pub(crate) fn line_standing(
+    connection: &Connection,
+    line: u32,
+    now: Timestamp,
+) -> rusqlite::Result<LineStanding> {
+    // Both go by the index of ends, and read no more of it than what has not ended, or up to the first of the line.
+    let good: i64 = connection
+        .prepare_cached(
+            "SELECT count(*) FROM certificate
+             WHERE not_after >= ?2 AND not_before <= ?2 AND line = ?1 AND der IS NOT NULL AND revoked_at IS NULL
+               AND profile <> 'responder'",
+        )?
+        .query_row(params![line, now.as_second()], |row| row.get(0))?;
+    let last_end: Option<i64> = connection
+        .prepare_cached(
+            "SELECT not_after FROM certificate WHERE line = ?1 AND der IS NOT NULL AND profile <> 'responder'
+             ORDER BY not_after DESC LIMIT 1",
+        )?
+        .query_row([line], |row| row.get(0))
+        .optional()?;
+    Ok(LineStanding { good: u64::try_from(good).unwrap_or(0), last_end: last_end.map(time) })
 }
 
 pub(crate) fn list_number(connection: &Connection) -> rusqlite::Result<u64> {
@@ -327,6 +356,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
             at: time(at),
             reason: RevocationReason::from_code(reason.unwrap_or(0)),
         }),
+        line: row.get(12)?,
     })
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ca::log::Hash;
 use ca::{
-    AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, NewEvent, Page, Query, Record,
-    RevocationRecord, Selector, Statistics, Store, StoreError, Unfinished,
+    AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, LineStanding, NewEvent, Page, Query,
+    Record, RevocationRecord, Selector, Statistics, Store, StoreError, Unfinished,
 };
 use jiff::Timestamp;
 use pki::crl::RevokedEntry;
@@ -136,6 +136,10 @@ impl Store for SqliteStore {
         self.reading(|connection| read::list(connection, query, now))
     }
 
+    fn line_standing(&self, line: u32, now: Timestamp) -> Result<LineStanding, StoreError> {
+        self.reading(|connection| read::line_standing(connection, line, now))
+    }
+
     fn revoke(
         &self,
         serials: Vec<Vec<u8>>,
@@ -145,7 +149,7 @@ impl Store for SqliteStore {
         self.writing(move |connection| write::revoke(connection, &serials, record, &events))
     }
 
-    fn begin_crl(&self, at: Timestamp) -> Result<(u64, Vec<RevokedEntry>), StoreError> {
+    fn begin_crl(&self, at: Timestamp) -> Result<(u64, Vec<(u32, RevokedEntry)>), StoreError> {
         let reader = self.reader()?;
         let path = self.path.clone();
         // The reader's moment is fixed while the writer holds the number, so the list of a higher number was read later

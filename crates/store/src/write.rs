@@ -55,8 +55,8 @@ pub(crate) fn record_intent(connection: &Connection, intent: &Intent) -> Result<
     let inserted = connection
         .prepare_cached(
             "INSERT INTO certificate (serial, profile, label, tbs, not_before, not_after, requested_by,
-                                      requested_at, replaces, location)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                                      requested_at, replaces, location, line)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             intent.serial,
@@ -69,6 +69,7 @@ pub(crate) fn record_intent(connection: &Connection, intent: &Intent) -> Result<
             intent.requested_at.as_second(),
             intent.replaces,
             intent.location,
+            intent.line,
         ]);
     match inserted {
         Ok(_) => Ok(()),

@@ -22,6 +22,7 @@ fn intent(serial: &[u8]) -> ca::Intent {
         requested_at: testkit::now(),
         replaces: None,
         location: None,
+        line: 1,
     }
 }
 

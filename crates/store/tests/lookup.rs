@@ -69,6 +69,7 @@ fn a_search_is_right_over_what_is_indexed_and_what_waits_for_it() {
             requested_at: now,
             replaces: None,
             location: None,
+            line: 1,
         };
         let names = intent.label.clone();
         store.record_intent(intent).unwrap();

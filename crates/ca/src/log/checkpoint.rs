@@ -71,10 +71,25 @@ impl Checkpoint {
     /// # Errors
     /// [`SignError`] where the key does not sign.
     pub fn sign(&self, key: &dyn SigningKey) -> Result<String, SignError> {
+        self.sign_by_all(std::iter::once(key))
+    }
+
+    /// The note with a signature by each of these keys.
+    ///
+    /// # Errors
+    /// [`SignError`] where one does not sign.
+    pub fn sign_by_all<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a dyn SigningKey>,
+    ) -> Result<String, SignError> {
         let text = self.text();
-        let mut octets = key_id(&self.origin, key.public_key()).to_vec();
-        octets.extend(key.sign(text.as_bytes())?);
-        Ok(format!("{text}\n\u{2014} {} {}\n", self.origin, STANDARD.encode(&octets)))
+        let mut note = format!("{text}\n");
+        for key in keys {
+            let mut octets = key_id(&self.origin, key.public_key()).to_vec();
+            octets.extend(key.sign(text.as_bytes())?);
+            note.push_str(&format!("\u{2014} {} {}\n", self.origin, STANDARD.encode(&octets)));
+        }
+        Ok(note)
     }
 
     /// Reads a note that the holder of `key` signed as the log `origin`.

@@ -3,7 +3,8 @@
 //! (c2sp.org/tlog-checkpoint, c2sp.org/signed-note) and proofs that travel alone (c2sp.org/tlog-proof).
 //!
 //! A leaf is written by the transaction that records its certificate, so what is on record is in the log, and nothing is
-//! handed out that is not on record. The checkpoint is signed with the issuing CA's own key: a certificate with that
+//! handed out that is not on record. The checkpoint is signed with the key of the first issuing CA, which stays the log's
+//! when the authority changes its CA, and with those of the others that are in use: a certificate with that
 //! key's signature that is not in the log convicts whoever holds the key, and so do two checkpoints that contradict each
 //! other. Nothing here reads or writes: hashes come from where the caller has them.
 

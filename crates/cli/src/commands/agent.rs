@@ -224,12 +224,18 @@ async fn pass(context: &Context, config: &Config, states: &Mutex<States>, at_onc
     }
 }
 
-/// Asks when the authority suggests to renew, where it can say (RFC 9773), as often as it wants to be asked.
+/// Asks whom to believe, and when the authority suggests to renew, where it can say (RFC 9773), as often as it wants to be
+/// asked.
 async fn ask_when(wanted: &Wanted, standing: &mut Standing, now: Timestamp) {
     if !standing.asks_suggestion(now) {
         return;
     }
     let Some(certificate) = standing.certificate().cloned() else { return };
+    // An authority that is away is asked again with the next question, and what is renewed meanwhile leads to a root that
+    // is believed.
+    if let Ok(true) = source::believe(wanted).await {
+        standing.believes_anew(wanted);
+    }
     match source::suggestion(wanted, &certificate).await {
         Ok(suggestion) => standing.suggested(suggestion, now),
         // It goes by two thirds of the life then (RFC 9773 section 4.3.3 lets clients do so).

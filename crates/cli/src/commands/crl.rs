@@ -49,17 +49,20 @@ pub(crate) struct Crl {
     remote: RemoteArguments,
 }
 
+/// Lists in DER.
+type Ders = Vec<Vec<u8>>;
+
 impl Crl {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let (issuing, root) = match self.remote.visit(context)? {
+        let (mut of_lines, roots) = match self.remote.visit(context)? {
             Some(site) => self.elsewhere(context, &site)?,
             None => self.here(context)?,
         };
-        let list = CertificateRevocationList::from_der(&issuing).or_refuse()?;
+        let list = CertificateRevocationList::from_der(&of_lines[0]).or_refuse()?;
         let bytes = if self.der {
-            issuing
+            of_lines.swap_remove(0)
         } else {
-            let lists = std::iter::once(&issuing).chain(&root);
+            let lists = of_lines.iter().chain(&roots);
             lists.map(|list| pki::pem::encode("X509 CRL", list)).collect::<String>().into_bytes()
         };
         match &self.out {
@@ -80,40 +83,50 @@ impl Crl {
         Ok(Exit::Done)
     }
 
-    /// The issuing CA's list and the root's. OpenSSL's -crl_check_all, nginx and Node.js refuse every client unless each CA
-    /// of the path has a list, the root included.
-    fn here(&self, context: &Context) -> Result<(Vec<u8>, Option<Vec<u8>>), Failure> {
+    /// The issuing CAs' lists, that of the one that issues first, and the roots'. OpenSSL's -crl_check_all, nginx and Node.js
+    /// refuse every client unless each CA of the path has a list, the root included.
+    fn here(&self, context: &Context) -> Result<(Ders, Ders), Failure> {
         let (home, passphrase) = (Home::of(context)?, self.passphrase_file.as_deref());
         let authority = home.open(context, passphrase)?;
-        let now = context.now();
-        let issuing = authority.crl(now, self.lifetime.unwrap_or(LIFETIME)).or_refuse()?;
-        let root = match self.der {
-            true => None,
-            false => {
-                home.root_crl(context, &authority, passphrase, now, self.lifetime.unwrap_or(LIFETIME))?
-            }
+        let (now, lifetime) = (context.now(), self.lifetime.unwrap_or(LIFETIME));
+        let of_lines = authority.crls(now, lifetime).or_refuse()?;
+        let roots = match self.der {
+            true => Vec::new(),
+            false => home.root_crls(context, &authority, passphrase, now, lifetime)?,
         };
-        Ok((issuing, root))
+        Ok((of_lines, roots))
     }
 
-    /// The same as an authority elsewhere serves them.
-    fn elsewhere(&self, context: &Context, site: &Site) -> Result<(Vec<u8>, Option<Vec<u8>>), Failure> {
+    /// The same as an authority elsewhere serves them, which says where they are.
+    fn elsewhere(&self, context: &Context, site: &Site) -> Result<(Ders, Ders), Failure> {
         let get = |path: &str| site.send(Method::GET, path, "", None);
-        let issuing = get("/crl/issuing.crl")?;
-        if issuing.status != 200 {
-            return Err(Failure::refused(format!("the authority gives no list here: {}", issuing.detail()))
-                .hint("--ca with the address of --listen, where lists are"));
-        }
-        let root = match self.der {
-            true => None,
-            false => Some(get("/crl/root.crl")?).filter(|answer| answer.status == 200),
+        let places: serde_json::Value = serde_json::from_slice(&get("/trust")?.body).unwrap_or_default();
+        let paths = |member: &str, usual: &str| -> Vec<String> {
+            let all = places[member].as_array().into_iter().flatten();
+            let found: Vec<String> = all.filter_map(|path| path.as_str().map(str::to_owned)).collect();
+            if found.is_empty() { vec![usual.to_owned()] } else { found }
         };
-        if !self.der && root.is_none() {
-            context.warn(
-                "the authority does not serve its root's own list; OpenSSL's -crl_check_all, nginx and Node.js refuse \
-                 every client without it",
-            );
+        let mut of_lines = Vec::new();
+        for path in paths("lists", "/crl/issuing.crl") {
+            let list = get(&path)?;
+            if list.status != 200 {
+                return Err(Failure::refused(format!("the authority gives no list here: {}", list.detail()))
+                    .hint("--ca with the address of --listen, where lists are"));
+            }
+            of_lines.push(list.body);
         }
-        Ok((issuing.body, root.map(|answer| answer.body)))
+        let mut roots = Vec::new();
+        for path in paths("root_lists", "/crl/root.crl").iter().filter(|_| !self.der) {
+            let list = get(path)?;
+            if list.status == 200 {
+                roots.push(list.body);
+            } else {
+                context.warn(
+                    "the authority does not serve its root's own list; OpenSSL's -crl_check_all, nginx and Node.js \
+                     refuse every client without it",
+                );
+            }
+        }
+        Ok((of_lines, roots))
     }
 }

@@ -269,7 +269,10 @@ fn first_admin(home: &Home, authority: &home::Authority, now: Timestamp) -> Resu
     keys::file::write_public(&home.admin(), chain.as_bytes(), Replace::No).or_usage()
 }
 
-fn key_pem(key: &PrivateKey, passphrase: Option<&Passphrase>) -> Result<zeroize::Zeroizing<String>, Failure> {
+pub(crate) fn key_pem(
+    key: &PrivateKey,
+    passphrase: Option<&Passphrase>,
+) -> Result<zeroize::Zeroizing<String>, Failure> {
     match passphrase {
         Some(passphrase) => Ok(encrypted::encrypt_to_pem(key, passphrase).or_usage()?.into()),
         None => Ok(key.to_pkcs8_pem()),
@@ -350,8 +353,8 @@ fn dotted(host: &str) -> Result<String, NameError> {
 }
 
 fn tell(context: &Context, home: &Home, authority: &home::Authority, init: &Init) -> Outcome {
-    let root = authority.issuer().anchor();
-    let issuing = authority.issuer().certificate();
+    let issuer = authority.issuer();
+    let (root, issuing) = (issuer.anchor(), issuer.certificate());
     let permitted: Vec<String> = root
         .name_constraints()
         .map(|constraints| constraints.permitted.iter().map(ToString::to_string).collect())

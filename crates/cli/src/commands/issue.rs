@@ -18,7 +18,7 @@ use crate::context::{BOLD, Context, DIM};
 use crate::failure::{Exit, OrFail as _, Outcome};
 use crate::input;
 use crate::key::OwnKey;
-use crate::material::{Files, check_anchor};
+use crate::material::{Files, check_anchors};
 
 /// Make a key and a certificate for a server or a client
 #[derive(Debug, Subcommand)]
@@ -185,7 +185,8 @@ impl Common {
         files.check(replace, self.p12)?;
         let password = input::passphrase(context, self.p12_password_file.as_deref())?;
         let api = Api::open(context, &self.api)?;
-        check_anchor(&self.out, api.anchor())?;
+        let believed = api.believed()?;
+        check_anchors(&self.out, &believed)?;
 
         self.advise(context, names, password.as_ref());
         let key = crate::key::new_or_at(context, self.key_at.as_deref(), self.key)?;
@@ -219,7 +220,7 @@ impl Common {
             }))?,
         };
         let chain = full_chain(&issued);
-        files.write(&key, &chain, &issued.anchor, replace)?;
+        files.write(&key, &chain, &believed, replace)?;
         // A key that is elsewhere goes into no container: the flags exclude each other.
         let password_file = match &key {
             OwnKey::File(key) if self.p12 => {

@@ -17,7 +17,7 @@ use crate::failure::{Exit, Failure, OrFail as _, Outcome};
 use crate::http::{Site, credentials};
 use crate::input;
 use crate::key::{self, OwnKey};
-use crate::material::{Files, check_anchor};
+use crate::material::{Believed, Files, check_anchors};
 
 /// Obtain the certificate that you were invited to
 #[derive(Debug, Args)]
@@ -106,9 +106,9 @@ impl Join {
                 .hint(format!("mkdir -p {}", self.out.display())));
         }
         let anchor = pinned_anchor(&link)?;
-        check_anchor(&self.out, &anchor)?;
-        let anchors = TrustBundle::new(vec![anchor.clone()]);
-        let site = Site::new(&link.base, anchors.clone(), None)?;
+        let site = Site::new(&link.base, TrustBundle::new(vec![anchor.clone()]), None)?;
+        let believed = believed(&site)?.unwrap_or_else(|| Believed::only(&anchor));
+        check_anchors(&self.out, &believed)?;
 
         // The key is on the disk before it is asked for: what is interrupted goes on with the same one, and the
         // invite's use is not lost.
@@ -129,6 +129,7 @@ impl Join {
         let request = pki::pem::encode("CERTIFICATE REQUEST", &request).into_bytes();
         let chain = self.ask(context, &site, &link, &request, &key)?;
         let leaf = chain.first().ok_or_else(|| Failure::refused("the authority sent no certificate"))?;
+        let anchors = TrustBundle::new(believed.anchors.clone());
         check(leaf, &chain[1..], &anchors, &key, context)?;
 
         let label = leaf.subject().common_name();
@@ -144,7 +145,7 @@ impl Join {
                 OwnKey::Elsewhere(..) => "join again with --force or --out DIR".to_owned(),
             })
         })?;
-        files.write(&key, &chain, &anchor, replace)?;
+        files.write(&key, &chain, &believed, replace)?;
         write_origin(&files, &link.base, &link.fingerprint)?;
         // What it held is in its place now.
         let _ = std::fs::remove_file(&pending);
@@ -227,12 +228,18 @@ impl Join {
 
 /// The authority's root, which is what the link says it is whoever sent it.
 fn pinned_anchor(link: &Link) -> Result<Certificate, Failure> {
-    let answer = Site::anyone(&link.base)?.send(Method::GET, "/root.crt", "", None)?;
-    if answer.status != 200 {
+    let answer = Site::anyone(&link.base)?.send(Method::GET, "/root.pem", "", None)?;
+    let roots =
+        if answer.status == 200 { pki::pem::read(&answer.body).unwrap_or_default() } else { Vec::new() };
+    if roots.is_empty() {
         return Err(Failure::refused(format!("there is no countersign authority at {}", link.base)));
     }
-    let found = pki::hex(&pki::sha256(&answer.body));
-    if !pki::same_secret(found.as_bytes(), link.fingerprint.as_bytes()) {
+    // Two while the authority changes its root.
+    let hash = |root: &pki::pem::Block| pki::hex(&pki::sha256(&root.der));
+    let is_pinned =
+        |root: &&pki::pem::Block| pki::same_secret(hash(root).as_bytes(), link.fingerprint.as_bytes());
+    let Some(pinned) = roots.iter().find(is_pinned) else {
+        let found = hash(&roots[0]);
         return Err(Failure::refused(format!(
             "whoever answers at {} is not the authority that invited you, and was told nothing",
             link.base
@@ -240,8 +247,14 @@ fn pinned_anchor(link: &Link) -> Result<Certificate, Failure> {
         .fact(format!("its root has the SHA-256 {found}"))
         .fact(format!("the link says          {}", link.fingerprint))
         .hint("ask the one who sent the link whether it is whole and current"));
-    }
-    Certificate::from_der(&answer.body).or_refuse()
+    };
+    Certificate::from_der(&pinned.der).or_refuse()
+}
+
+/// Whom the authority wants to be believed by; `None` where it is one that does not say.
+pub(crate) fn believed(site: &Site) -> Result<Option<Believed>, Failure> {
+    let answer = site.send(Method::GET, "/trust", "", None)?;
+    Ok((answer.status == 200).then(|| Believed::read(&answer.body)).flatten())
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, Failure> {
@@ -291,7 +304,7 @@ pub(crate) fn renew_joined(
     base: &str,
     keep_key: bool,
 ) -> Result<Certificate, Failure> {
-    let anchors = TrustBundle::new(input::certificates(&files.anchor())?);
+    let mut anchors = TrustBundle::new(input::certificates(&files.anchor())?);
     let old = input::certificates(&files.certificate())?;
     let site = Site::new(
         base,
@@ -307,9 +320,11 @@ pub(crate) fn renew_joined(
     }
     let chain = certificates(&answer.body)?;
     let leaf = chain.first().cloned().ok_or_else(|| Failure::refused("the authority sent no certificate"))?;
+    let believed = believed(&site)?
+        .unwrap_or_else(|| Believed { anchors: anchors.anchors().to_vec(), former: Vec::new() });
+    anchors = TrustBundle::new(believed.anchors.clone());
     check(&leaf, &chain[1..], &anchors, &key, context)?;
-    let anchor = anchors.anchors().first().cloned().ok_or_else(|| Failure::usage("there is no anchor"))?;
-    files.write(&key, &chain, &anchor, Replace::Yes)?;
+    files.write(&key, &chain, &believed, Replace::Yes)?;
     Ok(leaf)
 }
 

@@ -49,6 +49,10 @@ pub(crate) struct List {
     #[arg(long, value_enum)]
     profile: Option<ProfileFlag>,
 
+    /// Only those of this line of the authority, as `ca rollover status` numbers them
+    #[arg(long, value_name = "N")]
+    line: Option<u32>,
+
     /// The most to list; 0 for all
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
@@ -85,7 +89,7 @@ impl List {
             ProfileFlag::Server => Profile::Server,
             ProfileFlag::Client => Profile::Client,
         });
-        let query = Query { search: self.search.clone(), state, profile, limit: self.limit };
+        let query = Query { search: self.search.clone(), state, profile, line: self.line, limit: self.limit };
         let page = memory.list(&query, now).or_refuse()?;
         let mut certificates = Vec::new();
         for entry in &page.entries {
@@ -165,6 +169,9 @@ impl List {
             Some(ProfileFlag::Server) => path.push_str("&profile=server"),
             Some(ProfileFlag::Client) => path.push_str("&profile=client"),
             None => {}
+        }
+        if let Some(line) = self.line {
+            path.push_str(&format!("&line={line}"));
         }
         self.tell(context, &api.get(&path)?);
         Ok(Exit::Done)

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure, OrFail as _, Outcome};
 use crate::home::{Authority, Home};
 use crate::key::OwnKey;
-use crate::material::Files;
+use crate::material::{Believed, Files};
 
 /// Replace a certificate by one with the same names and a later end
 #[derive(Debug, Args)]
@@ -196,7 +196,7 @@ impl Renew {
                 now,
             )
             .or_refuse()?;
-        files.write(&key, &full_chain(&issued), &issued.anchor, Replace::Yes)?;
+        files.write(&key, &full_chain(&issued), &Believed::of(authority), Replace::Yes)?;
         tell(context, &entry.label, files, &issued, false, false, self.json);
         if files.pkcs12().exists() {
             context.warn(format!(

@@ -159,8 +159,8 @@ impl Serve {
             None => None,
         };
         options.recordings = keeper.as_ref().map(record::Keeper::recordings);
-        if let Some(feed) = &config.feed {
-            let reporter = Reporter::start(feed, Arc::clone(&observer))?;
+        if let (Some(source), Some(feed)) = (&config.feed, loader.feed()) {
+            let reporter = Reporter::start(source, feed.clone(), Arc::clone(&observer));
             options.log = reporter.log(Arc::clone(&options.log));
             options.recordings = Some(reporter.recordings(options.recordings.take()));
         }
@@ -344,18 +344,22 @@ impl Source for Running {
 fn tell(observer: &Observer, snapshots: &[Snapshot]) {
     let mut own = Vec::new();
     let mut lists = Vec::new();
+    let mut anchors = Vec::new();
     for snapshot in snapshots {
         for credentials in std::iter::once(&snapshot.credentials).chain(&snapshot.more_credentials) {
             let leaf = credentials.leaf();
             own.push((leaf.short_name(), leaf.not_after()));
         }
+        anchors.extend(snapshot.trust.anchors().iter().map(|anchor| pki::hex(&anchor.sha256())));
         lists.extend(snapshot.crls.iter().map(|crl| (crl.issuer().to_string(), crl.next_update())));
     }
+    anchors.sort();
+    anchors.dedup();
     own.sort();
     own.dedup();
     lists.sort();
     lists.dedup();
-    observer.loaded(own, lists);
+    observer.loaded(own, lists, anchors);
 }
 
 fn announce(context: &Context, listener: &Listener, sockets: &[TcpListener]) {

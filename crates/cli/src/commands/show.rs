@@ -108,8 +108,8 @@ impl Show {
         let Some(entry) = found.iter().find(|entry| entry.is_good(now)).or(found.first()) else {
             return Err(not_found(&*memory, &self.which, context));
         };
-        let record = memory.authority().or_refuse()?;
-        let record = record.ok_or_else(|| Failure::refused("the database holds no authority"))?;
+        let lines = ca::line::known(&memory).or_refuse()?;
+        let chain = lines.find(entry.line).unwrap_or(lines.issuing()).chain();
         let history = memory.audit(Some(&entry.serial)).or_refuse()?;
         let mut shown = certificate_json(entry, now);
         shown["pem"] = pki::pem::encode("CERTIFICATE", &entry.der).into();
@@ -117,7 +117,7 @@ impl Show {
         Ok(Known {
             shown,
             others: others.map(|other| certificate_json(other, now)).collect(),
-            chain: record.issuer().or_refuse()?.intermediates().iter().map(Certificate::to_pem).collect(),
+            chain: chain.iter().map(Certificate::to_pem).collect(),
             history: history
                 .iter()
                 .map(|event| {

@@ -74,7 +74,6 @@ impl Trust {
 
 impl Selection {
     fn run(self, context: &Context, act: impl Fn(&Machine, Store, &Anchor) -> Report) -> Outcome {
-        let anchor = self.anchor(context)?;
         let machine = Machine::from_environment();
         let stores: Vec<Store> = trust::discover(&machine)
             .into_iter()
@@ -83,24 +82,37 @@ impl Selection {
         for remark in trust::remarks(&machine, &stores) {
             context.say(format!("{DIM}{remark}{DIM:#}"));
         }
-        let reports: Vec<Report> = stores.into_iter().map(|store| act(&machine, store, &anchor)).collect();
+        // Two while the authority changes its root.
+        let anchors = self.anchors(context)?;
+        let mut all = Vec::new();
+        for (name, anchor) in &anchors {
+            let reports: Vec<Report> =
+                stores.iter().map(|store| act(&machine, store.clone(), anchor)).collect();
+            if !self.json {
+                if anchors.len() > 1 {
+                    context.say(name);
+                }
+                for line in trust::render(&reports, &machine.home, self.verbose) {
+                    let style = match line.mark {
+                        Mark::Good => GOOD,
+                        Mark::Bad => BAD,
+                        Mark::Neutral | Mark::Detail => DIM,
+                    };
+                    context.data(format!("{style}{line}{style:#}\n"));
+                }
+            }
+            all.extend(reports);
+        }
+        let reports = all;
         if self.json {
             context.json(&trust::json(&reports));
-        } else {
-            for line in trust::render(&reports, &Machine::from_environment().home, self.verbose) {
-                let style = match line.mark {
-                    Mark::Good => GOOD,
-                    Mark::Bad => BAD,
-                    Mark::Neutral | Mark::Detail => DIM,
-                };
-                context.data(format!("{style}{line}{style:#}\n"));
-            }
         }
         let all_succeeded = !reports.is_empty() && reports.iter().all(Report::succeeded);
         Ok(if all_succeeded { Exit::Done } else { Exit::Refused })
     }
 
-    fn anchor(&self, context: &Context) -> Result<Anchor, Failure> {
+    /// The anchors, with their names.
+    fn anchors(&self, context: &Context) -> Result<Vec<(String, Anchor)>, Failure> {
         let file = match &self.ca {
             Some(file) => file.clone(),
             None => {
@@ -116,25 +128,23 @@ impl Selection {
                 file
             }
         };
-        let mut found = input::certificates(&file)?;
-        if found.len() > 1 {
-            return Err(Failure::usage(format!(
-                "{} holds {} certificates; name a file with the anchor alone",
-                file.display(),
-                found.len()
-            )));
-        }
-        let certificate = found.swap_remove(0);
-        if !certificate.is_ca() {
-            return Err(Failure::refused(format!(
-                "'{}' in {} is no CA, so believing it would mean nothing",
-                certificate.short_name(),
-                file.display()
-            )));
-        }
         let absolute = std::path::absolute(&file).unwrap_or_else(|_| Path::new(&file).to_owned());
-        let name = certificate.subject().short();
-        let name = name.strip_prefix("countersign ").unwrap_or(&name);
-        Ok(Anchor::new(name, certificate.der().to_vec(), certificate.sha256(), absolute))
+        input::certificates(&file)?
+            .into_iter()
+            .map(|certificate| {
+                if !certificate.is_ca() {
+                    return Err(Failure::refused(format!(
+                        "'{}' in {} is no CA, so believing it would mean nothing",
+                        certificate.short_name(),
+                        file.display()
+                    )));
+                }
+                let full = certificate.subject().short();
+                let name = full.strip_prefix("countersign ").unwrap_or(&full);
+                let der = certificate.der().to_vec();
+                let anchor = Anchor::new(name, der, certificate.sha256(), absolute.clone());
+                Ok((full, anchor))
+            })
+            .collect()
     }
 }

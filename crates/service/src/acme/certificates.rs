@@ -38,9 +38,9 @@ pub(super) async fn download(Path(order): Path<String>, request: Verified) -> Re
             let entry =
                 state.store().find(&Selector::Serial(serial))?.into_iter().next().ok_or_else(missing)?;
             let mut pem = pki::pem::encode("CERTIFICATE", &entry.der);
-            for above in state.authority().issuer().intermediates() {
-                pem.push_str(&above.to_pem());
-            }
+            let lines = state.authority().lines();
+            let line = lines.find(entry.line).unwrap_or(lines.issuing());
+            pem.extend(line.chain().iter().map(Certificate::to_pem));
             Ok(pem)
         })
         .await?;
@@ -167,15 +167,23 @@ pub(super) async fn renewal_info(
     let name = CertificateName::parse(&name).ok_or_else(unknown)?;
     let (window, seconds) = acme
         .blocking(move |state, _| {
-            let own = state.authority().issuer().certificate().subject_key_identifier().map(<[u8]>::to_vec);
+            let lines = state.authority().lines();
             let found = state.store().find(&Selector::Serial(name.serial))?.into_iter().next();
             let entry = found.ok_or_else(unknown)?;
             let certificate = Certificate::from_der(&entry.der).map_err(|error| Problem::internal(&error))?;
+            let own = lines.find(entry.line).map(|line| line.issuer().certificate().clone());
+            let own = own.and_then(|issuer| issuer.subject_key_identifier().map(<[u8]>::to_vec));
             let key = certificate.authority_key_identifier().map(<[u8]>::to_vec).or(own);
             if key.as_deref() != Some(&name.authority_key_identifier[..]) {
                 return Err(unknown());
             }
             let window = Window::of(entry.not_before, entry.not_after, entry.revoked.map(|record| record.at));
+            // A line that is left is left early, by each within the time that the operator gave.
+            let early = lines.rollover().and_then(|rollover| rollover.renewal_window(entry.line));
+            let window = match early.filter(|_| entry.revoked.is_none()) {
+                Some((start, end)) => Window { start: start.min(window.start), end: end.min(window.end) },
+                None => window,
+            };
             Ok((window, ask_again(entry.not_before, entry.not_after)))
         })
         .await?;

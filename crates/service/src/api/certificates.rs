@@ -39,6 +39,7 @@ pub fn certificate_json(entry: &Entry, now: Timestamp) -> Value {
         "requested_by": entry.requested_by,
         "replaces": entry.replaces.as_deref().map(serial_hex),
         "location": entry.location,
+        "line": entry.line,
         "revoked_at": entry.revoked.map(|r| r.at.to_string()),
         "revocation_reason": entry.revoked.map(|r| r.reason.name()),
         "sha256": certificate.map(|c| pki::hex(&c.sha256())),
@@ -57,6 +58,7 @@ pub(super) struct Wanted {
     state: Option<String>,
     expiring_seconds: Option<i64>,
     profile: Option<String>,
+    line: Option<u32>,
     limit: Option<usize>,
 }
 
@@ -81,7 +83,13 @@ pub(super) async fn list(
     };
     let profile =
         wanted.profile.map(|text| text.parse::<Profile>().map_err(|e| bad(e.to_string()))).transpose()?;
-    let query = Query { search: wanted.search, state: filter, profile, limit: limit(wanted.limit) };
+    let query = Query {
+        search: wanted.search,
+        state: filter,
+        profile,
+        line: wanted.line,
+        limit: limit(wanted.limit),
+    };
     let is_by_end = matches!(query.state, StateFilter::ExpiringBefore(_));
     let document = state
         .blocking(move |state| {
@@ -114,7 +122,11 @@ pub(super) async fn show(
     for (shown, entry) in document["certificates"].as_array_mut().into_iter().flatten().zip(&found) {
         shown["pem"] = pki::pem::encode("CERTIFICATE", &entry.der).into();
     }
-    let chain = state.authority().issuer().intermediates();
+    // That of the one which is shown first, as the command shows it: the one in use, or the newest.
+    let lines = state.authority().lines();
+    let shown = found.iter().find(|entry| entry.is_good(now)).or(found.first());
+    let line = shown.and_then(|entry| lines.find(entry.line)).unwrap_or(lines.issuing());
+    let chain = line.chain();
     document["chain"] = chain.iter().map(Certificate::to_pem).collect::<String>().into();
     Ok(ok(&document))
 }

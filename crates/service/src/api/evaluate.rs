@@ -10,7 +10,7 @@ use pki::Certificate;
 use pki::crl::CertificateRevocationList;
 use pki::identity::VerifiedPeer;
 use pki::policy::{self, Effect, Policy, Rule, Statement};
-use pki::verify::{Purpose, Rules, TrustBundle, verify};
+use pki::verify::{Purpose, Rules, verify};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -94,13 +94,16 @@ pub(crate) const PERMISSIONS: [(Permission, &str); 6] = [
 fn verified(state: &State, der: &[u8], now: Timestamp) -> Result<Result<VerifiedPeer, String>, Problem> {
     let certificate = Certificate::from_der(der).map_err(|error| Problem::internal(&error))?;
     let authority = state.authority();
-    let list =
-        authority.crl(now, state.settings().list_lifetime).map_err(|error| Problem::internal(&error))?;
-    let lists = [CertificateRevocationList::from_der(&list).map_err(|error| Problem::internal(&error))?];
-    let trust = TrustBundle::new(authority.anchors().anchors().to_vec());
+    let made =
+        authority.crls(now, state.settings().list_lifetime).map_err(|error| Problem::internal(&error))?;
+    let lists =
+        made.iter().map(|der| CertificateRevocationList::from_der(der)).collect::<Result<Vec<_>, _>>();
+    let lists = lists.map_err(|error| Problem::internal(&error))?;
+    let trust = authority.anchors();
     let rules = Rules { crls: &lists, ..Rules::new(&trust, Purpose::Client, now) };
-    let issuer = authority.issuer().certificate().clone();
-    Ok(verify(&certificate, &[issuer], &rules)
+    let chains: Vec<Certificate> =
+        authority.lines().all().iter().flat_map(|line| line.issuer().intermediates()).collect();
+    Ok(verify(&certificate, &chains, &rules)
         .map(VerifiedPeer::new)
         .map_err(|refusal| refusal.first().to_string()))
 }

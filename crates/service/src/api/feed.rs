@@ -21,7 +21,7 @@ use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
 use hyper::body::Frame;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{Problem, State};
 
@@ -117,30 +117,39 @@ async fn tell(state: State, mut told: Told, sender: tokio::sync::mpsc::Sender<By
 /// Everything a gateway needs, as of now.
 async fn snapshot(state: &State, after: &mut u64, made: &mut Option<Timestamp>) -> Result<String, Problem> {
     let now = state.now();
-    let (sequence, rules, list) = state
+    let (sequence, document) = state
         .blocking(move |state| {
             // The number first: what is revoked in between is in the list, and is told again.
             let sequence = state.look()?.events;
             let rules = ca::rules::published(state.store())?;
-            let list = state.authority().crl(now, state.settings().list_lifetime);
-            Ok((sequence, rules, list.map_err(|error| Problem::internal(&error))?))
+            let mut document = trust(state, now)?;
+            document["rules"] = json!(rules);
+            Ok((sequence, document))
         })
         .await?;
     *after = sequence;
     *made = Some(now);
-    let issuer = state.authority().issuer();
-    let document = json!({
-        "time": now.to_string(),
-        "anchors": trust(state),
-        "intermediates": [issuer.certificate().to_pem()],
-        "list": STANDARD.encode(list),
-        "rules": rules,
-    });
     Ok(event("snapshot", sequence, &document))
 }
 
-fn trust(state: &State) -> Vec<String> {
-    state.authority().anchors().anchors().iter().map(pki::Certificate::to_pem).collect()
+/// Whom to believe, and the lists of all who issued. `list` is that of the one that issues now. Blocks.
+fn trust(state: &State, now: Timestamp) -> Result<Value, Problem> {
+    let authority = state.authority();
+    let lists = authority.crls(now, state.settings().list_lifetime);
+    let lists = lists.map_err(|error| Problem::internal(&error))?;
+    let lists: Vec<String> = lists.iter().map(|list| STANDARD.encode(list)).collect();
+    let lines = authority.lines();
+    let pem = |certificates: &[pki::Certificate]| -> Vec<String> {
+        certificates.iter().map(pki::Certificate::to_pem).collect()
+    };
+    let issuing: Vec<_> = lines.published(now).map(|line| line.issuer().certificate().clone()).collect();
+    Ok(json!({
+        "time": now.to_string(),
+        "anchors": pem(lines.anchors().anchors()),
+        "intermediates": pem(&issuing),
+        "list": lists.first(),
+        "lists": lists,
+    }))
 }
 
 /// What an audit event means to a gateway; most mean nothing.
@@ -165,7 +174,12 @@ async fn news(state: &State, cause: &AuditEvent) -> Option<String> {
             let rules = state.blocking(|state| Ok(ca::rules::published(state.store())?)).await.ok()?;
             Some(event("policy", cause.sequence, &json!({ "rules": rules })))
         }
-        "trust" => Some(event("trust", cause.sequence, &json!({ "anchors": trust(state) }))),
+        // The lists too: a line that is new has one, without which its certificates may be refused.
+        "rollover" => {
+            let now = state.now();
+            let document = state.blocking(move |state| trust(state, now)).await.ok()?;
+            Some(event("trust", cause.sequence, &document))
+        }
         _ => None,
     }
 }

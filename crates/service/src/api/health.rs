@@ -45,7 +45,7 @@ pub(super) async fn health(FromState(state): FromState<State>) -> Result<Respons
                 "name": one.name, "reported_by": one.reported_by, "heard_at": one.heard_at.to_string(),
                 "late": is_late(one.heard_at), "version": one.version, "started": one.started,
                 "connections_open": one.connections_open, "requests": one.requests,
-                "certificates": certificates.collect::<Vec<_>>(), "revocation_lists": lists.collect::<Vec<_>>(),
+                "anchors": one.anchors, "certificates": certificates.collect::<Vec<_>>(), "revocation_lists": lists.collect::<Vec<_>>(),
             })
         })
         .collect();
@@ -128,6 +128,7 @@ struct Status {
     requests: u64,
     certificates: Vec<Own>,
     revocation_lists: Vec<List>,
+    anchors: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -206,6 +207,7 @@ pub(super) async fn report(
         requests: status.requests,
         certificates,
         lists,
+        anchors: status.anchors.map(|anchors| anchors.iter().take(50).map(|hash| short(hash)).collect()),
     };
     state.radar().reported(gateway, sightings);
     Ok(ok(&json!({ "clients": taken })))

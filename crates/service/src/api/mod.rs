@@ -15,6 +15,7 @@ mod local;
 mod metrics;
 mod openapi;
 mod refusals;
+pub(crate) mod rollover;
 mod rules;
 mod statistics;
 
@@ -60,7 +61,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation { method: "get", path: "/api/v1/whoami", permission: None, summary: "Who the caller is, and what it may do", query: &[],
                 request: None, answer: "Caller", handler: || get(caller::whoami) },
     Operation { method: "get", path: "/api/v1/certificates", permission: Some(Permission::Read), summary: "List certificates, newest first",
-                query: &[("search", "part of a name, or the start of a serial number"), ("state", "good, revoked, expired"), ("expiring_seconds", "good now, and ending within this time"), ("profile", "server or client"), LIMIT],
+                query: &[("search", "part of a name, or the start of a serial number"), ("state", "good, revoked, expired"), ("expiring_seconds", "good now, and ending within this time"), ("profile", "server or client"), ("line", "of this line of the authority"), LIMIT],
                 request: None, answer: "Certificates", handler: || get(certificates::list) },
     Operation { method: "post", path: "/api/v1/certificates", permission: Some(Permission::Enrol), summary: "Have a signing request signed", query: &[],
                 request: Some("Sign"), answer: "Signed", handler: || post(certificates::sign) },
@@ -108,6 +109,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
                 request: Some("RefusalReport"), answer: "Reported", handler: || post(refusals::report) },
     Operation { method: "get", path: "/api/v1/refusals/{number}", permission: Some(Permission::Read), summary: "A refused handshake: the doctor's report and the conversation", query: &[],
                 request: None, answer: "Refusal", handler: || get(refusals::show) },
+    Operation { method: "get", path: "/api/v1/rollover", permission: Some(Permission::Read), summary: "How far a change of the CA has come, and what remains",
+                query: &[("within_seconds", "who was seen within this time counts as still there, a day where nothing is said")],
+                request: None, answer: "Rollover", handler: || get(rollover::show) },
+    Operation { method: "post", path: "/api/v1/rollover", permission: Some(Permission::Administer), summary: "Take the next step of a change of the CA", query: &[],
+                request: Some("RolloverStep"), answer: "Rollover", handler: || post(rollover::take) },
     Operation { method: "get", path: "/api/v1/statistics", permission: Some(Permission::Read), summary: "Counts by state, of the last 30 days, and of the next 13 weeks", query: &[],
                 request: None, answer: "Statistics", handler: || get(statistics::serve) },
     Operation { method: "get", path: "/api/v1/metrics", permission: Some(Permission::Read), summary: "The counts as Prometheus reads them", query: &[],

@@ -39,7 +39,8 @@ fn describe(operation: &Operation) -> Value {
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
         .collect();
     for (name, meaning) in operation.query {
-        let is_number = name.ends_with("seconds") || matches!(*name, "limit" | "start" | "from" | "to");
+        let is_number =
+            name.ends_with("seconds") || matches!(*name, "limit" | "start" | "from" | "to" | "line");
         let kind = if is_number { "integer" } else { "string" };
         parameters
             .push(json!({ "name": name, "in": "query", "description": meaning, "schema": { "type": kind } }));
@@ -123,7 +124,7 @@ fn schemas() -> Value {
             json!({ "name": text(), "profile": text(), "state": text(), "serial_number": text(), "subject": optional(),
                     "subject_alt_name": { "type": ["array", "null"], "items": { "type": "string" } },
                     "not_before": text(), "not_after": text(), "issued_at": text(), "requested_by": text(),
-                    "replaces": optional(), "location": optional(), "revoked_at": optional(),
+                    "replaces": optional(), "line": number(), "location": optional(), "revoked_at": optional(),
                     "revocation_reason": optional(), "sha256": optional(), "pem": text(), "contact": optional() })),
         "Certificates": object(&["certificates", "more"], json!({ "certificates": list("Certificate"), "more": yes_or_no(), "chain": text() })),
         "Sign": object(&["profile", "request"],
@@ -170,7 +171,7 @@ fn schemas() -> Value {
         "Events": paged("events", "Event"),
         "Log": object(&["origin", "size", "root_hash", "checkpoint", "issuer", "anchor"],
             json!({ "origin": text(), "size": number(), "root_hash": text(), "checkpoint": text(), "issuer": text(),
-                    "anchor": text() })),
+                    "anchor": text(), "issuers": texts(), "crosses": texts() })),
         "Proof": object(&["name", "index", "size", "certificate", "proof"],
             json!({ "name": text(), "index": number(), "size": number(), "certificate": text(), "proof": text() })),
         "Consistency": object(&["from", "to", "path"],
@@ -245,6 +246,31 @@ fn refusal_schemas() -> Value {
             "required": ["gateway"],
             "properties": { "gateway": text, "status": { "type": "object" },
                             "clients": { "type": "array", "items": { "type": "object" } } },
+        },
+        "Rollover": {
+            "type": "object",
+            "required": ["step", "rollover", "lines", "remains", "blocked"],
+            "properties": {
+                "step": { "type": "string", "enum": ["none", "distribute", "reissue"] },
+                "rollover": { "type": ["object", "null"] },
+                "lines": { "type": "array", "items": { "type": "object" } },
+                "good_of_old_line": number, "certificates": { "type": "array", "items": { "type": "object" } },
+                "more_certificates": { "type": "boolean" },
+                "still_seen": { "type": "array", "items": { "type": "object" } }, "still_seen_total": number,
+                "replicas_without_key": { "type": "array", "items": text },
+                "gateways": { "type": "array", "items": { "type": "object" } },
+                "remains": { "type": "array", "items": text }, "blocked": { "type": "boolean" },
+            },
+        },
+        "RolloverStep": {
+            "type": "object",
+            "required": ["step"],
+            "properties": {
+                "step": { "type": "string", "enum": ["start", "next", "retire", "abort"] },
+                "intermediate": { "type": "boolean", "description": "a new issuing CA under the same root" },
+                "key": { "type": "string", "description": "the kind of the new keys" }, "days": number,
+                "renew_within_seconds": number, "seen_within_seconds": number, "force": { "type": "boolean" },
+            },
         },
         "ReportTaken": { "type": "object", "required": ["clients"], "properties": { "clients": number } },
         "NewRules": { "type": "object", "required": ["rules"], "properties": { "rules": text } },

@@ -47,11 +47,22 @@ fn base64(media_type: &'static str, der: &[u8]) -> Response {
     response
 }
 
-/// RFC 7030 section 4.1: the anchor, and the CA that issues.
+/// RFC 7030 section 4.1: the anchors, the CAs that issue, and while the root changes what the roots signed for each
+/// other.
 async fn ca_certificates(FromState(state): FromState<State>) -> Response {
-    let issuer = state.authority().issuer();
-    let mut chain = issuer.intermediates();
-    chain.push(issuer.anchor().clone());
+    let lines = state.authority().lines();
+    // The chain of the line that issues first: old clients look no further.
+    let mut lines_in_use = vec![lines.issuing()];
+    let others = lines.all().iter().filter(|line| line.number() != lines.issuing().number());
+    lines_in_use.extend(others.filter(|line| line.retired().is_none()));
+    let mut chain = Vec::new();
+    for line in &lines_in_use {
+        chain.extend(line.issuer().intermediates());
+        chain.push(line.issuer().anchor().clone());
+    }
+    chain.extend(lines_in_use.iter().flat_map(|line| line.chain()));
+    let mut known = std::collections::HashSet::new();
+    chain.retain(|certificate| known.insert(certificate.sha256()));
     base64("application/pkcs7-mime; smime-type=certs-only", &codec::certificates_only(&chain))
 }
 

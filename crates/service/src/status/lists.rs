@@ -1,7 +1,7 @@
 //! Revocation lists, made ahead of time and never stale: one that is asked for is newer than the last revocation, and
 //! less than half of its life old.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::response::{IntoResponse as _, Response};
@@ -17,21 +17,23 @@ use crate::{Problem, State};
 /// One list of several between which the certificates are divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Part {
+    pub(crate) line: u32,
     pub(crate) partitions: u16,
     pub(crate) number: u16,
 }
 
 impl Part {
     /// From the address of [`partition_path`]: a power of two from 2 to 256, and a number below it.
-    pub(crate) fn parse(partitions: &str, file: &str) -> Option<Self> {
-        let part =
-            Part { partitions: partitions.parse().ok()?, number: file.strip_suffix(".crl")?.parse().ok()? };
+    pub(crate) fn parse(line: u32, partitions: &str, file: &str) -> Option<Self> {
+        let number = file.strip_suffix(".crl")?.parse().ok()?;
+        let part = Part { line, partitions: partitions.parse().ok()?, number };
         let is_known = (2..=256).contains(&part.partitions)
             && part.partitions.is_power_of_two()
             && part.number < part.partitions;
         // One address for one list: no leading zeros or plus signs.
-        (is_known && partition_path(part.partitions, part.number).ends_with(&format!("/{partitions}/{file}")))
-            .then_some(part)
+        (is_known
+            && partition_path(line, part.partitions, part.number).ends_with(&format!("/{partitions}/{file}")))
+        .then_some(part)
     }
 }
 
@@ -42,15 +44,18 @@ pub(crate) struct Ready {
     etag: HeaderValue,
     this_update: Timestamp,
     next_update: Timestamp,
-    /// What [`ca::Store::revocation_version`] said just before it was made.
+    /// What [`ca::Store::revocation_version`] said just before it was made; of a root's list [`ca::Lines::version`].
     version: u64,
 }
 
-/// The lists at hand, by how many partitions they are of.
+/// The lists of all lines that were made together, by the number of the line.
+type Made = Arc<BTreeMap<u32, Vec<Ready>>>;
+
+/// The lists at hand, by how many partitions they are of; those of roots by the line that each came with.
 #[derive(Default)]
 pub(crate) struct Lists {
-    ready: Mutex<HashMap<u16, Arc<Vec<Ready>>>>,
-    root: Mutex<Option<Arc<Ready>>>,
+    ready: Mutex<HashMap<u16, Made>>,
+    roots: Mutex<HashMap<u32, Arc<Ready>>>,
     /// Held by the one who makes lists; the others wait for what it makes.
     making: tokio::sync::Mutex<()>,
 }
@@ -60,6 +65,12 @@ pub(crate) struct Lists {
 /// # Errors
 /// A [`Problem`] where it cannot be made.
 pub(crate) async fn list(state: &State, part: Part) -> Result<Ready, Problem> {
+    let missing = || Problem::of(404, "not-found", "there is no such list");
+    // Before anything is signed for it.
+    let lines = state.authority().lines();
+    if !lines.published(state.now()).any(|line| line.number() == part.line && line.key().is_some()) {
+        return Err(missing());
+    }
     let version = state.blocking(|state| Ok(state.store().revocation_version()?)).await?;
     if let Some(ready) = at_hand(state, part, version) {
         return Ok(ready);
@@ -70,8 +81,7 @@ pub(crate) async fn list(state: &State, part: Part) -> Result<Ready, Problem> {
         return Ok(ready);
     }
     let made = state.blocking(move |state| make(state, part.partitions)).await?;
-    let ready = made.get(usize::from(part.number)).cloned();
-    let missing = || Problem::of(404, "not-found", "there is no such list");
+    let ready = made.get(&part.line).and_then(|parts| parts.get(usize::from(part.number))).cloned();
     let made = Arc::new(made);
     state.lists().ready.lock().unwrap_or_else(PoisonError::into_inner).insert(part.partitions, made);
     ready.ok_or_else(missing)
@@ -79,25 +89,29 @@ pub(crate) async fn list(state: &State, part: Part) -> Result<Ready, Problem> {
 
 fn at_hand(state: &State, part: Part, version: u64) -> Option<Ready> {
     let ready = state.lists().ready.lock().unwrap_or_else(PoisonError::into_inner);
-    let ready = ready.get(&part.partitions)?.get(usize::from(part.number))?;
+    let ready = ready.get(&part.partitions)?.get(&part.line)?.get(usize::from(part.number))?;
     (ready.version >= version && ready.is_young(state.now())).then(|| ready.clone())
 }
 
 /// When the newest list at hand was made, and when it is due; none where none was asked for yet.
 pub(crate) fn newest(state: &State) -> Option<(Timestamp, Timestamp)> {
     let ready = state.lists().ready.lock().unwrap_or_else(PoisonError::into_inner);
-    ready.values().flat_map(|parts| parts.iter()).map(|one| (one.this_update, one.next_update)).max()
+    ready
+        .values()
+        .flat_map(|made| made.values().flatten())
+        .map(|one| (one.this_update, one.next_update))
+        .max()
 }
 
-fn make(state: &State, partitions: u16) -> Result<Vec<Ready>, Problem> {
+fn make(state: &State, partitions: u16) -> Result<BTreeMap<u32, Vec<Ready>>, Problem> {
     let lifetime = state.settings().list_lifetime;
     // Before the list, so that a revocation in between makes it look old rather than new.
     let version = state.store().revocation_version()?;
     let now = state.now();
     let authority = state.authority();
     let base = authority.publication().base.clone();
-    let place = |number| {
-        let path = partition_path(partitions, number);
+    let place = |line, number| {
+        let path = partition_path(line, partitions, number);
         // The complete list names no place: it is for every certificate (RFC 5280 section 5.2.5).
         if partitions <= 1 {
             Vec::new()
@@ -105,18 +119,22 @@ fn make(state: &State, partitions: u16) -> Result<Vec<Ready>, Problem> {
             vec![format!("{}{path}", base.as_deref().unwrap_or(state.base()))]
         }
     };
-    let made =
-        authority.crl_partitions(now, lifetime, partitions, place).map_err(|e| Problem::internal(&e))?;
-    Ok(made.into_iter().map(|der| Ready::new(der, now, now + lifetime, version)).collect())
+    let made = authority.lists(now, lifetime, partitions, place).map_err(|e| Problem::internal(&e))?;
+    let ready = |der: Vec<u8>| Ready::new(der, now, now + lifetime, version);
+    Ok(made
+        .into_iter()
+        .map(|of_line| (of_line.line, of_line.parts.into_iter().map(ready).collect()))
+        .collect())
 }
 
-/// The root's own list, where its key is at hand.
+/// The own list of the root that came with a line, where its key is at hand.
 ///
 /// # Errors
 /// A [`Problem`] where it is not.
-pub(crate) async fn of_root(state: &State) -> Result<Ready, Problem> {
-    let known = state.lists().root.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    if let Some(ready) = known.filter(|ready| ready.is_young(state.now())) {
+pub(crate) async fn of_root(state: &State, line: u32) -> Result<Ready, Problem> {
+    let known = state.lists().roots.lock().unwrap_or_else(PoisonError::into_inner).get(&line).cloned();
+    let lines = state.authority().lines().version();
+    if let Some(ready) = known.filter(|ready| ready.version == lines && ready.is_young(state.now())) {
         return Ok((*ready).clone());
     }
     let missing =
@@ -124,15 +142,17 @@ pub(crate) async fn of_root(state: &State) -> Result<Ready, Problem> {
     let ready = state
         .blocking(move |state| {
             let make = state.settings().root_list.clone().ok_or_else(missing)?;
-            let der = make(state.now()).ok_or_else(missing)?;
+            let lines = state.authority().lines();
+            let line = lines.find(line).filter(|found| found.root_of() == line).ok_or_else(missing)?;
+            let der = make(&lines, line, state.now()).ok_or_else(missing)?;
             let list =
                 CertificateRevocationList::from_der(&der).map_err(|error| Problem::internal(&error))?;
             let next = list.next_update().unwrap_or_else(|| list.this_update());
-            Ok(Ready::new(der, list.this_update(), next, 0))
+            Ok(Ready::new(der, list.this_update(), next, lines.version()))
         })
         .await?;
-    let mut root = state.lists().root.lock().unwrap_or_else(PoisonError::into_inner);
-    *root = Some(Arc::new(ready.clone()));
+    let mut roots = state.lists().roots.lock().unwrap_or_else(PoisonError::into_inner);
+    roots.insert(line, Arc::new(ready.clone()));
     Ok(ready)
 }
 
@@ -200,7 +220,10 @@ mod tests {
 
     #[test]
     fn one_address_means_one_list_and_no_other_text_does() {
-        assert_eq!(Part::parse("16", "5.crl"), Some(Part { partitions: 16, number: 5 }));
+        for line in [1, 2] {
+            let part = Part { line, partitions: 16, number: 5 };
+            assert_eq!(Part::parse(line, "16", "5.crl"), Some(part));
+        }
         for (partitions, file) in [
             ("16", "16.crl"),
             ("3", "1.crl"),
@@ -210,7 +233,7 @@ mod tests {
             ("16", "+5.crl"),
             ("16", "5"),
         ] {
-            assert_eq!(Part::parse(partitions, file), None, "{partitions}/{file}");
+            assert_eq!(Part::parse(1, partitions, file), None, "{partitions}/{file}");
         }
     }
 

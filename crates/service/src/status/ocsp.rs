@@ -3,7 +3,7 @@
 //! ask, until something is revoked or half of its life is over.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::{Path, State as FromState};
@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use ca::Selector;
+use ca::{Line, Selector};
 use http::header::{self, HeaderValue};
 use jiff::Timestamp;
 use pki::crl::Revocation;
@@ -41,7 +41,8 @@ pub(crate) struct Answers {
     kept: Mutex<HashMap<Key, Kept>>,
 }
 
-type Key = (HashAlgorithm, Vec<u8>);
+/// The line, and what is asked.
+type Key = (u32, HashAlgorithm, Vec<u8>);
 
 #[derive(Clone)]
 struct Kept {
@@ -98,21 +99,24 @@ async fn answer(state: &State, der: &[u8]) -> Response {
         Err(RequestError::Hash) => return refuse(ResponseStatus::Unauthorized),
         Err(_) => return refuse(ResponseStatus::MalformedRequest),
     };
-    let key = match (request.certificates.as_slice(), &request.nonce) {
-        ([one], None) => Some((one.hash(), one.serial().to_vec())),
-        _ => None,
-    };
     let now = state.now();
     let revocation = state.seen().borrow().revocation;
-    // What is kept is of this CA alone, and so it is asked first whether the question is.
-    let issuing = state.authority().issuer().certificate();
-    if request.certificates.iter().any(|asked| !asked.is_from(issuing)) {
+    // One responder signs an answer, and speaks for one issuing CA.
+    let lines = state.authority().lines();
+    let is_asked = |line: &&Arc<Line>| {
+        request.certificates.iter().all(|asked| asked.is_from(line.issuer().certificate()))
+    };
+    let Some(line) = lines.published(now).find(is_asked).map(|line| line.number()) else {
         return refuse(ResponseStatus::Unauthorized);
-    }
+    };
+    let key = match (request.certificates.as_slice(), &request.nonce) {
+        ([one], None) => Some((line, one.hash(), one.serial().to_vec())),
+        _ => None,
+    };
     if let Some(kept) = key.as_ref().and_then(|key| state.answers().find(key, revocation, now)) {
         return respond(kept.der, Some((kept.produced, kept.until, now)));
     }
-    match state.blocking(move |state| sign(state, &request, key)).await {
+    match state.blocking(move |state| sign(state, line, &request, key)).await {
         Ok(Some(signed)) => respond(signed.der, Some((signed.produced, signed.until, now))),
         Ok(None) => refuse(ResponseStatus::TryLater),
         Err(problem) if problem.status().as_u16() == 503 => refuse(ResponseStatus::TryLater),
@@ -121,15 +125,15 @@ async fn answer(state: &State, der: &[u8]) -> Response {
 }
 
 /// Looks up what is asked, and signs it; `None` where there is no responder yet.
-fn sign(state: &State, request: &Request, key: Option<Key>) -> Result<Option<Kept>, Problem> {
-    let Some(responder) = state.responder() else { return Ok(None) };
+fn sign(state: &State, line: u32, request: &Request, key: Option<Key>) -> Result<Option<Kept>, Problem> {
+    let Some(responder) = state.responder(line) else { return Ok(None) };
     // Before the look-up, so that a revocation in between makes the answer look old rather than new.
     let revocation = state.look()?.revocation;
     let now = state.now();
     let until = (now + state.settings().list_lifetime).min(responder.certificate.not_after());
     let single = |asked: &CertId| {
         let found = state.store().find(&Selector::Serial(asked.serial().to_vec()))?;
-        let status = match found.first() {
+        let status = match found.first().filter(|entry| entry.line == line) {
             None => CertStatus::Unknown,
             Some(entry) => entry.revoked.map_or(CertStatus::Good, |record| {
                 CertStatus::Revoked(Revocation { revoked_at: record.at, reason: record.reason })

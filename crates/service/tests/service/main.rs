@@ -10,4 +10,5 @@ mod feed;
 mod lists;
 mod log;
 mod ocsp;
+mod rollover;
 mod world;

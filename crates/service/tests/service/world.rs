@@ -17,6 +17,7 @@ use net::url::Url;
 use pki::extension::NameConstraints;
 use pki::key::SigningKey as _;
 use pki::name::SubjectNames;
+use pki::verify::TrustBundle;
 use pki::{Certificate, Profile, csr};
 use serde_json::Value;
 use service::{Settings, State, Surface, router, server};
@@ -92,6 +93,11 @@ pub(crate) fn issue(
     label: &str,
     lifetime: Option<SignedDuration>,
 ) -> (Issued, TestKey) {
+    let (request, key) = wish(profile, label, lifetime);
+    (authority.issue(request, clock()).unwrap(), key)
+}
+
+fn wish(profile: Profile, label: &str, lifetime: Option<SignedDuration>) -> (IssueRequest, TestKey) {
     let key = TestKey::generate(KeyKind::P256);
     let names = match profile {
         Profile::Server => SubjectNames::for_server(&[label]),
@@ -108,7 +114,7 @@ pub(crate) fn issue(
         replaces: None,
         location: None,
     };
-    (authority.issue(request, clock()).unwrap(), key)
+    (request, key)
 }
 
 fn credentials(issued: &Issued, key: &TestKey) -> Credentials {
@@ -162,8 +168,34 @@ impl World {
         self.handle.replace(server::snapshot(&self.state, self.own.clone()).unwrap());
     }
 
+    /// Goes by the lines as they are now, as the program does when it sees a step of a rollover.
+    pub(crate) fn follow_step(&mut self) {
+        let authority = self.state.authority();
+        let (issued, key) = issue(authority, Profile::Server, "localhost", None);
+        self.own = credentials(&issued, &key);
+        for line in authority.lines().published(clock()) {
+            let (request, key) = wish(Profile::Responder, "responder", None);
+            let certificate = authority.issue_in(line, request, clock()).unwrap().certificate;
+            self.state.set_responder(service::Responder { certificate, key: Box::new(key) });
+        }
+        self.refresh();
+    }
+
+    /// Somebody who believes these alone.
+    pub(crate) fn believer(
+        &self,
+        anchors: &[Certificate],
+        holds: Option<(&[Certificate], &TestKey)>,
+    ) -> Client {
+        let own = holds.map(|(chain, key)| Credentials::new(chain.to_vec(), key.pkcs8_der()).unwrap());
+        let mut client = self.client(own.clone());
+        client.tls = TlsOptions::new(Expectation::new(TrustBundle::new(anchors.to_vec())));
+        client.tls.credentials = own;
+        client
+    }
+
     fn client(&self, credentials: Option<Credentials>) -> Client {
-        let mut tls = TlsOptions::new(Expectation::new(self.state.authority().anchors().clone()));
+        let mut tls = TlsOptions::new(Expectation::new(self.state.authority().anchors()));
         tls.credentials = credentials;
         Client { url: self.state.base().to_owned(), tls, address: self.address }
     }

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use ca::log::Hash;
 use ca::{
-    AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, NewEvent, Page, Query, Record,
-    RevocationRecord, Selector, Statistics, Store, StoreError, Unfinished,
+    AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, LineStanding, NewEvent, Page, Query,
+    Record, RevocationRecord, Selector, Statistics, Store, StoreError, Unfinished,
 };
 use jiff::Timestamp;
 use news::Listener;
@@ -166,6 +166,10 @@ impl Store for PostgresStore {
         self.reading(|reader| read::list(reader, query, now))
     }
 
+    fn line_standing(&self, line: u32, now: Timestamp) -> Result<LineStanding, StoreError> {
+        self.reading(|reader| read::line_standing(reader, line, now))
+    }
+
     fn revoke(
         &self,
         serials: Vec<Vec<u8>>,
@@ -175,7 +179,7 @@ impl Store for PostgresStore {
         self.writing(move |group| write::revoke(group, &serials, record, &events))
     }
 
-    fn begin_crl(&self, at: Timestamp) -> Result<(u64, Vec<RevokedEntry>), StoreError> {
+    fn begin_crl(&self, at: Timestamp) -> Result<(u64, Vec<(u32, RevokedEntry)>), StoreError> {
         let mut reader = self.reader()?;
         let server = self.server.clone();
         // The reader's moment is fixed while the writer holds the head, so the list of a higher number was read later and

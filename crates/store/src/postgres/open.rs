@@ -14,6 +14,7 @@ use super::tls::{Connector, Untrusted};
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_initial.sql"),
     include_str!("../../migrations/postgres/0002_log.sql"),
+    include_str!("../../migrations/postgres/0003_lines.sql"),
 ];
 
 /// How long a connection may take to come about, where the URL does not say.

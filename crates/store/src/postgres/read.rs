@@ -1,8 +1,8 @@
 //! The operations that only look.
 
 use ca::{
-    AuditEvent, AuthorityRecord, Entry, Intent, Page, Query, Record, RevocationRecord, Selector, StateFilter,
-    Unfinished,
+    AuditEvent, AuthorityRecord, Entry, Intent, LineStanding, Page, Query, Record, RevocationRecord,
+    Selector, StateFilter, Unfinished,
 };
 use jiff::Timestamp;
 use pki::Profile;
@@ -14,7 +14,7 @@ use super::reader::Reader;
 use crate::read::{after, time};
 
 const ENTRY: &str = "serial, label, profile, der, not_before, not_after, issued_at, requested_by, replaces, location, \
-                     revoked_at, revocation_reason";
+                     revoked_at, revocation_reason, line";
 
 pub(super) fn authority(reader: &mut Reader) -> Result<Option<AuthorityRecord>, Error> {
     let row = reader.query_opt("SELECT name, root, issuing, created_at FROM authority", &[])?;
@@ -29,7 +29,7 @@ pub(super) fn authority(reader: &mut Reader) -> Result<Option<AuthorityRecord>, 
 pub(super) fn unfinished(reader: &mut Reader) -> Result<Vec<Unfinished>, Error> {
     let rows = reader.query(
         "SELECT serial, profile, label, tbs, not_before, not_after, requested_by, requested_at, replaces, location,
-                failure
+                failure, line
          FROM certificate WHERE der IS NULL ORDER BY position",
         &[],
     )?;
@@ -44,6 +44,7 @@ pub(super) fn unfinished(reader: &mut Reader) -> Result<Vec<Unfinished>, Error> 
         requested_at: time(row.get(7)),
         replaces: row.get(8),
         location: row.get(9),
+        line: number_of(row.get(11)),
     };
     Ok(rows.iter().map(|row| Unfinished { intent: intent(row), reason: row.get(10) }).collect())
 }
@@ -104,6 +105,10 @@ pub(super) fn list(reader: &mut Reader, query: &Query, now: Timestamp) -> Result
         let profile = bind(Box::new(profile.name().to_owned()));
         conditions.push(format!("profile = {profile}"));
     }
+    if let Some(line) = query.line {
+        let line = bind(Box::new(i32::try_from(line).unwrap_or(i32::MAX)));
+        conditions.push(format!("line = {line}"));
+    }
     if let Some(text) = query.search.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
         let lower = text.to_lowercase();
         if lower.chars().count() < 3 {
@@ -141,19 +146,42 @@ pub(super) fn list(reader: &mut Reader, query: &Query, now: Timestamp) -> Result
 }
 
 /// What belongs on a list: every revoked certificate that no earlier list was made after the end of.
-pub(super) fn revoked(reader: &mut Reader) -> Result<Vec<RevokedEntry>, Error> {
+pub(super) fn revoked(reader: &mut Reader) -> Result<Vec<(u32, RevokedEntry)>, Error> {
     let rows = reader.query(
-        "SELECT serial, revoked_at, revocation_reason FROM certificate
+        "SELECT serial, revoked_at, revocation_reason, line FROM certificate
          WHERE revoked_at IS NOT NULL
            AND greatest(not_after, revoked_at) >= (SELECT coalesce(max(this_update), 0) FROM crl WHERE signed)",
         &[],
     )?;
-    let entry = |row: &Row| RevokedEntry {
-        serial: row.get(0),
-        revoked_at: time(row.get(1)),
-        reason: reason(row.get(2)),
+    let entry = |row: &Row| {
+        let reason = reason(row.get(2));
+        (number_of(row.get(3)), RevokedEntry { serial: row.get(0), revoked_at: time(row.get(1)), reason })
     };
     Ok(rows.iter().map(entry).collect())
+}
+
+pub(super) fn line_standing(reader: &mut Reader, line: u32, now: Timestamp) -> Result<LineStanding, Error> {
+    let line = i32::try_from(line).unwrap_or(i32::MAX);
+    let good = reader.query_one(
+        "SELECT count(*) FROM certificate
+         WHERE not_after >= $2 AND not_before <= $2 AND line = $1 AND der IS NOT NULL AND revoked_at IS NULL
+           AND profile <> 'responder'",
+        &[&line, &now.as_second()],
+    )?;
+    let last_end = reader.query_opt(
+        "SELECT not_after FROM certificate WHERE line = $1 AND der IS NOT NULL AND profile <> 'responder'
+         ORDER BY not_after DESC LIMIT 1",
+        &[&line],
+    )?;
+    Ok(LineStanding {
+        good: u64::try_from(good.get::<_, i64>(0)).unwrap_or(0),
+        last_end: last_end.map(|row| time(row.get(0))),
+    })
+}
+
+/// A line's number, which only this program writes.
+fn number_of(line: i32) -> u32 {
+    u32::try_from(line).unwrap_or(1)
 }
 
 pub(super) fn revocation_version(reader: &mut Reader) -> Result<u64, Error> {
@@ -276,6 +304,7 @@ fn entry(row: &Row) -> Entry {
         replaces: row.get(8),
         location: row.get(9),
         revoked: revoked_at.map(|at| RevocationRecord { at: time(at), reason: reason(row.get(11)) }),
+        line: number_of(row.get(12)),
     }
 }
 

@@ -43,11 +43,12 @@ pub(super) fn record_intent(group: &mut Group<'_>, intent: &Intent) -> Result<()
         &intent.requested_at.as_second(),
         &intent.replaces,
         &intent.location,
+        &i32::try_from(intent.line).unwrap_or(i32::MAX),
     ];
     let inserted = group.execute(
         "INSERT INTO certificate (position, serial, profile, label, label_key, names, tbs, not_before, not_after,
-                                  requested_by, requested_at, replaces, location)
-         VALUES ($1, $2, $3, $4, $5, '', $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (serial) DO NOTHING",
+                                  requested_by, requested_at, replaces, location, line)
+         VALUES ($1, $2, $3, $4, $5, '', $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (serial) DO NOTHING",
         values,
     )?;
     if inserted == 0 {

@@ -78,7 +78,7 @@ fn a_revoked_certificate_is_on_every_later_list_until_one_was_made_after_its_end
             assert!(number > first);
             let expected = if days < 92 { vec![(alice.serial().to_vec(), reason)] } else { Vec::new() };
             assert_eq!(
-                entries.into_iter().map(|e| (e.serial, e.reason)).collect::<Vec<_>>(),
+                entries.into_iter().map(|(_, e)| (e.serial, e.reason)).collect::<Vec<_>>(),
                 expected,
                 "{days}"
             );
@@ -185,13 +185,93 @@ fn the_parts_of_a_list_hold_each_revoked_certificate_once_and_in_its_own_part() 
             revoke(&memory, &selector, RevocationReason::Superseded, "warden", testkit::now()).unwrap();
         }
         let lifetime = jiff::SignedDuration::from_hours(24);
-        let place = |_| Vec::new();
-        let parts = authority.crl_partitions(testkit::now(), lifetime, 4, place).unwrap();
+        let place = |_, _| Vec::new();
+        let mut lists = authority.lists(testkit::now(), lifetime, 4, place).unwrap();
+        assert_eq!(lists.len(), 1, "one line, and so one issuer of lists");
+        let parts = lists.remove(0).parts;
         let parts: Vec<_> =
             parts.iter().map(|der| CertificateRevocationList::from_der(der).unwrap()).collect();
         assert_eq!(parts.iter().map(CertificateRevocationList::len).sum::<usize>(), 20);
         for serial in &serials {
             assert!(parts[usize::from(partition(4, serial))].revocation(serial).is_some());
+        }
+    });
+}
+
+#[test]
+fn each_line_has_its_own_certificates_and_one_number_is_for_the_lists_of_all() {
+    every_memory(|memory| {
+        let authority = authority(&memory);
+        issue(&authority, "alice");
+        let bob = issue(&authority, "bob").certificate;
+        let intent = |serial: u8, profile, line| ca::Intent {
+            serial: vec![serial; 16],
+            profile,
+            label: "carol".to_owned(),
+            tbs: vec![1],
+            not_before: testkit::now(),
+            not_after: testkit::days_from_now(i64::from(serial)),
+            requested_by: "carol".to_owned(),
+            requested_at: testkit::now(),
+            replaces: None,
+            location: None,
+            line,
+        };
+        let event = |serial: u8| ca::NewEvent {
+            at: testkit::now(),
+            actor: "carol".to_owned(),
+            origin: String::new(),
+            action: "issue",
+            serial: Some(vec![serial; 16]),
+            details: String::new(),
+        };
+        for (serial, profile) in
+            [(0x20, pki::Profile::Client), (0x30, pki::Profile::Server), (0x70, pki::Profile::Responder)]
+        {
+            memory.record_intent(intent(serial, profile, 2)).unwrap();
+            let completion = ca::Completion {
+                serial: vec![serial; 16],
+                der: vec![serial],
+                names: "carol".to_owned(),
+                issued_at: testkit::now(),
+            };
+            memory.complete(completion, event(serial)).unwrap();
+        }
+        memory.record_intent(intent(0x40, pki::Profile::Client, 2)).unwrap();
+        let unfinished = memory.unfinished().unwrap();
+        assert_eq!(unfinished.iter().map(|one| one.intent.line).collect::<Vec<_>>(), [2]);
+
+        let query = |line| ca::Query { line, ..ca::Query::default() };
+        let lines = |line| -> Vec<u32> {
+            let page = memory.list(&query(line), testkit::now()).unwrap();
+            page.entries.iter().map(|entry| entry.line).collect()
+        };
+        assert_eq!(lines(None), [2, 2, 2, 1, 1]);
+        assert_eq!(lines(Some(1)), [1, 1]);
+        assert_eq!(lines(Some(2)), [2, 2, 2]);
+        assert_eq!(lines(Some(3)), Vec::<u32>::new());
+
+        // What is about to be signed is not there yet, and a responder is nobody who would be cut off.
+        let second = memory.line_standing(2, testkit::now()).unwrap();
+        assert_eq!((second.good, second.last_end), (2, Some(testkit::days_from_now(0x30))));
+        assert_eq!(memory.line_standing(2, testkit::days_from_now(0x28)).unwrap().good, 1);
+        assert_eq!(memory.line_standing(3, testkit::now()).unwrap(), ca::LineStanding::default());
+        let reason = RevocationReason::Superseded;
+        for serial in [bob.serial().to_vec(), vec![0x30; 16]] {
+            revoke(&memory, &Selector::Serial(serial), reason, "warden", testkit::now()).unwrap();
+        }
+        let second = memory.line_standing(2, testkit::now()).unwrap();
+        assert_eq!((second.good, second.last_end), (1, Some(testkit::days_from_now(0x30))));
+        let (number, mut entries) = memory.begin_crl(testkit::now()).unwrap();
+        entries.sort_by_key(|(line, _)| *line);
+        let listed: Vec<_> = entries.into_iter().map(|(line, entry)| (line, entry.serial)).collect();
+        assert_eq!(listed, [(1, bob.serial().to_vec()), (2, vec![0x30; 16])]);
+        memory.finish_crl(number).unwrap();
+        // The lists of both were made together: after the end of each, one more has it, and then none.
+        for (days, count) in [(0x31, 2), (0x32, 1), (91, 1), (92, 0)] {
+            let (number, entries) = memory.begin_crl(testkit::days_from_now(days)).unwrap();
+            assert_eq!(entries.len(), count, "{days}");
+            memory.finish_crl(number).unwrap();
         }
     });
 }
@@ -212,6 +292,7 @@ fn a_serial_number_is_taken_once_and_a_record_completed_once() {
             requested_at: testkit::now(),
             replaces: None,
             location: None,
+            line: 1,
         };
         let error = memory.record_intent(intent.clone()).unwrap_err();
         assert!(matches!(error, StoreError::DuplicateSerial), "{error}");

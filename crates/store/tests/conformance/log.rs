@@ -38,6 +38,7 @@ fn intent(number: u32) -> Intent {
         requested_at: testkit::now(),
         replaces: None,
         location: None,
+        line: 1,
     }
 }
 
@@ -151,13 +152,13 @@ fn a_database_from_before_the_log_has_everything_in_it_after_its_update() {
         (0..300).for_each(|number| put(memory, number));
         root_of(memory)
     };
-    // What the third step of the schema made is taken away again, as if it had not been taken.
+    // What the third step of the schema and those after it made is taken away again, as if they had not been taken.
     let sqlite: Memory = std::sync::Arc::new(store::SqliteStore::create(&path).unwrap());
     let before = fill(&sqlite);
     drop(sqlite);
     let connection = rusqlite::Connection::open(&path).unwrap();
     let earlier = "DROP TABLE log_node; ALTER TABLE certificate DROP COLUMN failure; ALTER TABLE crl DROP COLUMN signed;
-                   PRAGMA user_version = 2;";
+                   ALTER TABLE certificate DROP COLUMN line; PRAGMA user_version = 2;";
     connection.execute_batch(earlier).unwrap();
     drop(connection);
     let sqlite: Memory = std::sync::Arc::new(store::SqliteStore::open(&path).unwrap());
@@ -169,7 +170,7 @@ fn a_database_from_before_the_log_has_everything_in_it_after_its_update() {
     let before = fill(&postgres);
     drop(postgres);
     let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
-    let earlier = "DROP TABLE log_node; ALTER TABLE certificate DROP COLUMN failure, DROP COLUMN entry;
+    let earlier = "DROP TABLE log_node; ALTER TABLE certificate DROP COLUMN failure, DROP COLUMN entry, DROP COLUMN line;
                    ALTER TABLE crl DROP COLUMN signed; ALTER TABLE head DROP COLUMN entries;
                    UPDATE countersign_schema SET version = 1;";
     client.batch_execute(earlier).unwrap();

@@ -24,6 +24,7 @@ use crate::context::Context;
 use crate::failure::{Failure, OrFail as _};
 use crate::input;
 use crate::key::{self, OwnKey};
+use crate::material::{Believed, write_anchors};
 
 /// From the first packet of a request to the last of its answer.
 const MAX_TIME: Duration = Duration::from_secs(60);
@@ -112,9 +113,30 @@ pub(super) async fn suggestion(
     wanted: &Wanted,
     certificate: &Certificate,
 ) -> Result<Option<RenewalInfo>, AcmeError> {
-    let Source::Acme(acme) = &wanted.source else { return Ok(None) };
-    let Ok(options) = options(acme.anchors.as_deref(), None) else { return Ok(None) };
-    renewal_info(&options, &acme.directory, certificate).await
+    let (anchors, directory) = match &wanted.source {
+        Source::Acme(acme) => (acme.anchors.as_deref(), acme.directory.clone()),
+        // An authority that one joins says it in the same place.
+        Source::Join(join) => (Some(&*join.anchors), format!("{}/acme/directory", join.ca)),
+        Source::Est(_) => return Ok(None),
+    };
+    let Ok(options) = options(anchors, None) else { return Ok(None) };
+    renewal_info(&options, &directory, certificate).await
+}
+
+/// Brings the file with the authority's roots up to date, where the certificate was joined: the authority says over TLS
+/// whom to believe, and that is believed by who was believed before. Says whether the file changed.
+pub(super) async fn believe(wanted: &Wanted) -> Result<bool, Failure> {
+    let Source::Join(join) = &wanted.source else { return Ok(false) };
+    let options = options(Some(&join.anchors), None)?;
+    let url = format!("{}/trust", join.ca);
+    let outgoing = Outgoing { method: Method::GET, url, headers: HeaderMap::new(), body: Vec::new() };
+    let what = format!("the authority at {} did not say whom to believe", join.ca);
+    let answer = options.exchange(outgoing).await.map_err(|error| failed(&what, &error))?;
+    match Believed::read(&answer.body).filter(|_| answer.status == 200) {
+        Some(believed) => write_anchors(&join.anchors, &believed),
+        // It is an authority from before rollovers.
+        None => Ok(false),
+    }
 }
 
 /// How requests are sent: believing the anchors of a file, or those of the system.

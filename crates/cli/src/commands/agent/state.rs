@@ -33,7 +33,7 @@ pub(super) struct Standing {
 
 impl Standing {
     fn new(wanted: &Wanted) -> Self {
-        let asks = matches!(wanted.source, Source::Acme(_));
+        let asks = matches!(wanted.source, Source::Acme(_) | Source::Join(_));
         Standing { certificate: files::current(wanted), asks, ..Standing::default() }
     }
 
@@ -115,6 +115,11 @@ impl Standing {
         self.last_error = Some(denied.failure.message().to_owned());
         let jitter = keys::random::random_bytes::<2>().map_or(0, u16::from_be_bytes);
         self.next_try = Some(schedule::next_try(self.failures, now, denied.retry_after, jitter));
+    }
+
+    /// The file of anchors beside it changed, and whoever uses the certificate uses that too.
+    pub(super) fn believes_anew(&mut self, wanted: &Wanted) {
+        self.wants_reload |= wanted.reload.is_some();
     }
 
     pub(super) fn wants_reload(&self) -> bool {

@@ -106,10 +106,15 @@ impl Log {
     }
 }
 
+/// How the names of logs of this program begin.
+const LOG_NAME: &str = "log.countersign/";
+
 /// Whose log it is: what its checkpoints must be signed with.
 struct Signer {
     issuing: Certificate,
     origin: String,
+    /// All issuing CAs whose certificates are in it: more than one where the authority changed its CA.
+    issuers: Vec<Certificate>,
 }
 
 impl Signer {
@@ -125,7 +130,7 @@ impl Signer {
         })?;
         // Which also says that it is a CA at all.
         Issuer::new(issuing.clone(), vec![root.clone()]).or_refuse()?;
-        Ok(Signer { issuing, origin: origin(root) })
+        Ok(Signer { issuers: vec![issuing.clone()], issuing, origin: origin(root) })
     }
 
     fn checkpoint(&self, note: &str) -> Result<Checkpoint, Failure> {
@@ -136,15 +141,21 @@ impl Signer {
         proof.verify(certificate.der(), &self.origin, self.issuing.public_key().or_refuse()?).or_refuse()
     }
 
-    /// Refuses a certificate that the issuing CA's key did not sign.
+    /// Refuses a certificate that no issuing CA of the authority signed.
     fn signed(&self, certificate: &Certificate) -> Result<(), Failure> {
-        certificate.verify_signature(self.issuing.public_key().or_refuse()?).map_err(|_| {
-            Failure::refused(format!(
-                "this certificate ({}) was not signed by '{}'",
-                certificate.serial_hex(),
-                self.issuing.subject().short()
-            ))
-        })
+        let signed = |issuer: &Certificate| {
+            issuer.public_key().is_ok_and(|key| certificate.verify_signature(key).is_ok())
+        };
+        if self.issuers.iter().any(signed) {
+            return Ok(());
+        }
+        let names: Vec<String> =
+            self.issuers.iter().map(|issuer| format!("'{}'", issuer.subject().short())).collect();
+        Err(Failure::refused(format!(
+            "this certificate ({}) was not signed by {}",
+            certificate.serial_hex(),
+            names.join(" or ")
+        )))
     }
 }
 
@@ -160,13 +171,46 @@ fn current(context: &Context, api: &Api) -> Result<(Signer, Checkpoint, String),
     let root = certificate("anchor")?;
     let known = Home::of(context)?.anchor();
     // The authority is who is judged here: what it says of itself counts for nothing where this machine knows better.
-    if known.exists() && !input::certificates(&known)?.contains(&root) {
+    let certificates = |member: &str| -> Result<Vec<Certificate>, Failure> {
+        let read = |pem: &Value| {
+            let blocks = pki::pem::read(pem.as_str().unwrap_or_default().as_bytes()).or_refuse()?;
+            blocks.iter().map(|block| Certificate::from_der(&block.der).or_refuse()).collect()
+        };
+        let all: Result<Vec<Vec<Certificate>>, Failure> =
+            document[member].as_array().into_iter().flatten().map(read).collect();
+        Ok(all?.concat())
+    };
+    // The log keeps the key that it began with: where that is under a root of before, later roots have signed for it.
+    let vouched = |known: &[Certificate], crosses: &[Certificate]| {
+        let mut believed = known.to_vec();
+        for _ in crosses {
+            for cross in crosses.iter().filter(|cross| cross.is_ca()) {
+                let by = |by: &Certificate| {
+                    by.subject() == cross.issuer()
+                        && by.public_key().is_ok_and(|key| cross.verify_signature(key).is_ok())
+                };
+                if believed.iter().any(by) && !believed.contains(cross) {
+                    believed.push(cross.clone());
+                }
+            }
+        }
+        let is_root = |one: &Certificate| {
+            one.subject() == root.subject() && one.public_key().ok() == root.public_key().ok()
+        };
+        believed.iter().any(is_root)
+    };
+    if known.exists() && !vouched(&input::certificates(&known)?, &certificates("crosses")?) {
         return Err(Failure::refused(format!(
             "the authority names another root than {}; it is another authority, or no honest one",
             known.display()
         )));
     }
-    let signer = Signer::under(&root, certificate("issuer")?)?;
+    let mut signer = Signer::under(&root, certificate("issuer")?)?;
+    for issuer in certificates("issuers")? {
+        if !signer.issuers.contains(&issuer) {
+            signer.issuers.push(issuer);
+        }
+    }
     let note = document["checkpoint"].as_str().unwrap_or_default().to_owned();
     let checkpoint = signer.checkpoint(&note)?;
     Ok((signer, checkpoint, note))
@@ -389,7 +433,7 @@ fn check(context: &Context, command: &Check) -> Outcome {
     };
     let roots = input::certificates(&root)?;
     let chain = input::certificates(&command.certificate)?;
-    let root =
+    let first =
         roots.first().ok_or_else(|| Failure::usage(format!("{} holds no certificate", root.display())))?;
     let (certificate, issuing) = match chain.as_slice() {
         [certificate, issuing, ..] => (certificate, issuing),
@@ -400,11 +444,16 @@ fn check(context: &Context, command: &Check) -> Outcome {
             )));
         }
     };
-    let signer = Signer::under(root, issuing.clone())?;
+    let root = roots.iter().find(|root| root.subject() == issuing.issuer()).unwrap_or(first);
+    let mut signer = Signer::under(root, issuing.clone())?;
     signer.signed(certificate)?;
     let text = String::from_utf8(input::bytes(&command.proof)?)
         .map_err(|_| Failure::usage(format!("{} is no text", command.proof.display())))?;
     let proof = Proof::parse(&text).or_refuse()?;
+    // A log keeps its name when the authority changes its root, and is signed by each of its issuing CAs: what tells
+    // whose it is is the signature.
+    let named = proof.checkpoint.lines().next().filter(|named| named.starts_with(LOG_NAME));
+    signer.origin = named.map_or(signer.origin, str::to_owned);
     let checkpoint = signer.proof(&proof, certificate)?;
     context.say(format!(
         "{BOLD}{}{BOLD:#} is entry {} of the {} that '{}' had issued when it signed this",

@@ -22,7 +22,7 @@ use crate::commands::issue::{full_chain, requester};
 use crate::context::{BOLD, Context, DIM, report};
 use crate::failure::{Exit, Failure, OrFail as _, Outcome};
 use crate::hardening::{self, Account};
-use crate::home::{Authority, Home};
+use crate::home::Home;
 use crate::input::plain;
 use crate::key::OwnKey;
 
@@ -155,12 +155,12 @@ impl Serve {
         settings.grace = self.grace.unwrap_or(SignedDuration::ZERO);
         settings.replica = Some(crate::report::own_name());
         settings.root_list =
-            root_list(context, &home, &authority, self.passphrase_file.clone(), self.list_lifetime);
+            Some(root_list(context, &home, self.passphrase_file.clone(), self.list_lifetime));
         settings.acme = self.acme.settings(context, home.is_shared())?;
         let state = State::new(authority, settings);
         let notices = self.notify.settings()?;
 
-        let kind = responder_kind(&state)?;
+        let kind = responder_kind(state.authority().issuer().certificate())?;
         let at = |reference: &String| crate::key::new_or_at(context, Some(reference), kind);
         let front = Front {
             names: SubjectNames::for_server(&self.name).or_usage()?,
@@ -168,7 +168,7 @@ impl Serve {
             responder_key: self.responder_key.as_ref().map(at).transpose()?,
         };
         let credentials = front.credentials(context.now())?;
-        front.renew_responder(context.now())?;
+        front.renew_responders(context.now())?;
         tokio::spawn(state.clone().follow());
         if let Some(notices) = notices {
             tokio::spawn(service::expiry::follow(state.clone(), notices));
@@ -300,8 +300,9 @@ impl Serve {
         if let Some(admin) = admin {
             context.say(format!("  the API on https://{} alone", address(admin)));
         }
-        let root = state.authority().issuer().anchor();
-        context.say(format!("  root sha256 {}", pki::hex(&root.sha256())));
+        for root in state.authority().anchors().anchors() {
+            context.say(format!("  root sha256 {}", pki::hex(&root.sha256())));
+        }
         context.say(format!("{DIM}Ctrl-C ends it.{DIM:#}"));
     }
 }
@@ -333,27 +334,27 @@ fn for_the_runtime(listener: std::net::TcpListener) -> Result<tokio::net::TcpLis
         .map_err(|error| Failure::usage(format!("the socket cannot be used: {}", plain(&error))))
 }
 
-/// What makes the root's own list, where its key is here.
+/// What makes the roots' own lists, where their keys are here.
 fn root_list(
     context: &Context,
     home: &Home,
-    authority: &Authority,
     passphrase_file: Option<PathBuf>,
     lifetime: SignedDuration,
-) -> Option<RootList> {
+) -> RootList {
     if !home.has_root_key() {
         context.warn(format!(
             "{} is not here, so the root's own list is not served; OpenSSL's -crl_check_all needs it",
             home.root_key().display()
         ));
-        return None;
     }
     let home = home.clone();
-    let root = authority.issuer().anchor().clone();
-    Some(Arc::new(move |now| {
+    Arc::new(move |lines, line, now| {
+        if !home.has_key(ca::KeyName::Root(line.root_of())) {
+            return None;
+        }
         let context = Context::from_environment(None, true);
-        home.root_list(&context, &root, passphrase_file.as_deref(), now, lifetime).ok()
-    }))
+        home.root_list(&context, (lines, line), passphrase_file.as_deref(), now, lifetime).ok()
+    })
 }
 
 /// What the service shows of itself.
@@ -392,21 +393,30 @@ impl Front {
 }
 
 /// An answer is worth what its weakest signature is: under a post-quantum CA the responder is post-quantum too.
-fn responder_kind(state: &State) -> Result<KeyAlgorithm, Failure> {
-    let of_issuer = state.authority().issuer().certificate().public_key().or_refuse()?.algorithm();
+fn responder_kind(issuer: &pki::Certificate) -> Result<KeyAlgorithm, Failure> {
+    let of_issuer = issuer.public_key().or_refuse()?.algorithm();
     Ok(if of_issuer.is_post_quantum() { of_issuer } else { KeyAlgorithm::P256 })
 }
 
 impl Front {
+    /// Makes new OCSP responders, one for each issuing CA whose certificates are asked about.
+    fn renew_responders(&self, now: Timestamp) -> Result<(), Failure> {
+        let lines = self.state.authority().lines();
+        let mut signing = lines.published(now).filter(|line| line.key().is_some());
+        signing.try_for_each(|line| self.renew_responder(line, now))
+    }
+
     /// Makes a new OCSP responder: a key that stays in this process or wherever it is, and the issuing CA's word for it.
-    fn renew_responder(&self, now: Timestamp) -> Result<(), Failure> {
+    fn renew_responder(&self, line: &ca::Line, now: Timestamp) -> Result<(), Failure> {
+        let issuer = line.issuer().certificate();
         let key = match &self.responder_key {
             Some(key) => key.clone(),
-            None => OwnKey::File(PrivateKey::generate(responder_kind(&self.state)?).or_usage()?),
+            None => OwnKey::File(PrivateKey::generate(responder_kind(issuer)?).or_usage()?),
         };
-        let own = self.state.authority().issuer().certificate().not_after().duration_since(now);
+        let own = issuer.not_after().duration_since(now);
         let name = "OCSP responder".to_owned();
-        let issued = self.state.authority().issue(
+        let issued = self.state.authority().issue_in(
+            line,
             IssueRequest {
                 profile: Profile::Responder,
                 label: name.clone(),
@@ -440,17 +450,24 @@ impl Keeper {
         let thread = std::thread::spawn(move || {
             let mut credentials = credentials;
             let mut seen = (version(&front.state), front.state.now());
+            let mut lines = front.state.authority().lines().version();
             while !stop.load(Ordering::Relaxed) {
                 std::thread::park_timeout(INTERVAL);
                 let now = front.state.now();
                 let own = credentials.leaf();
                 let life = own.not_after().duration_since(own.not_before());
-                if own.not_after().duration_since(now) < life / 3 {
+                // A step of a rollover changes who issues, what is sent behind a certificate, and whose clients are
+                // believed.
+                let version_now = front.state.authority().lines().version();
+                let is_new_line = version_now != lines;
+                if is_new_line || own.not_after().duration_since(now) < life / 3 {
                     match front.credentials(now) {
-                        Ok(fresh) => (credentials, seen.1) = (fresh, Timestamp::UNIX_EPOCH),
+                        Ok(fresh) => {
+                            (credentials, seen.1, lines) = (fresh, Timestamp::UNIX_EPOCH, version_now);
+                        }
                         Err(failure) => report(&failure),
                     }
-                    if let Err(failure) = front.renew_responder(now) {
+                    if let Err(failure) = front.renew_responders(now) {
                         report(&failure);
                     }
                 }

@@ -17,7 +17,7 @@ use crate::commands::issue::full_chain;
 use crate::failure::{Failure, OrFail as _};
 use crate::home::{Authority, Home};
 use crate::key::OwnKey;
-use crate::material::Files;
+use crate::material::{Believed, Files};
 
 /// A certificate with its chain and key.
 pub(super) struct Person {
@@ -58,9 +58,9 @@ impl Cast {
         std::fs::create_dir(&directory)
             .map_err(|error| Failure::usage(format!("cannot make {}: {error}", directory.display())))?;
         for (name, person) in [("localhost", &server), ("alice", &alice)] {
-            let anchor = authority.issuer().anchor();
+            let believed = Believed::of(&authority);
             let key = OwnKey::File(person.key.clone());
-            Files::of(&directory, name).write(&key, &person.chain, anchor, Replace::No)?;
+            Files::of(&directory, name).write(&key, &person.chain, &believed, Replace::No)?;
         }
         for (name, text) in [("node-server.mjs", NODE_SERVER), ("node-client.mjs", NODE_CLIENT)] {
             write_public(&directory.join(name), text.as_bytes(), Replace::No).or_usage()?;

@@ -156,7 +156,7 @@ impl ClientAuth {
             return Ok(Replacement::Invited { until, link: None });
         }
         // An invite would be sent, and refused only when it is used.
-        if let Some(reason) = outside(api.anchor(), candidate) {
+        if let Some(reason) = outside(&api.anchor(), candidate) {
             return Ok(Replacement::Refused(reason));
         }
         if !self.issue {
@@ -185,7 +185,7 @@ impl ClientAuth {
             "names": ca::names_to_json(&candidate.names),
             "lifetime_seconds": self.lifetime.map(|lifetime| lifetime.as_secs()),
         }))?;
-        files.write(&OwnKey::File(key), &full_chain(&issued), &issued.anchor, Replace::No)?;
+        files.write(&OwnKey::File(key), &full_chain(&issued), &api.believed()?, Replace::No)?;
         Ok(Replacement::Made { until: issued.certificate.not_after(), file: files.certificate() })
     }
 

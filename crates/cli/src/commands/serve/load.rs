@@ -92,6 +92,11 @@ impl Loader {
         (end < now).then_some((end, fallback))
     }
 
+    /// The feed that is followed, where there is one.
+    pub(super) fn feed(&self) -> Option<&Feed> {
+        self.feed.as_ref()
+    }
+
     /// Has this thread woken when the feed has news.
     pub(super) fn wake(&self, thread: std::thread::Thread) {
         if let Some(feed) = &self.feed {
@@ -162,7 +167,7 @@ impl Loader {
         let trust = match listener.client_ca.as_slice() {
             [] => match &self.feed {
                 Some(feed) => TrustBundle::new(feed.known().anchors),
-                None => self.local()?.anchors().clone(),
+                None => self.local()?.anchors(),
             },
             files => anchors(files)?,
         };
@@ -176,7 +181,7 @@ impl Loader {
         if let Some(feed) = &self.feed {
             self.follow(&mut snapshot, feed.known(), config, listener, now);
         } else if listener.client_ca.is_empty() {
-            snapshot.crls.push(self.local()?.list(now)?);
+            snapshot.crls.extend(self.local()?.lists(now)?);
         }
         snapshot.identity_front.clone_from(&listener.identity_front);
         snapshot.client_auth = listener.client_auth;
@@ -206,11 +211,15 @@ impl Loader {
     ) {
         let fallback = self.fallback(now);
         // Whom an old list names is refused all the same; for those whom it does not name it says nothing any more.
-        let due = |list: CertificateRevocationList| match fallback {
-            Some((end, _)) => list.due_at(end),
-            None => list,
+        // A root's list was signed for as long as the root lives, and nobody has to be at hand with a later one.
+        let is_of_root = |list: &CertificateRevocationList| {
+            known.anchors.iter().any(|root| root.subject() == list.issuer())
         };
-        let list = known.list.map(due);
+        let due = |list: CertificateRevocationList| match fallback {
+            Some((end, _)) if !is_of_root(&list) => list.due_at(end),
+            _ => list,
+        };
+        let lists: Vec<CertificateRevocationList> = known.lists.iter().cloned().map(due).collect();
         match fallback {
             None => {}
             // The feed's own list is known and over, so that another one must be at hand.
@@ -221,7 +230,7 @@ impl Loader {
                 snapshot.revocation = RevocationMode::Required;
             }
         }
-        snapshot.crls.extend(list);
+        snapshot.crls.extend(lists);
         if config.feed.as_ref().is_some_and(|source| source.rules) {
             let published = known.rules.unwrap_or_default();
             let all = listener.policy.statements().iter().chain(published.statements());

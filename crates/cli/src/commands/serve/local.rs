@@ -27,28 +27,33 @@ pub(super) struct Local {
     authority: Authority,
     /// The certificates by their names.
     own: Mutex<Vec<Own>>,
-    list: Mutex<Option<(u64, Timestamp, CertificateRevocationList)>>,
+    lists: Mutex<Option<(u64, Timestamp, Vec<CertificateRevocationList>)>>,
 }
 
 struct Own {
     names: Vec<String>,
+    /// Which lines there were.
+    lines: u64,
     chain: Vec<Certificate>,
     key: PrivateKey,
 }
 
 impl Local {
     pub(super) fn new(authority: Authority) -> Self {
-        Local { authority, own: Mutex::default(), list: Mutex::default() }
+        Local { authority, own: Mutex::default(), lists: Mutex::default() }
     }
 
-    pub(super) fn anchors(&self) -> &TrustBundle {
+    pub(super) fn anchors(&self) -> TrustBundle {
         self.authority.anchors()
     }
 
-    /// A number that changes when somebody is revoked, and each day: a new list, and a new certificate before the old one
-    /// ends.
+    /// A number that changes when somebody is revoked, with each step of a rollover, and each day: a new list, and a new
+    /// certificate before the old one ends.
     pub(super) fn version(&self, now: Timestamp) -> u64 {
+        // What cannot be followed is said when something is loaded by it.
+        let _ = self.authority.refresh();
         let revoked = self.authority.store().revocation_version().unwrap_or(0);
+        let revoked = revoked.wrapping_mul(1_009).wrapping_add(self.authority.lines().version());
         let day = u64::try_from(now.as_second() / 86_400).unwrap_or(0);
         revoked.wrapping_mul(1_000_003).wrapping_add(day)
     }
@@ -59,7 +64,8 @@ impl Local {
         now: Timestamp,
     ) -> Result<(Vec<Certificate>, PrivateKey), Failure> {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(made) = own.iter().find(|made| made.names == names)
+        let lines = self.authority.lines().version();
+        if let Some(made) = own.iter().find(|made| made.names == names && made.lines == lines)
             && made.chain[0].not_after().duration_since(now) > OWN_LIFETIME / 3
         {
             return Ok((made.chain.clone(), made.key.clone()));
@@ -85,22 +91,27 @@ impl Local {
             .or_refuse()?;
         let chain = full_chain(&issued);
         own.retain(|made| made.names != names);
-        own.push(Own { names: names.to_vec(), chain: chain.clone(), key: key.clone() });
+        own.push(Own { names: names.to_vec(), lines, chain: chain.clone(), key: key.clone() });
         Ok((chain, key))
     }
 
-    pub(super) fn list(&self, now: Timestamp) -> Result<CertificateRevocationList, Failure> {
-        let version = self.authority.store().revocation_version().or_usage()?;
-        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of_version, made_at, list)) = list.as_ref()
+    /// The lists of all lines.
+    pub(super) fn lists(&self, now: Timestamp) -> Result<Vec<CertificateRevocationList>, Failure> {
+        self.authority.refresh().or_usage()?;
+        let version = self.version(now);
+        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of_version, made_at, made)) = lists.as_ref()
             && *of_version == version
             && now.duration_since(*made_at) < SignedDuration::from_hours(24)
         {
-            return Ok(list.clone());
+            return Ok(made.clone());
         }
-        let der = self.authority.crl(now, OWN_LIST_LIFETIME).or_refuse()?;
-        let made = CertificateRevocationList::from_der(&der).or_refuse()?;
-        *list = Some((version, now, made.clone()));
+        let ders = self.authority.crls(now, OWN_LIST_LIFETIME).or_refuse()?;
+        let made: Vec<_> = ders
+            .iter()
+            .map(|der| CertificateRevocationList::from_der(der).or_refuse())
+            .collect::<Result<_, _>>()?;
+        *lists = Some((version, now, made.clone()));
         Ok(made)
     }
 }
