@@ -69,7 +69,7 @@ impl World {
         });
         let mut known = Known::default();
         known.anchors = self.ca.anchors().anchors().to_vec();
-        known.list = Some(self.ca.current_crl(&[&self.bob.certificate]));
+        known.lists = vec![self.ca.current_crl(&[&self.bob.certificate])];
         known.rules = Some(Policy::of(pki::policy::read("cn bob").unwrap()));
         known.heard = at.checked_sub(silent).ok();
         let loader = Loader {
