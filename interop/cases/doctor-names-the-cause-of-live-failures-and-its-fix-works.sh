@@ -161,19 +161,25 @@ while read -r id code side verdict kind; do
     HOST=localhost SCHEME=https LOCATION=/ BOTH=(--cacert ca.pem --cert client.pem --key client.key)
     FLAGS=("${BOTH[@]}")
     "pair_$id"
-    # Within a second: the best of some tries, since this machine may have other things to do.
+    # Right, and within a second: the best of some tries, since this machine may have other things to do. A server that
+    # is kept from answering for 0.7 s is called silent; a wrong word that comes sooner has no such excuse.
     best=
     for try in 1 2 3 4 5; do
         before=$(date +%s%N)
         diagnose "${FLAGS[@]}"
         took=$((($(date +%s%N) - before) / 1000000))
         [ -n "$best" ] && [ "$best" -le "$took" ] || best=$took
-        [ "$best" -gt 1000 ] || break
-        say "$id: try $try took $took ms"
+        said="$(field 'f["code"]+" "+f["fault"]+" "+r["verdict"]') $STATUS"
+        if [ "$said" = "$code $side $verdict 1" ]; then
+            [ "$best" -gt 1000 ] || break
+        elif [ "$took" -lt 700 ]; then
+            break
+        fi
+        say "$id: try $try took $took ms: $said"
     done
     [ "$best" -le 1000 ] || fail "$id: the best of five verdicts took $best ms"
     [ "$best" -le "$slowest" ] || slowest=$best
-    assert_eq "$code $side $verdict 1" "$(field 'f["code"]+" "+f["fault"]+" "+r["verdict"]') $STATUS" "$id: code, side, verdict, exit code"
+    assert_eq "$code $side $verdict 1" "$said" "$id: code, side, verdict, exit code"
     fix=$(field 'f["fix"]["command"]')
     say "$id: $fix"
     case $kind in
