@@ -114,6 +114,15 @@ await desk.getByRole('heading', { name: 'What alice would be allowed' }).waitFor
 assert.equal(await desk.locator('td.good').count(), 1, 'GET and nothing else');
 await look(desk, 'policy');
 
+await desk.goto(`${url}/console/rollover`);
+await desk.getByRole('heading', { name: 'Begin one' }).waitFor();
+await look(desk, 'rollover');
+await desk.getByRole('button', { name: 'Begin' }).click();
+await desk.getByRole('heading', { name: 'Have the new line issue' }).waitFor();
+await look(desk, 'rollover-under-way');
+await desk.getByRole('button', { name: 'Go back' }).click();
+await desk.getByRole('heading', { name: 'Begin one' }).waitFor();
+
 await desk.goto(`${url}/console/certificates?search=alice`);
 await look(desk, 'certificates');
 await desk.locator('tbody a').first().click();

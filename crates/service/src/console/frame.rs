@@ -29,6 +29,7 @@ const PLACES: &[(&str, &str)] = &[
     ("/console/partners", "Partners"),
     ("/console/policy", "Policy"),
     ("/console/refusals", "Refusals"),
+    ("/console/rollover", "Change of CA"),
     ("/console/audit", "Audit"),
 ];
 

@@ -19,6 +19,7 @@ mod partners;
 mod policy;
 mod qr;
 mod refusals;
+mod rollover;
 mod trouble;
 
 use axum::{Extension, Router};
@@ -37,6 +38,7 @@ pub(crate) fn routes(state: &State) -> Router<State> {
         .merge(clients::routes())
         .merge(policy::routes())
         .merge(refusals::routes())
+        .merge(rollover::routes())
         .merge(audit::routes())
         .layer(Extension(operations))
 }

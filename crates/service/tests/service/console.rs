@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::world::{Client, World};
 
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "/console",
     "/console/certificates",
     "/console/invites",
@@ -15,6 +15,7 @@ const PAGES: [&str; 8] = [
     "/console/partners",
     "/console/policy",
     "/console/refusals",
+    "/console/rollover",
     "/console/audit",
 ];
 

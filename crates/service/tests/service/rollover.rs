@@ -592,3 +592,42 @@ async fn a_root_key_that_is_kept_elsewhere_is_asked_for_and_no_step_is_half_take
     assert_eq!(take(&world, json!({ "step": "start", "days": 400_000_000 })).await.0, 400);
     done(&mut world, json!({ "step": "start" })).await;
 }
+
+#[tokio::test]
+async fn the_console_leads_through_it_and_offers_the_steps_to_admins_alone() {
+    let (mut world, ..) = world().await;
+    let kind = [("content-type", "application/x-www-form-urlencoded")];
+    let submit = async |client: &Client, form: &str| {
+        let body = Some(form.as_bytes().to_vec());
+        client.try_send(http::Method::POST, "/console/rollover", body, &kind).await.unwrap()
+    };
+    let boss = world.caller("boss", Some(Role::Admin));
+    let watcher = world.caller("watcher", Some(Role::Auditor));
+    let page = async |client: &Client| client.get("/console/rollover").await.text();
+    assert!(page(&boss).await.contains("No change of the CA is under way"));
+    assert!(
+        page(&boss).await.contains("<form") && !page(&watcher).await.contains("action=\"/console/rollover\"")
+    );
+    for step in ["start", "next", "retire", "abort"] {
+        assert_eq!(submit(&watcher, &format!("step={step}")).await.status, 403, "{step}");
+    }
+    assert_eq!(submit(&boss, "step=start&kind=root").await.status, 303);
+    world.follow_step();
+    let shown = page(&watcher).await;
+    assert!(shown.contains("aria-current=\"step\"><strong>Distribute</strong>"), "{shown}");
+    assert!(shown.contains("Test Root CA 2") && shown.contains("Test Issuing CA 2"), "{shown}");
+    assert_eq!(submit(&boss, "step=next").await.status, 303);
+    world.follow_step();
+    // Both have come with certificates of the old line, the admin with each of these clicks.
+    let shown = page(&watcher).await;
+    assert!(shown.contains("<strong>Re-issue</strong>") && shown.contains("<bdi>boss</bdi>"), "{shown}");
+    let refused = submit(&boss, "step=retire").await;
+    assert_eq!(refused.status, 409);
+    assert!(refused.text().contains("&#39;watcher&#39;"), "{}", refused.text());
+    let mistyped = submit(&boss, "step=retire&force=yes").await;
+    assert_eq!(mistyped.status, 409);
+    assert!(mistyped.text().contains("Nothing was done"), "{}", mistyped.text());
+    assert_eq!(status(&world).await["step"], "reissue");
+    assert_eq!(submit(&boss, "step=retire&force=retire").await.status, 303);
+    assert_eq!(status(&world).await["step"], "none");
+}
