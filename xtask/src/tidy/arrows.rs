@@ -71,7 +71,10 @@ const RESERVED: &[Reserved] = &[
     Reserved { external: "getrandom",      only_in: &[],                         reason: "randomness comes from aws-lc-rs" },
     Reserved { external: "des",            only_in: &["keys"],                   reason: "what is broken opens old files, and does nothing else" },
     Reserved { external: "rc2",            only_in: &["keys"],                   reason: "what is broken opens old files, and does nothing else" },
-    Reserved { external: "cbc",            only_in: &["keys"],                   reason: "what is broken opens old files, and does nothing else" },
+    Reserved { external: "cbc",            only_in: &["keys", "explain"],        reason: "it opens old files and recordings, and seals nothing that is sent" },
+    Reserved { external: "aria",           only_in: &["explain"],                reason: "it opens recordings, and seals nothing" },
+    Reserved { external: "camellia",       only_in: &["explain"],                reason: "it opens recordings, and seals nothing" },
+    Reserved { external: "aes-gcm",        only_in: &["explain"],                reason: "GCM for ARIA in recordings; AES is AWS-LC's" },
     Reserved { external: "scrypt",         only_in: &["keys"],                   reason: "passphrases are used only there" },
     Reserved { external: "serde",          only_in: &["explain", "store", "net", "service", "cli"], reason: "domain types are not serde types; each outside format has a type of its own" },
 ];

@@ -1,13 +1,22 @@
-//! Opening recorded records: AEADs of TLS 1.3 (RFC 8446 section 5.2) and 1.2 (RFC 5246 section 6.2.3.3), and AES-CBC
-//! with HMAC, MAC first (RFC 5246 section 6.2.3.2) or encryption first (RFC 7366). Blocks and AEADs are AWS-LC's.
+//! Opening recorded records: AEADs of TLS 1.3 (RFC 8446 section 5.2) and 1.2 (RFC 5246 section 6.2.3.3), and CBC with
+//! HMAC, MAC first (RFC 5246 section 6.2.3.2) or encryption first (RFC 7366). AES and ChaCha20 are AWS-LC's; it has
+//! neither ARIA nor Camellia.
 //!
 //! It reads recordings at rest: nobody gets an answer from it whose timing or wording could serve as an oracle.
 
+use aes_gcm::aead::consts::U12;
+use aes_gcm::aead::{Aead as _, Payload};
+use aes_gcm::{AesGcm, KeyInit as _};
+use aria::{Aria128, Aria256};
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{
     AES_128, AES_256, DecryptingKey, DecryptionContext, EncryptingKey, EncryptionContext, UnboundCipherKey,
 };
 use aws_lc_rs::hmac;
+use camellia::{Camellia128, Camellia256};
+use cbc::Decryptor;
+use cbc::cipher::block_padding::NoPadding;
+use cbc::cipher::{BlockModeDecrypt as _, KeyIvInit as _};
 
 use crate::tls::key_schedule::{DirectionKeys, expand_label};
 use crate::tls::registry::{Cipher, CipherSuite, Hash};
@@ -23,8 +32,18 @@ pub(crate) struct Opener {
 enum Algorithm {
     Aead { key: Box<LessSafeKey>, explicit_nonce: bool },
     Ccm { key: Box<[u8]>, tag: usize, explicit_nonce: bool },
-    Cbc { key: Box<[u8]>, mac: hmac::Key, mac_length: usize, encrypt_then_mac: bool },
+    Aria { key: Box<[u8]> },
+    Cbc(Cbc),
     Null { mac: hmac::Key, mac_length: usize },
+}
+
+/// Blocks with an HMAC.
+struct Cbc {
+    key: Box<[u8]>,
+    camellia: bool,
+    mac: hmac::Key,
+    mac_length: usize,
+    encrypt_then_mac: bool,
 }
 
 impl Opener {
@@ -33,7 +52,12 @@ impl Opener {
         let key_length = match suite.cipher {
             Cipher::AesGcm(length) | Cipher::AesCcm(length, _) => length,
             Cipher::ChaCha20Poly1305 => 32,
-            Cipher::AesCbc(_) | Cipher::Null | Cipher::Other => return None,
+            // Suites of TLS 1.2.
+            Cipher::AesCbc(_)
+            | Cipher::AriaGcm(_)
+            | Cipher::CamelliaCbc(_)
+            | Cipher::Null
+            | Cipher::Other => return None,
         };
         if secret.len() != suite.hash.length() {
             return None;
@@ -75,9 +99,12 @@ impl Opener {
                 let aad = self.additional_data(header, sealed.len().checked_sub(*tag)?);
                 open_ccm(key, *tag, nonce, &aad, sealed)?
             }
-            Algorithm::Cbc { key, mac, mac_length, encrypt_then_mac } => {
-                self.open_cbc(header, fragment, key, mac, *mac_length, *encrypt_then_mac)?
+            Algorithm::Aria { key } => {
+                let (explicit, sealed) = fragment.split_at_checked(8)?;
+                let aad = self.additional_data(header, sealed.len().checked_sub(16)?);
+                open_aria(key, self.nonce(explicit)?, &aad, sealed)?
             }
+            Algorithm::Cbc(cbc) => self.open_cbc(header, fragment, cbc)?,
             Algorithm::Null { mac, mac_length } => {
                 let (plain, found) = fragment.split_at_checked(fragment.len().checked_sub(*mac_length)?)?;
                 let authenticated = [&self.additional_data(header, plain.len())[..], plain].concat();
@@ -108,15 +135,9 @@ impl Opener {
         [&self.sequence.to_be_bytes()[..], &header[..3], &length].concat()
     }
 
-    fn open_cbc(
-        &self,
-        header: &[u8; 5],
-        fragment: &[u8],
-        key: &[u8],
-        mac: &hmac::Key,
-        mac_length: usize,
-        encrypt_then_mac: bool,
-    ) -> Option<Vec<u8>> {
+    fn open_cbc(&self, header: &[u8; 5], fragment: &[u8], cbc: &Cbc) -> Option<Vec<u8>> {
+        let Cbc { mac, mac_length, encrypt_then_mac, .. } = cbc;
+        let (mac_length, encrypt_then_mac) = (*mac_length, *encrypt_then_mac);
         let sealed = if encrypt_then_mac {
             let (sealed, found) = fragment.split_at_checked(fragment.len().checked_sub(mac_length)?)?;
             let authenticated = [&self.additional_data(header, sealed.len())[..], sealed].concat();
@@ -132,9 +153,7 @@ impl Opener {
             return None;
         }
         let mut plain = blocks.to_vec();
-        let iv = <[u8; 16]>::try_from(iv).ok()?;
-        let key = DecryptingKey::cbc(unbound(key)?).ok()?;
-        key.decrypt(&mut plain, DecryptionContext::Iv128(iv.into())).ok()?;
+        cbc.decrypt(<[u8; 16]>::try_from(iv).ok()?, &mut plain)?;
         // Each octet of the padding, its length included, is the padding's length.
         let padding = usize::from(*plain.last()?);
         let content = plain.len().checked_sub(padding + 1)?;
@@ -151,6 +170,27 @@ impl Opener {
             }
         }
         Some(plain)
+    }
+}
+
+impl Cbc {
+    fn decrypt(&self, iv: [u8; 16], blocks: &mut [u8]) -> Option<()> {
+        let key = &*self.key;
+        match (self.camellia, key.len()) {
+            (false, _) => {
+                let key = DecryptingKey::cbc(unbound(key)?).ok()?;
+                key.decrypt(blocks, DecryptionContext::Iv128(iv.into())).ok()?;
+            }
+            (true, 16) => {
+                let key = Decryptor::<Camellia128>::new_from_slices(key, &iv).ok()?;
+                key.decrypt_padded::<NoPadding>(blocks).ok()?;
+            }
+            (true, _) => {
+                let key = Decryptor::<Camellia256>::new_from_slices(key, &iv).ok()?;
+                key.decrypt_padded::<NoPadding>(blocks).ok()?;
+            }
+        }
+        Some(())
     }
 }
 
@@ -172,12 +212,14 @@ impl Algorithm {
             Cipher::AesGcm(_) => aead(&AES_256_GCM, explicit_nonce),
             Cipher::ChaCha20Poly1305 => aead(&CHACHA20_POLY1305, false),
             Cipher::AesCcm(_, tag) => Some(Algorithm::Ccm { key: key.into(), tag, explicit_nonce }),
-            Cipher::AesCbc(_) => Some(Algorithm::Cbc {
+            Cipher::AriaGcm(_) => Some(Algorithm::Aria { key: key.into() }),
+            Cipher::AesCbc(_) | Cipher::CamelliaCbc(_) => Some(Algorithm::Cbc(Cbc {
                 key: key.into(),
+                camellia: matches!(suite.cipher, Cipher::CamelliaCbc(_)),
                 mac: mac_key(),
                 mac_length: suite.mac.length(),
                 encrypt_then_mac,
-            }),
+            })),
             Cipher::Null => Some(Algorithm::Null { mac: mac_key(), mac_length: suite.mac.length() }),
             Cipher::Other => None,
         }
@@ -186,6 +228,15 @@ impl Algorithm {
 
 fn unbound(key: &[u8]) -> Option<UnboundCipherKey> {
     UnboundCipherKey::new(if key.len() == 16 { &AES_128 } else { &AES_256 }, key).ok()
+}
+
+fn open_aria(key: &[u8], nonce: [u8; 12], aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, payload) = (nonce.into(), Payload { msg: sealed, aad });
+    if key.len() == 16 {
+        AesGcm::<Aria128, U12>::new_from_slice(key).ok()?.decrypt(&nonce, payload).ok()
+    } else {
+        AesGcm::<Aria256, U12>::new_from_slice(key).ok()?.decrypt(&nonce, payload).ok()
+    }
 }
 
 /// AES-CCM (RFC 3610, RFC 6655), of which AWS-LC's interface has only the parts: counter mode and single blocks.

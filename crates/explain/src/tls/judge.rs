@@ -21,7 +21,7 @@ pub(crate) fn size_hint(
     let suite = suite?;
     if version != Some(0x0304) {
         let overhead = match suite.cipher {
-            Cipher::AesGcm(_) | Cipher::AesCcm(_, 16) => 24,
+            Cipher::AesGcm(_) | Cipher::AesCcm(_, 16) | Cipher::AriaGcm(_) => 24,
             Cipher::AesCcm(..) | Cipher::ChaCha20Poly1305 => 16,
             _ => return None,
         };
@@ -129,7 +129,7 @@ pub(crate) fn limits(
     if sealed > 0 {
         let text = match (secrets, suite, conversation.version) {
             (_, Some(suite), _) if suite.cipher == Cipher::Other => {
-                format!("{} is not decrypted here: its cipher is one that AWS-LC does not have", suite.name)
+                format!("{} is not decrypted here: its cipher is out of use", suite.name)
             }
             (_, None, Some(_)) => "the cipher suite is unknown here, so nothing was decrypted".to_owned(),
             (_, _, Some(version)) if version < 0x0303 => {

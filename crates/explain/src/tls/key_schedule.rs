@@ -112,9 +112,9 @@ pub(crate) fn key_block(
     server_random: &[u8; 32],
 ) -> Option<(DirectionKeys, DirectionKeys)> {
     let (mac, key, iv) = match suite.cipher {
-        Cipher::AesGcm(key) | Cipher::AesCcm(key, _) => (0, key, 4),
+        Cipher::AesGcm(key) | Cipher::AesCcm(key, _) | Cipher::AriaGcm(key) => (0, key, 4),
         Cipher::ChaCha20Poly1305 => (0, 32, 12),
-        Cipher::AesCbc(key) => (suite.mac.length(), key, 0),
+        Cipher::AesCbc(key) | Cipher::CamelliaCbc(key) => (suite.mac.length(), key, 0),
         Cipher::Null => (suite.mac.length(), 0, 0),
         Cipher::Other => return None,
     };

@@ -47,6 +47,10 @@ pub enum Cipher {
     AesCcm(usize, usize),
     /// AES in CBC with an HMAC: the key's length.
     AesCbc(usize),
+    /// ARIA in GCM (RFC 6209): the key's length.
+    AriaGcm(usize),
+    /// Camellia in CBC with an HMAC (RFC 5932, RFC 6367): the key's length.
+    CamelliaCbc(usize),
     /// No encryption, only an HMAC.
     Null,
     /// One that is not decrypted here.
@@ -146,26 +150,26 @@ suites! {
     0x0016 TLS_DHE_RSA_WITH_3DES_EDE_CBC_SHA Dhe Cipher::Other, Sha256 Sha1;
     0x0005 TLS_RSA_WITH_RC4_128_SHA Rsa Cipher::Other, Sha256 Sha1;
     0xc011 TLS_ECDHE_RSA_WITH_RC4_128_SHA Ecdhe Cipher::Other, Sha256 Sha1;
-    0x0041 TLS_RSA_WITH_CAMELLIA_128_CBC_SHA Rsa Cipher::Other, Sha256 Sha1;
-    0x0084 TLS_RSA_WITH_CAMELLIA_256_CBC_SHA Rsa Cipher::Other, Sha256 Sha1;
-    0x0045 TLS_DHE_RSA_WITH_CAMELLIA_128_CBC_SHA Dhe Cipher::Other, Sha256 Sha1;
-    0x0088 TLS_DHE_RSA_WITH_CAMELLIA_256_CBC_SHA Dhe Cipher::Other, Sha256 Sha1;
-    0x00ba TLS_RSA_WITH_CAMELLIA_128_CBC_SHA256 Rsa Cipher::Other, Sha256 Sha256;
-    0x00c0 TLS_RSA_WITH_CAMELLIA_256_CBC_SHA256 Rsa Cipher::Other, Sha256 Sha256;
-    0x00be TLS_DHE_RSA_WITH_CAMELLIA_128_CBC_SHA256 Dhe Cipher::Other, Sha256 Sha256;
-    0x00c4 TLS_DHE_RSA_WITH_CAMELLIA_256_CBC_SHA256 Dhe Cipher::Other, Sha256 Sha256;
-    0xc072 TLS_ECDHE_ECDSA_WITH_CAMELLIA_128_CBC_SHA256 Ecdhe Cipher::Other, Sha256 Sha256;
-    0xc073 TLS_ECDHE_ECDSA_WITH_CAMELLIA_256_CBC_SHA384 Ecdhe Cipher::Other, Sha384 Sha384;
-    0xc076 TLS_ECDHE_RSA_WITH_CAMELLIA_128_CBC_SHA256 Ecdhe Cipher::Other, Sha256 Sha256;
-    0xc077 TLS_ECDHE_RSA_WITH_CAMELLIA_256_CBC_SHA384 Ecdhe Cipher::Other, Sha384 Sha384;
-    0xc050 TLS_RSA_WITH_ARIA_128_GCM_SHA256 Rsa Cipher::Other, Sha256 Sha256;
-    0xc051 TLS_RSA_WITH_ARIA_256_GCM_SHA384 Rsa Cipher::Other, Sha384 Sha384;
-    0xc052 TLS_DHE_RSA_WITH_ARIA_128_GCM_SHA256 Dhe Cipher::Other, Sha256 Sha256;
-    0xc053 TLS_DHE_RSA_WITH_ARIA_256_GCM_SHA384 Dhe Cipher::Other, Sha384 Sha384;
-    0xc05c TLS_ECDHE_ECDSA_WITH_ARIA_128_GCM_SHA256 Ecdhe Cipher::Other, Sha256 Sha256;
-    0xc05d TLS_ECDHE_ECDSA_WITH_ARIA_256_GCM_SHA384 Ecdhe Cipher::Other, Sha384 Sha384;
-    0xc060 TLS_ECDHE_RSA_WITH_ARIA_128_GCM_SHA256 Ecdhe Cipher::Other, Sha256 Sha256;
-    0xc061 TLS_ECDHE_RSA_WITH_ARIA_256_GCM_SHA384 Ecdhe Cipher::Other, Sha384 Sha384;
+    0x0041 TLS_RSA_WITH_CAMELLIA_128_CBC_SHA Rsa Cipher::CamelliaCbc(16), Sha256 Sha1;
+    0x0084 TLS_RSA_WITH_CAMELLIA_256_CBC_SHA Rsa Cipher::CamelliaCbc(32), Sha256 Sha1;
+    0x0045 TLS_DHE_RSA_WITH_CAMELLIA_128_CBC_SHA Dhe Cipher::CamelliaCbc(16), Sha256 Sha1;
+    0x0088 TLS_DHE_RSA_WITH_CAMELLIA_256_CBC_SHA Dhe Cipher::CamelliaCbc(32), Sha256 Sha1;
+    0x00ba TLS_RSA_WITH_CAMELLIA_128_CBC_SHA256 Rsa Cipher::CamelliaCbc(16), Sha256 Sha256;
+    0x00c0 TLS_RSA_WITH_CAMELLIA_256_CBC_SHA256 Rsa Cipher::CamelliaCbc(32), Sha256 Sha256;
+    0x00be TLS_DHE_RSA_WITH_CAMELLIA_128_CBC_SHA256 Dhe Cipher::CamelliaCbc(16), Sha256 Sha256;
+    0x00c4 TLS_DHE_RSA_WITH_CAMELLIA_256_CBC_SHA256 Dhe Cipher::CamelliaCbc(32), Sha256 Sha256;
+    0xc072 TLS_ECDHE_ECDSA_WITH_CAMELLIA_128_CBC_SHA256 Ecdhe Cipher::CamelliaCbc(16), Sha256 Sha256;
+    0xc073 TLS_ECDHE_ECDSA_WITH_CAMELLIA_256_CBC_SHA384 Ecdhe Cipher::CamelliaCbc(32), Sha384 Sha384;
+    0xc076 TLS_ECDHE_RSA_WITH_CAMELLIA_128_CBC_SHA256 Ecdhe Cipher::CamelliaCbc(16), Sha256 Sha256;
+    0xc077 TLS_ECDHE_RSA_WITH_CAMELLIA_256_CBC_SHA384 Ecdhe Cipher::CamelliaCbc(32), Sha384 Sha384;
+    0xc050 TLS_RSA_WITH_ARIA_128_GCM_SHA256 Rsa Cipher::AriaGcm(16), Sha256 Sha256;
+    0xc051 TLS_RSA_WITH_ARIA_256_GCM_SHA384 Rsa Cipher::AriaGcm(32), Sha384 Sha384;
+    0xc052 TLS_DHE_RSA_WITH_ARIA_128_GCM_SHA256 Dhe Cipher::AriaGcm(16), Sha256 Sha256;
+    0xc053 TLS_DHE_RSA_WITH_ARIA_256_GCM_SHA384 Dhe Cipher::AriaGcm(32), Sha384 Sha384;
+    0xc05c TLS_ECDHE_ECDSA_WITH_ARIA_128_GCM_SHA256 Ecdhe Cipher::AriaGcm(16), Sha256 Sha256;
+    0xc05d TLS_ECDHE_ECDSA_WITH_ARIA_256_GCM_SHA384 Ecdhe Cipher::AriaGcm(32), Sha384 Sha384;
+    0xc060 TLS_ECDHE_RSA_WITH_ARIA_128_GCM_SHA256 Ecdhe Cipher::AriaGcm(16), Sha256 Sha256;
+    0xc061 TLS_ECDHE_RSA_WITH_ARIA_256_GCM_SHA384 Ecdhe Cipher::AriaGcm(32), Sha384 Sha384;
     0x008c TLS_PSK_WITH_AES_128_CBC_SHA Other Cipher::AesCbc(16), Sha256 Sha1;
     0x008d TLS_PSK_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
     0x00a8 TLS_PSK_WITH_AES_128_GCM_SHA256 Other Cipher::AesGcm(16), Sha256 Sha256;
@@ -180,13 +184,13 @@ suites! {
     0x0038 TLS_DHE_DSS_WITH_AES_256_CBC_SHA Dhe Cipher::AesCbc(32), Sha256 Sha1;
     0x003a TLS_DH_anon_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
     0x0040 TLS_DHE_DSS_WITH_AES_128_CBC_SHA256 Dhe Cipher::AesCbc(16), Sha256 Sha256;
-    0x0044 TLS_DHE_DSS_WITH_CAMELLIA_128_CBC_SHA Dhe Cipher::Other, Sha256 Sha1;
-    0x0046 TLS_DH_anon_WITH_CAMELLIA_128_CBC_SHA Other Cipher::Other, Sha256 Sha1;
+    0x0044 TLS_DHE_DSS_WITH_CAMELLIA_128_CBC_SHA Dhe Cipher::CamelliaCbc(16), Sha256 Sha1;
+    0x0046 TLS_DH_anon_WITH_CAMELLIA_128_CBC_SHA Other Cipher::CamelliaCbc(16), Sha256 Sha1;
     0x006a TLS_DHE_DSS_WITH_AES_256_CBC_SHA256 Dhe Cipher::AesCbc(32), Sha256 Sha256;
     0x006c TLS_DH_anon_WITH_AES_128_CBC_SHA256 Other Cipher::AesCbc(16), Sha256 Sha256;
     0x006d TLS_DH_anon_WITH_AES_256_CBC_SHA256 Other Cipher::AesCbc(32), Sha256 Sha256;
-    0x0087 TLS_DHE_DSS_WITH_CAMELLIA_256_CBC_SHA Dhe Cipher::Other, Sha256 Sha1;
-    0x0089 TLS_DH_anon_WITH_CAMELLIA_256_CBC_SHA Other Cipher::Other, Sha256 Sha1;
+    0x0087 TLS_DHE_DSS_WITH_CAMELLIA_256_CBC_SHA Dhe Cipher::CamelliaCbc(32), Sha256 Sha1;
+    0x0089 TLS_DH_anon_WITH_CAMELLIA_256_CBC_SHA Other Cipher::CamelliaCbc(32), Sha256 Sha1;
     0x0090 TLS_DHE_PSK_WITH_AES_128_CBC_SHA Other Cipher::AesCbc(16), Sha256 Sha1;
     0x0091 TLS_DHE_PSK_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
     0x0094 TLS_RSA_PSK_WITH_AES_128_CBC_SHA Other Cipher::AesCbc(16), Sha256 Sha1;
@@ -211,10 +215,10 @@ suites! {
     0x00b7 TLS_RSA_PSK_WITH_AES_256_CBC_SHA384 Other Cipher::AesCbc(32), Sha384 Sha384;
     0x00b8 TLS_RSA_PSK_WITH_NULL_SHA256 Other Cipher::Null, Sha256 Sha256;
     0x00b9 TLS_RSA_PSK_WITH_NULL_SHA384 Other Cipher::Null, Sha384 Sha384;
-    0x00bd TLS_DHE_DSS_WITH_CAMELLIA_128_CBC_SHA256 Dhe Cipher::Other, Sha256 Sha256;
-    0x00bf TLS_DH_anon_WITH_CAMELLIA_128_CBC_SHA256 Other Cipher::Other, Sha256 Sha256;
-    0x00c3 TLS_DHE_DSS_WITH_CAMELLIA_256_CBC_SHA256 Dhe Cipher::Other, Sha256 Sha256;
-    0x00c5 TLS_DH_anon_WITH_CAMELLIA_256_CBC_SHA256 Other Cipher::Other, Sha256 Sha256;
+    0x00bd TLS_DHE_DSS_WITH_CAMELLIA_128_CBC_SHA256 Dhe Cipher::CamelliaCbc(16), Sha256 Sha256;
+    0x00bf TLS_DH_anon_WITH_CAMELLIA_128_CBC_SHA256 Other Cipher::CamelliaCbc(16), Sha256 Sha256;
+    0x00c3 TLS_DHE_DSS_WITH_CAMELLIA_256_CBC_SHA256 Dhe Cipher::CamelliaCbc(32), Sha256 Sha256;
+    0x00c5 TLS_DH_anon_WITH_CAMELLIA_256_CBC_SHA256 Other Cipher::CamelliaCbc(32), Sha256 Sha256;
     0xc006 TLS_ECDHE_ECDSA_WITH_NULL_SHA Ecdhe Cipher::Null, Sha256 Sha1;
     0xc010 TLS_ECDHE_RSA_WITH_NULL_SHA Ecdhe Cipher::Null, Sha256 Sha1;
     0xc015 TLS_ECDH_anon_WITH_NULL_SHA Other Cipher::Null, Sha256 Sha1;
@@ -233,22 +237,22 @@ suites! {
     0xc039 TLS_ECDHE_PSK_WITH_NULL_SHA Other Cipher::Null, Sha256 Sha1;
     0xc03a TLS_ECDHE_PSK_WITH_NULL_SHA256 Other Cipher::Null, Sha256 Sha256;
     0xc03b TLS_ECDHE_PSK_WITH_NULL_SHA384 Other Cipher::Null, Sha384 Sha384;
-    0xc056 TLS_DHE_DSS_WITH_ARIA_128_GCM_SHA256 Dhe Cipher::Other, Sha256 Sha256;
-    0xc057 TLS_DHE_DSS_WITH_ARIA_256_GCM_SHA384 Dhe Cipher::Other, Sha384 Sha384;
-    0xc06a TLS_PSK_WITH_ARIA_128_GCM_SHA256 Other Cipher::Other, Sha256 Sha256;
-    0xc06b TLS_PSK_WITH_ARIA_256_GCM_SHA384 Other Cipher::Other, Sha384 Sha384;
-    0xc06c TLS_DHE_PSK_WITH_ARIA_128_GCM_SHA256 Other Cipher::Other, Sha256 Sha256;
-    0xc06d TLS_DHE_PSK_WITH_ARIA_256_GCM_SHA384 Other Cipher::Other, Sha384 Sha384;
-    0xc06e TLS_RSA_PSK_WITH_ARIA_128_GCM_SHA256 Other Cipher::Other, Sha256 Sha256;
-    0xc06f TLS_RSA_PSK_WITH_ARIA_256_GCM_SHA384 Other Cipher::Other, Sha384 Sha384;
-    0xc094 TLS_PSK_WITH_CAMELLIA_128_CBC_SHA256 Other Cipher::Other, Sha256 Sha256;
-    0xc095 TLS_PSK_WITH_CAMELLIA_256_CBC_SHA384 Other Cipher::Other, Sha384 Sha384;
-    0xc096 TLS_DHE_PSK_WITH_CAMELLIA_128_CBC_SHA256 Other Cipher::Other, Sha256 Sha256;
-    0xc097 TLS_DHE_PSK_WITH_CAMELLIA_256_CBC_SHA384 Other Cipher::Other, Sha384 Sha384;
-    0xc098 TLS_RSA_PSK_WITH_CAMELLIA_128_CBC_SHA256 Other Cipher::Other, Sha256 Sha256;
-    0xc099 TLS_RSA_PSK_WITH_CAMELLIA_256_CBC_SHA384 Other Cipher::Other, Sha384 Sha384;
-    0xc09a TLS_ECDHE_PSK_WITH_CAMELLIA_128_CBC_SHA256 Other Cipher::Other, Sha256 Sha256;
-    0xc09b TLS_ECDHE_PSK_WITH_CAMELLIA_256_CBC_SHA384 Other Cipher::Other, Sha384 Sha384;
+    0xc056 TLS_DHE_DSS_WITH_ARIA_128_GCM_SHA256 Dhe Cipher::AriaGcm(16), Sha256 Sha256;
+    0xc057 TLS_DHE_DSS_WITH_ARIA_256_GCM_SHA384 Dhe Cipher::AriaGcm(32), Sha384 Sha384;
+    0xc06a TLS_PSK_WITH_ARIA_128_GCM_SHA256 Other Cipher::AriaGcm(16), Sha256 Sha256;
+    0xc06b TLS_PSK_WITH_ARIA_256_GCM_SHA384 Other Cipher::AriaGcm(32), Sha384 Sha384;
+    0xc06c TLS_DHE_PSK_WITH_ARIA_128_GCM_SHA256 Other Cipher::AriaGcm(16), Sha256 Sha256;
+    0xc06d TLS_DHE_PSK_WITH_ARIA_256_GCM_SHA384 Other Cipher::AriaGcm(32), Sha384 Sha384;
+    0xc06e TLS_RSA_PSK_WITH_ARIA_128_GCM_SHA256 Other Cipher::AriaGcm(16), Sha256 Sha256;
+    0xc06f TLS_RSA_PSK_WITH_ARIA_256_GCM_SHA384 Other Cipher::AriaGcm(32), Sha384 Sha384;
+    0xc094 TLS_PSK_WITH_CAMELLIA_128_CBC_SHA256 Other Cipher::CamelliaCbc(16), Sha256 Sha256;
+    0xc095 TLS_PSK_WITH_CAMELLIA_256_CBC_SHA384 Other Cipher::CamelliaCbc(32), Sha384 Sha384;
+    0xc096 TLS_DHE_PSK_WITH_CAMELLIA_128_CBC_SHA256 Other Cipher::CamelliaCbc(16), Sha256 Sha256;
+    0xc097 TLS_DHE_PSK_WITH_CAMELLIA_256_CBC_SHA384 Other Cipher::CamelliaCbc(32), Sha384 Sha384;
+    0xc098 TLS_RSA_PSK_WITH_CAMELLIA_128_CBC_SHA256 Other Cipher::CamelliaCbc(16), Sha256 Sha256;
+    0xc099 TLS_RSA_PSK_WITH_CAMELLIA_256_CBC_SHA384 Other Cipher::CamelliaCbc(32), Sha384 Sha384;
+    0xc09a TLS_ECDHE_PSK_WITH_CAMELLIA_128_CBC_SHA256 Other Cipher::CamelliaCbc(16), Sha256 Sha256;
+    0xc09b TLS_ECDHE_PSK_WITH_CAMELLIA_256_CBC_SHA384 Other Cipher::CamelliaCbc(32), Sha384 Sha384;
     0xc0a4 TLS_PSK_WITH_AES_128_CCM Other Cipher::AesCcm(16, 16), Sha256 Sha256;
     0xc0a5 TLS_PSK_WITH_AES_256_CCM Other Cipher::AesCcm(32, 16), Sha256 Sha256;
     0xc0a6 TLS_DHE_PSK_WITH_AES_128_CCM Other Cipher::AesCcm(16, 16), Sha256 Sha256;

@@ -564,7 +564,8 @@ impl<'a> Session<'a> {
         let Some((for_client, for_server)) = key_schedule::key_block(suite, master, &client, &server) else {
             return;
         };
-        let encrypt_then_mac = matches!(suite.cipher, Cipher::AesCbc(_)) && facts.extension(22).is_some();
+        let encrypt_then_mac = matches!(suite.cipher, Cipher::AesCbc(_) | Cipher::CamelliaCbc(_))
+            && facts.extension(22).is_some();
         self.client.next = Opener::of_key_block(suite, &for_client, encrypt_then_mac).map(Box::new);
         self.server.next = Opener::of_key_block(suite, &for_server, encrypt_then_mac).map(Box::new);
     }
