@@ -35,10 +35,14 @@ fn sources(place: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The string literals of a Rust source that begin with the program's name.
+/// The string literals of a Rust source that begin with the program's name; documentation prints nothing.
 fn commands(source: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (start, _) in source.match_indices("\"countersign ") {
+        let line = source[..start].lines().next_back().unwrap_or_default();
+        if line.trim_start().starts_with("//") {
+            continue;
+        }
         let mut literal = String::new();
         let mut rest = source[start + 1..].chars();
         while let Some(letter) = rest.next() {
