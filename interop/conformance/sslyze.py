@@ -1,6 +1,8 @@
 """What sslyze finds about a server that asks for client certificates: one line for each thing that is not as it should be.
 
 Usage: sslyze.py RESULTS.json
+
+Exit code 1 with findings, and 3 where a scan did not come to its end, so that there is nothing to judge.
 """
 
 import json
@@ -15,14 +17,18 @@ NOT_SCANNED = {"session_renegotiation": "CLIENT_CERTIFICATE_NEEDED"}
 def main():
     [server] = json.load(open(sys.argv[1]))["server_scan_results"]
     if server["scan_status"] != "COMPLETED":
-        sys.exit(f"sslyze could not scan: {server.get('connectivity_error_trace')}")
+        print(f"sslyze could not scan: {server.get('connectivity_error_trace')}")
+        sys.exit(3)
     found = server["scan_result"]
-    wrong = []
+    wrong, unfinished = [], []
     for name, scan in found.items():
         if scan is None or scan["status"] in ("COMPLETED", "NOT_SCHEDULED"):
             continue
         if NOT_SCANNED.get(name) != scan["error_reason"]:
-            wrong.append(f"{name} was not scanned: {scan['error_reason']}")
+            unfinished.append(f"{name} was not scanned: {scan['error_reason']}")
+    if unfinished:
+        print("\n".join(unfinished))
+        sys.exit(3)
 
     def accepted(version):
         suites = found[f"{version}_cipher_suites"]["result"]["accepted_cipher_suites"]

@@ -95,12 +95,20 @@ pub(crate) fn install<'a>(words: impl IntoIterator<Item = &'a str>) -> anyhow::R
         let quiet = ["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"];
         run(Command::new("npm").args(quiet).arg(folder()).args(&npm))?;
     }
-    let pypi = of("pypi:", "==");
+    let (alone, pypi): (Vec<_>, Vec<_>) = of("pypi:", "==").into_iter().partition(|wanted| {
+        ALONE.iter().any(|name| wanted.strip_prefix(name).is_some_and(|rest| rest.starts_with('=')))
+    });
     if !pypi.is_empty() {
-        if !python().is_file() {
-            run(Command::new("python3").args(["-m", "venv"]).arg(folder().join("python")))?;
-        }
-        run(Command::new(python()).args(["-m", "pip", "install", "--quiet"]).args(&pypi))?;
+        into_environment(&folder().join("python"), &pypi)?;
+    }
+    for wanted in alone {
+        let name = wanted.split('=').next().unwrap_or_default();
+        let environment = std::path::absolute(folder().join(format!("python-{name}")))?;
+        into_environment(&environment, std::slice::from_ref(&wanted))?;
+        fs::create_dir_all(programs())?;
+        let link = programs().join(name);
+        let _ = fs::remove_file(&link);
+        std::os::unix::fs::symlink(environment.join("bin").join(name), link)?;
     }
     if let Some(debian) = missing.iter().find(|package| package.word == "debian:openssl") {
         openssl(debian.version)?;
@@ -109,6 +117,19 @@ pub(crate) fn install<'a>(words: impl IntoIterator<Item = &'a str>) -> anyhow::R
         fs::write(mark(package), "")?;
     }
     Ok(())
+}
+
+/// Programs of PyPI in an environment of their own, since they want other versions of what the others use; cases find them
+/// by INTEROP_PROGRAMS.
+const ALONE: [&str; 1] = ["sslyze"];
+
+/// Installs these into a virtual environment, which is made where it is missing.
+fn into_environment(environment: &Path, packages: &[String]) -> anyhow::Result<()> {
+    let python = environment.join("bin/python");
+    if !python.is_file() {
+        run(Command::new("python3").args(["-m", "venv"]).arg(environment))?;
+    }
+    run(Command::new(python).args(["-m", "pip", "install", "--quiet"]).args(packages))
 }
 
 /// Where this system has Debian's packages from; another release of Debian is there too.
