@@ -30,10 +30,65 @@ pub enum KeyExchange {
     Dhe,
     /// Encrypted to the server's RSA key.
     Rsa,
+    /// Ephemeral elliptic curves, and nobody proves who they are.
+    EcdhAnon,
+    /// Ephemeral finite fields, and nobody proves who they are.
+    DhAnon,
+    /// A key that both have had before (RFC 4279).
+    Psk,
+    /// The same, with ephemeral elliptic curves (RFC 5489).
+    EcdhePsk,
+    /// The same, with ephemeral finite fields.
+    DhePsk,
+    /// The same, with a secret that is encrypted to the server's RSA key.
+    RsaPsk,
+    /// A password (RFC 5054).
+    Srp,
+    /// The same, and the server has a certificate.
+    SrpSigned,
     /// By key_share and pre_shared_key (TLS 1.3).
     Tls13,
-    /// Pre-shared keys of TLS 1.2, and whatever else has a ServerKeyExchange of its own.
-    Other,
+}
+
+/// What ServerKeyExchange and ClientKeyExchange hold, beside identities and signatures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parameters {
+    /// A curve and points.
+    Curve,
+    /// A prime, a generator and numbers.
+    FiniteField,
+    /// A secret encrypted to an RSA key.
+    Encrypted,
+    /// Those of a password's exchange.
+    Password,
+    /// None.
+    None,
+}
+
+impl KeyExchange {
+    /// What its messages hold.
+    #[must_use]
+    pub fn parameters(self) -> Parameters {
+        match self {
+            KeyExchange::Ecdhe | KeyExchange::EcdhAnon | KeyExchange::EcdhePsk => Parameters::Curve,
+            KeyExchange::Dhe | KeyExchange::DhAnon | KeyExchange::DhePsk => Parameters::FiniteField,
+            KeyExchange::Rsa | KeyExchange::RsaPsk => Parameters::Encrypted,
+            KeyExchange::Srp | KeyExchange::SrpSigned => Parameters::Password,
+            KeyExchange::Psk | KeyExchange::Tls13 => Parameters::None,
+        }
+    }
+
+    /// Whether its messages name a key that both have had before.
+    #[must_use]
+    pub fn has_identity(self) -> bool {
+        matches!(self, KeyExchange::Psk | KeyExchange::EcdhePsk | KeyExchange::DhePsk | KeyExchange::RsaPsk)
+    }
+
+    /// Whether ServerKeyExchange is signed with the key of the server's certificate.
+    #[must_use]
+    pub fn is_signed(self) -> bool {
+        matches!(self, KeyExchange::Ecdhe | KeyExchange::Dhe | KeyExchange::SrpSigned)
+    }
 }
 
 /// What a suite encrypts with.
@@ -170,101 +225,101 @@ suites! {
     0xc05d TLS_ECDHE_ECDSA_WITH_ARIA_256_GCM_SHA384 Ecdhe Cipher::AriaGcm(32), Sha384 Sha384;
     0xc060 TLS_ECDHE_RSA_WITH_ARIA_128_GCM_SHA256 Ecdhe Cipher::AriaGcm(16), Sha256 Sha256;
     0xc061 TLS_ECDHE_RSA_WITH_ARIA_256_GCM_SHA384 Ecdhe Cipher::AriaGcm(32), Sha384 Sha384;
-    0x008c TLS_PSK_WITH_AES_128_CBC_SHA Other Cipher::AesCbc(16), Sha256 Sha1;
-    0x008d TLS_PSK_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
-    0x00a8 TLS_PSK_WITH_AES_128_GCM_SHA256 Other Cipher::AesGcm(16), Sha256 Sha256;
-    0x00a9 TLS_PSK_WITH_AES_256_GCM_SHA384 Other Cipher::AesGcm(32), Sha384 Sha384;
+    0x008c TLS_PSK_WITH_AES_128_CBC_SHA Psk Cipher::AesCbc(16), Sha256 Sha1;
+    0x008d TLS_PSK_WITH_AES_256_CBC_SHA Psk Cipher::AesCbc(32), Sha256 Sha1;
+    0x00a8 TLS_PSK_WITH_AES_128_GCM_SHA256 Psk Cipher::AesGcm(16), Sha256 Sha256;
+    0x00a9 TLS_PSK_WITH_AES_256_GCM_SHA384 Psk Cipher::AesGcm(32), Sha384 Sha384;
     0x0001 TLS_RSA_WITH_NULL_MD5 Rsa Cipher::Other, Sha256 Sha1;
     0x0002 TLS_RSA_WITH_NULL_SHA Rsa Cipher::Null, Sha256 Sha1;
-    0x002c TLS_PSK_WITH_NULL_SHA Other Cipher::Null, Sha256 Sha1;
-    0x002d TLS_DHE_PSK_WITH_NULL_SHA Other Cipher::Null, Sha256 Sha1;
-    0x002e TLS_RSA_PSK_WITH_NULL_SHA Other Cipher::Null, Sha256 Sha1;
+    0x002c TLS_PSK_WITH_NULL_SHA Psk Cipher::Null, Sha256 Sha1;
+    0x002d TLS_DHE_PSK_WITH_NULL_SHA DhePsk Cipher::Null, Sha256 Sha1;
+    0x002e TLS_RSA_PSK_WITH_NULL_SHA RsaPsk Cipher::Null, Sha256 Sha1;
     0x0032 TLS_DHE_DSS_WITH_AES_128_CBC_SHA Dhe Cipher::AesCbc(16), Sha256 Sha1;
-    0x0034 TLS_DH_anon_WITH_AES_128_CBC_SHA Other Cipher::AesCbc(16), Sha256 Sha1;
+    0x0034 TLS_DH_anon_WITH_AES_128_CBC_SHA DhAnon Cipher::AesCbc(16), Sha256 Sha1;
     0x0038 TLS_DHE_DSS_WITH_AES_256_CBC_SHA Dhe Cipher::AesCbc(32), Sha256 Sha1;
-    0x003a TLS_DH_anon_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
+    0x003a TLS_DH_anon_WITH_AES_256_CBC_SHA DhAnon Cipher::AesCbc(32), Sha256 Sha1;
     0x0040 TLS_DHE_DSS_WITH_AES_128_CBC_SHA256 Dhe Cipher::AesCbc(16), Sha256 Sha256;
     0x0044 TLS_DHE_DSS_WITH_CAMELLIA_128_CBC_SHA Dhe Cipher::CamelliaCbc(16), Sha256 Sha1;
-    0x0046 TLS_DH_anon_WITH_CAMELLIA_128_CBC_SHA Other Cipher::CamelliaCbc(16), Sha256 Sha1;
+    0x0046 TLS_DH_anon_WITH_CAMELLIA_128_CBC_SHA DhAnon Cipher::CamelliaCbc(16), Sha256 Sha1;
     0x006a TLS_DHE_DSS_WITH_AES_256_CBC_SHA256 Dhe Cipher::AesCbc(32), Sha256 Sha256;
-    0x006c TLS_DH_anon_WITH_AES_128_CBC_SHA256 Other Cipher::AesCbc(16), Sha256 Sha256;
-    0x006d TLS_DH_anon_WITH_AES_256_CBC_SHA256 Other Cipher::AesCbc(32), Sha256 Sha256;
+    0x006c TLS_DH_anon_WITH_AES_128_CBC_SHA256 DhAnon Cipher::AesCbc(16), Sha256 Sha256;
+    0x006d TLS_DH_anon_WITH_AES_256_CBC_SHA256 DhAnon Cipher::AesCbc(32), Sha256 Sha256;
     0x0087 TLS_DHE_DSS_WITH_CAMELLIA_256_CBC_SHA Dhe Cipher::CamelliaCbc(32), Sha256 Sha1;
-    0x0089 TLS_DH_anon_WITH_CAMELLIA_256_CBC_SHA Other Cipher::CamelliaCbc(32), Sha256 Sha1;
-    0x0090 TLS_DHE_PSK_WITH_AES_128_CBC_SHA Other Cipher::AesCbc(16), Sha256 Sha1;
-    0x0091 TLS_DHE_PSK_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
-    0x0094 TLS_RSA_PSK_WITH_AES_128_CBC_SHA Other Cipher::AesCbc(16), Sha256 Sha1;
-    0x0095 TLS_RSA_PSK_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
+    0x0089 TLS_DH_anon_WITH_CAMELLIA_256_CBC_SHA DhAnon Cipher::CamelliaCbc(32), Sha256 Sha1;
+    0x0090 TLS_DHE_PSK_WITH_AES_128_CBC_SHA DhePsk Cipher::AesCbc(16), Sha256 Sha1;
+    0x0091 TLS_DHE_PSK_WITH_AES_256_CBC_SHA DhePsk Cipher::AesCbc(32), Sha256 Sha1;
+    0x0094 TLS_RSA_PSK_WITH_AES_128_CBC_SHA RsaPsk Cipher::AesCbc(16), Sha256 Sha1;
+    0x0095 TLS_RSA_PSK_WITH_AES_256_CBC_SHA RsaPsk Cipher::AesCbc(32), Sha256 Sha1;
     0x00a2 TLS_DHE_DSS_WITH_AES_128_GCM_SHA256 Dhe Cipher::AesGcm(16), Sha256 Sha256;
     0x00a3 TLS_DHE_DSS_WITH_AES_256_GCM_SHA384 Dhe Cipher::AesGcm(32), Sha384 Sha384;
-    0x00a6 TLS_DH_anon_WITH_AES_128_GCM_SHA256 Other Cipher::AesGcm(16), Sha256 Sha256;
-    0x00a7 TLS_DH_anon_WITH_AES_256_GCM_SHA384 Other Cipher::AesGcm(32), Sha384 Sha384;
-    0x00aa TLS_DHE_PSK_WITH_AES_128_GCM_SHA256 Other Cipher::AesGcm(16), Sha256 Sha256;
-    0x00ab TLS_DHE_PSK_WITH_AES_256_GCM_SHA384 Other Cipher::AesGcm(32), Sha384 Sha384;
-    0x00ac TLS_RSA_PSK_WITH_AES_128_GCM_SHA256 Other Cipher::AesGcm(16), Sha256 Sha256;
-    0x00ad TLS_RSA_PSK_WITH_AES_256_GCM_SHA384 Other Cipher::AesGcm(32), Sha384 Sha384;
-    0x00ae TLS_PSK_WITH_AES_128_CBC_SHA256 Other Cipher::AesCbc(16), Sha256 Sha256;
-    0x00af TLS_PSK_WITH_AES_256_CBC_SHA384 Other Cipher::AesCbc(32), Sha384 Sha384;
-    0x00b0 TLS_PSK_WITH_NULL_SHA256 Other Cipher::Null, Sha256 Sha256;
-    0x00b1 TLS_PSK_WITH_NULL_SHA384 Other Cipher::Null, Sha384 Sha384;
-    0x00b2 TLS_DHE_PSK_WITH_AES_128_CBC_SHA256 Other Cipher::AesCbc(16), Sha256 Sha256;
-    0x00b3 TLS_DHE_PSK_WITH_AES_256_CBC_SHA384 Other Cipher::AesCbc(32), Sha384 Sha384;
-    0x00b4 TLS_DHE_PSK_WITH_NULL_SHA256 Other Cipher::Null, Sha256 Sha256;
-    0x00b5 TLS_DHE_PSK_WITH_NULL_SHA384 Other Cipher::Null, Sha384 Sha384;
-    0x00b6 TLS_RSA_PSK_WITH_AES_128_CBC_SHA256 Other Cipher::AesCbc(16), Sha256 Sha256;
-    0x00b7 TLS_RSA_PSK_WITH_AES_256_CBC_SHA384 Other Cipher::AesCbc(32), Sha384 Sha384;
-    0x00b8 TLS_RSA_PSK_WITH_NULL_SHA256 Other Cipher::Null, Sha256 Sha256;
-    0x00b9 TLS_RSA_PSK_WITH_NULL_SHA384 Other Cipher::Null, Sha384 Sha384;
+    0x00a6 TLS_DH_anon_WITH_AES_128_GCM_SHA256 DhAnon Cipher::AesGcm(16), Sha256 Sha256;
+    0x00a7 TLS_DH_anon_WITH_AES_256_GCM_SHA384 DhAnon Cipher::AesGcm(32), Sha384 Sha384;
+    0x00aa TLS_DHE_PSK_WITH_AES_128_GCM_SHA256 DhePsk Cipher::AesGcm(16), Sha256 Sha256;
+    0x00ab TLS_DHE_PSK_WITH_AES_256_GCM_SHA384 DhePsk Cipher::AesGcm(32), Sha384 Sha384;
+    0x00ac TLS_RSA_PSK_WITH_AES_128_GCM_SHA256 RsaPsk Cipher::AesGcm(16), Sha256 Sha256;
+    0x00ad TLS_RSA_PSK_WITH_AES_256_GCM_SHA384 RsaPsk Cipher::AesGcm(32), Sha384 Sha384;
+    0x00ae TLS_PSK_WITH_AES_128_CBC_SHA256 Psk Cipher::AesCbc(16), Sha256 Sha256;
+    0x00af TLS_PSK_WITH_AES_256_CBC_SHA384 Psk Cipher::AesCbc(32), Sha384 Sha384;
+    0x00b0 TLS_PSK_WITH_NULL_SHA256 Psk Cipher::Null, Sha256 Sha256;
+    0x00b1 TLS_PSK_WITH_NULL_SHA384 Psk Cipher::Null, Sha384 Sha384;
+    0x00b2 TLS_DHE_PSK_WITH_AES_128_CBC_SHA256 DhePsk Cipher::AesCbc(16), Sha256 Sha256;
+    0x00b3 TLS_DHE_PSK_WITH_AES_256_CBC_SHA384 DhePsk Cipher::AesCbc(32), Sha384 Sha384;
+    0x00b4 TLS_DHE_PSK_WITH_NULL_SHA256 DhePsk Cipher::Null, Sha256 Sha256;
+    0x00b5 TLS_DHE_PSK_WITH_NULL_SHA384 DhePsk Cipher::Null, Sha384 Sha384;
+    0x00b6 TLS_RSA_PSK_WITH_AES_128_CBC_SHA256 RsaPsk Cipher::AesCbc(16), Sha256 Sha256;
+    0x00b7 TLS_RSA_PSK_WITH_AES_256_CBC_SHA384 RsaPsk Cipher::AesCbc(32), Sha384 Sha384;
+    0x00b8 TLS_RSA_PSK_WITH_NULL_SHA256 RsaPsk Cipher::Null, Sha256 Sha256;
+    0x00b9 TLS_RSA_PSK_WITH_NULL_SHA384 RsaPsk Cipher::Null, Sha384 Sha384;
     0x00bd TLS_DHE_DSS_WITH_CAMELLIA_128_CBC_SHA256 Dhe Cipher::CamelliaCbc(16), Sha256 Sha256;
-    0x00bf TLS_DH_anon_WITH_CAMELLIA_128_CBC_SHA256 Other Cipher::CamelliaCbc(16), Sha256 Sha256;
+    0x00bf TLS_DH_anon_WITH_CAMELLIA_128_CBC_SHA256 DhAnon Cipher::CamelliaCbc(16), Sha256 Sha256;
     0x00c3 TLS_DHE_DSS_WITH_CAMELLIA_256_CBC_SHA256 Dhe Cipher::CamelliaCbc(32), Sha256 Sha256;
-    0x00c5 TLS_DH_anon_WITH_CAMELLIA_256_CBC_SHA256 Other Cipher::CamelliaCbc(32), Sha256 Sha256;
+    0x00c5 TLS_DH_anon_WITH_CAMELLIA_256_CBC_SHA256 DhAnon Cipher::CamelliaCbc(32), Sha256 Sha256;
     0xc006 TLS_ECDHE_ECDSA_WITH_NULL_SHA Ecdhe Cipher::Null, Sha256 Sha1;
     0xc010 TLS_ECDHE_RSA_WITH_NULL_SHA Ecdhe Cipher::Null, Sha256 Sha1;
-    0xc015 TLS_ECDH_anon_WITH_NULL_SHA Other Cipher::Null, Sha256 Sha1;
-    0xc018 TLS_ECDH_anon_WITH_AES_128_CBC_SHA Other Cipher::AesCbc(16), Sha256 Sha1;
-    0xc019 TLS_ECDH_anon_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
-    0xc01d TLS_SRP_SHA_WITH_AES_128_CBC_SHA Other Cipher::AesCbc(16), Sha256 Sha1;
-    0xc01e TLS_SRP_SHA_RSA_WITH_AES_128_CBC_SHA Other Cipher::AesCbc(16), Sha256 Sha1;
-    0xc01f TLS_SRP_SHA_DSS_WITH_AES_128_CBC_SHA Other Cipher::AesCbc(16), Sha256 Sha1;
-    0xc020 TLS_SRP_SHA_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
-    0xc021 TLS_SRP_SHA_RSA_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
-    0xc022 TLS_SRP_SHA_DSS_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
-    0xc035 TLS_ECDHE_PSK_WITH_AES_128_CBC_SHA Other Cipher::AesCbc(16), Sha256 Sha1;
-    0xc036 TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA Other Cipher::AesCbc(32), Sha256 Sha1;
-    0xc037 TLS_ECDHE_PSK_WITH_AES_128_CBC_SHA256 Other Cipher::AesCbc(16), Sha256 Sha256;
-    0xc038 TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA384 Other Cipher::AesCbc(32), Sha384 Sha384;
-    0xc039 TLS_ECDHE_PSK_WITH_NULL_SHA Other Cipher::Null, Sha256 Sha1;
-    0xc03a TLS_ECDHE_PSK_WITH_NULL_SHA256 Other Cipher::Null, Sha256 Sha256;
-    0xc03b TLS_ECDHE_PSK_WITH_NULL_SHA384 Other Cipher::Null, Sha384 Sha384;
+    0xc015 TLS_ECDH_anon_WITH_NULL_SHA EcdhAnon Cipher::Null, Sha256 Sha1;
+    0xc018 TLS_ECDH_anon_WITH_AES_128_CBC_SHA EcdhAnon Cipher::AesCbc(16), Sha256 Sha1;
+    0xc019 TLS_ECDH_anon_WITH_AES_256_CBC_SHA EcdhAnon Cipher::AesCbc(32), Sha256 Sha1;
+    0xc01d TLS_SRP_SHA_WITH_AES_128_CBC_SHA Srp Cipher::AesCbc(16), Sha256 Sha1;
+    0xc01e TLS_SRP_SHA_RSA_WITH_AES_128_CBC_SHA SrpSigned Cipher::AesCbc(16), Sha256 Sha1;
+    0xc01f TLS_SRP_SHA_DSS_WITH_AES_128_CBC_SHA SrpSigned Cipher::AesCbc(16), Sha256 Sha1;
+    0xc020 TLS_SRP_SHA_WITH_AES_256_CBC_SHA Srp Cipher::AesCbc(32), Sha256 Sha1;
+    0xc021 TLS_SRP_SHA_RSA_WITH_AES_256_CBC_SHA SrpSigned Cipher::AesCbc(32), Sha256 Sha1;
+    0xc022 TLS_SRP_SHA_DSS_WITH_AES_256_CBC_SHA SrpSigned Cipher::AesCbc(32), Sha256 Sha1;
+    0xc035 TLS_ECDHE_PSK_WITH_AES_128_CBC_SHA EcdhePsk Cipher::AesCbc(16), Sha256 Sha1;
+    0xc036 TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA EcdhePsk Cipher::AesCbc(32), Sha256 Sha1;
+    0xc037 TLS_ECDHE_PSK_WITH_AES_128_CBC_SHA256 EcdhePsk Cipher::AesCbc(16), Sha256 Sha256;
+    0xc038 TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA384 EcdhePsk Cipher::AesCbc(32), Sha384 Sha384;
+    0xc039 TLS_ECDHE_PSK_WITH_NULL_SHA EcdhePsk Cipher::Null, Sha256 Sha1;
+    0xc03a TLS_ECDHE_PSK_WITH_NULL_SHA256 EcdhePsk Cipher::Null, Sha256 Sha256;
+    0xc03b TLS_ECDHE_PSK_WITH_NULL_SHA384 EcdhePsk Cipher::Null, Sha384 Sha384;
     0xc056 TLS_DHE_DSS_WITH_ARIA_128_GCM_SHA256 Dhe Cipher::AriaGcm(16), Sha256 Sha256;
     0xc057 TLS_DHE_DSS_WITH_ARIA_256_GCM_SHA384 Dhe Cipher::AriaGcm(32), Sha384 Sha384;
-    0xc06a TLS_PSK_WITH_ARIA_128_GCM_SHA256 Other Cipher::AriaGcm(16), Sha256 Sha256;
-    0xc06b TLS_PSK_WITH_ARIA_256_GCM_SHA384 Other Cipher::AriaGcm(32), Sha384 Sha384;
-    0xc06c TLS_DHE_PSK_WITH_ARIA_128_GCM_SHA256 Other Cipher::AriaGcm(16), Sha256 Sha256;
-    0xc06d TLS_DHE_PSK_WITH_ARIA_256_GCM_SHA384 Other Cipher::AriaGcm(32), Sha384 Sha384;
-    0xc06e TLS_RSA_PSK_WITH_ARIA_128_GCM_SHA256 Other Cipher::AriaGcm(16), Sha256 Sha256;
-    0xc06f TLS_RSA_PSK_WITH_ARIA_256_GCM_SHA384 Other Cipher::AriaGcm(32), Sha384 Sha384;
-    0xc094 TLS_PSK_WITH_CAMELLIA_128_CBC_SHA256 Other Cipher::CamelliaCbc(16), Sha256 Sha256;
-    0xc095 TLS_PSK_WITH_CAMELLIA_256_CBC_SHA384 Other Cipher::CamelliaCbc(32), Sha384 Sha384;
-    0xc096 TLS_DHE_PSK_WITH_CAMELLIA_128_CBC_SHA256 Other Cipher::CamelliaCbc(16), Sha256 Sha256;
-    0xc097 TLS_DHE_PSK_WITH_CAMELLIA_256_CBC_SHA384 Other Cipher::CamelliaCbc(32), Sha384 Sha384;
-    0xc098 TLS_RSA_PSK_WITH_CAMELLIA_128_CBC_SHA256 Other Cipher::CamelliaCbc(16), Sha256 Sha256;
-    0xc099 TLS_RSA_PSK_WITH_CAMELLIA_256_CBC_SHA384 Other Cipher::CamelliaCbc(32), Sha384 Sha384;
-    0xc09a TLS_ECDHE_PSK_WITH_CAMELLIA_128_CBC_SHA256 Other Cipher::CamelliaCbc(16), Sha256 Sha256;
-    0xc09b TLS_ECDHE_PSK_WITH_CAMELLIA_256_CBC_SHA384 Other Cipher::CamelliaCbc(32), Sha384 Sha384;
-    0xc0a4 TLS_PSK_WITH_AES_128_CCM Other Cipher::AesCcm(16, 16), Sha256 Sha256;
-    0xc0a5 TLS_PSK_WITH_AES_256_CCM Other Cipher::AesCcm(32, 16), Sha256 Sha256;
-    0xc0a6 TLS_DHE_PSK_WITH_AES_128_CCM Other Cipher::AesCcm(16, 16), Sha256 Sha256;
-    0xc0a7 TLS_DHE_PSK_WITH_AES_256_CCM Other Cipher::AesCcm(32, 16), Sha256 Sha256;
-    0xc0a8 TLS_PSK_WITH_AES_128_CCM_8 Other Cipher::AesCcm(16, 8), Sha256 Sha256;
-    0xc0a9 TLS_PSK_WITH_AES_256_CCM_8 Other Cipher::AesCcm(32, 8), Sha256 Sha256;
-    0xc0aa TLS_PSK_DHE_WITH_AES_128_CCM_8 Other Cipher::AesCcm(16, 8), Sha256 Sha256;
-    0xc0ab TLS_PSK_DHE_WITH_AES_256_CCM_8 Other Cipher::AesCcm(32, 8), Sha256 Sha256;
-    0xccab TLS_PSK_WITH_CHACHA20_POLY1305_SHA256 Other Cipher::ChaCha20Poly1305, Sha256 Sha256;
-    0xccac TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256 Other Cipher::ChaCha20Poly1305, Sha256 Sha256;
-    0xccad TLS_DHE_PSK_WITH_CHACHA20_POLY1305_SHA256 Other Cipher::ChaCha20Poly1305, Sha256 Sha256;
-    0xccae TLS_RSA_PSK_WITH_CHACHA20_POLY1305_SHA256 Other Cipher::ChaCha20Poly1305, Sha256 Sha256;
+    0xc06a TLS_PSK_WITH_ARIA_128_GCM_SHA256 Psk Cipher::AriaGcm(16), Sha256 Sha256;
+    0xc06b TLS_PSK_WITH_ARIA_256_GCM_SHA384 Psk Cipher::AriaGcm(32), Sha384 Sha384;
+    0xc06c TLS_DHE_PSK_WITH_ARIA_128_GCM_SHA256 DhePsk Cipher::AriaGcm(16), Sha256 Sha256;
+    0xc06d TLS_DHE_PSK_WITH_ARIA_256_GCM_SHA384 DhePsk Cipher::AriaGcm(32), Sha384 Sha384;
+    0xc06e TLS_RSA_PSK_WITH_ARIA_128_GCM_SHA256 RsaPsk Cipher::AriaGcm(16), Sha256 Sha256;
+    0xc06f TLS_RSA_PSK_WITH_ARIA_256_GCM_SHA384 RsaPsk Cipher::AriaGcm(32), Sha384 Sha384;
+    0xc094 TLS_PSK_WITH_CAMELLIA_128_CBC_SHA256 Psk Cipher::CamelliaCbc(16), Sha256 Sha256;
+    0xc095 TLS_PSK_WITH_CAMELLIA_256_CBC_SHA384 Psk Cipher::CamelliaCbc(32), Sha384 Sha384;
+    0xc096 TLS_DHE_PSK_WITH_CAMELLIA_128_CBC_SHA256 DhePsk Cipher::CamelliaCbc(16), Sha256 Sha256;
+    0xc097 TLS_DHE_PSK_WITH_CAMELLIA_256_CBC_SHA384 DhePsk Cipher::CamelliaCbc(32), Sha384 Sha384;
+    0xc098 TLS_RSA_PSK_WITH_CAMELLIA_128_CBC_SHA256 RsaPsk Cipher::CamelliaCbc(16), Sha256 Sha256;
+    0xc099 TLS_RSA_PSK_WITH_CAMELLIA_256_CBC_SHA384 RsaPsk Cipher::CamelliaCbc(32), Sha384 Sha384;
+    0xc09a TLS_ECDHE_PSK_WITH_CAMELLIA_128_CBC_SHA256 EcdhePsk Cipher::CamelliaCbc(16), Sha256 Sha256;
+    0xc09b TLS_ECDHE_PSK_WITH_CAMELLIA_256_CBC_SHA384 EcdhePsk Cipher::CamelliaCbc(32), Sha384 Sha384;
+    0xc0a4 TLS_PSK_WITH_AES_128_CCM Psk Cipher::AesCcm(16, 16), Sha256 Sha256;
+    0xc0a5 TLS_PSK_WITH_AES_256_CCM Psk Cipher::AesCcm(32, 16), Sha256 Sha256;
+    0xc0a6 TLS_DHE_PSK_WITH_AES_128_CCM DhePsk Cipher::AesCcm(16, 16), Sha256 Sha256;
+    0xc0a7 TLS_DHE_PSK_WITH_AES_256_CCM DhePsk Cipher::AesCcm(32, 16), Sha256 Sha256;
+    0xc0a8 TLS_PSK_WITH_AES_128_CCM_8 Psk Cipher::AesCcm(16, 8), Sha256 Sha256;
+    0xc0a9 TLS_PSK_WITH_AES_256_CCM_8 Psk Cipher::AesCcm(32, 8), Sha256 Sha256;
+    0xc0aa TLS_PSK_DHE_WITH_AES_128_CCM_8 DhePsk Cipher::AesCcm(16, 8), Sha256 Sha256;
+    0xc0ab TLS_PSK_DHE_WITH_AES_256_CCM_8 DhePsk Cipher::AesCcm(32, 8), Sha256 Sha256;
+    0xccab TLS_PSK_WITH_CHACHA20_POLY1305_SHA256 Psk Cipher::ChaCha20Poly1305, Sha256 Sha256;
+    0xccac TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256 EcdhePsk Cipher::ChaCha20Poly1305, Sha256 Sha256;
+    0xccad TLS_DHE_PSK_WITH_CHACHA20_POLY1305_SHA256 DhePsk Cipher::ChaCha20Poly1305, Sha256 Sha256;
+    0xccae TLS_RSA_PSK_WITH_CHACHA20_POLY1305_SHA256 RsaPsk Cipher::ChaCha20Poly1305, Sha256 Sha256;
 }
 
 /// The suite with this number.
