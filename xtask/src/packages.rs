@@ -86,8 +86,19 @@ pub(crate) fn install<'a>(words: impl IntoIterator<Item = &'a str>) -> anyhow::R
         named.map(|(name, version)| format!("{name}{between}{version}")).collect()
     };
     fs::create_dir_all(folder().join("installed")).context("target/interop")?;
-    let npm = of("npm:", "@");
+    let mut npm = of("npm:", "@");
     if !npm.is_empty() {
+        // The package `node` fetches its program as it is installed, and npm takes that away the next time that it
+        // installs anything: so all come anew together.
+        let there = PACKAGES.iter().filter(|package| mark(package).is_file());
+        npm.extend(there.filter_map(|p| Some(format!("{}@{}", p.word.strip_prefix("npm:")?, p.version))));
+        for old in [folder().join("node_modules"), folder().join("package-lock.json")] {
+            if old.is_dir() {
+                fs::remove_dir_all(&old)?;
+            } else if old.exists() {
+                fs::remove_file(&old)?;
+            }
+        }
         let manifest = folder().join("package.json");
         if !manifest.is_file() {
             fs::write(manifest, "{\"private\":true}\n")?;

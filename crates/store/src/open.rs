@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ca::StoreError;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
@@ -24,6 +24,21 @@ const MIGRATIONS: &[&str] = &[
 
 /// How long a process waits for another one's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long to wait before the next try.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Tries again while others are busy with the file. SQLite does not wait by itself where two connections turn a new file
+/// to WAL at once, or one comes while the last one goes: it says that it is busy, whatever the timeout.
+pub(crate) fn patiently<T>(mut attempt: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let start = Instant::now();
+    loop {
+        match attempt() {
+            Err(StoreError::Busy) if start.elapsed() < BUSY_TIMEOUT => std::thread::sleep(PAUSE),
+            outcome => return outcome,
+        }
+    }
+}
 
 /// Makes the file with mode 0600 if it is not there. SQLite gives -wal and -shm the mode of the database.
 pub(crate) fn create_file(path: &Path) -> Result<(), StoreError> {
@@ -113,5 +128,18 @@ pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
             transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(wrap)?;
             transaction.commit().map_err(wrap)?;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_comes_while_others_are_busy_tries_again_and_every_other_error_is_told_at_once() {
+        let mut answers = vec![Ok(7), Err(StoreError::Busy), Err(StoreError::Busy)];
+        assert!(matches!(patiently(|| answers.pop().unwrap_or(Ok(0))), Ok(7)));
+        let mut answers = vec![Ok(7), Err(StoreError::Full)];
+        assert!(matches!(patiently(|| answers.pop().unwrap_or(Ok(0))), Err(StoreError::Full)));
     }
 }

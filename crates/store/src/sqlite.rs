@@ -42,9 +42,12 @@ impl SqliteStore {
     /// # Errors
     /// As [`SqliteStore::create`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        open::check(path)?;
-        let mut connection = open::connect(path)?;
-        open::migrate(&mut connection, path)?;
+        let connection = open::patiently(|| {
+            open::check(path)?;
+            let mut connection = open::connect(path)?;
+            open::migrate(&mut connection, path)?;
+            Ok(connection)
+        })?;
         let writer = Writer::start(connection, path)?;
         Ok(SqliteStore {
             path: path.to_owned(),
@@ -57,7 +60,7 @@ impl SqliteStore {
     /// A connection that nobody reads with.
     fn reader(&self) -> Result<Connection, StoreError> {
         let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.map_or_else(|| open::connect(&self.path), Ok)
+        idle.map_or_else(|| open::patiently(|| open::connect(&self.path)), Ok)
     }
 
     fn reading<T>(
