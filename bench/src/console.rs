@@ -45,7 +45,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let handle = people(&*store, authority.entropy())?;
     let state = State::new(authority, Settings::new("https://ca.bench.test"));
     let runtime = tokio::runtime::Runtime::new()?;
-    let question = format!("which={}&rules=%5B%5Ballow%5D%5D%0Ads+%3D+%22*%22", name(4_711));
+    let question = format!("which={0}&rules=cn+{0}+for+GET", name(4_711));
     let mut wanted: Vec<(&str, String, Option<&str>)> =
         pages(&*store, &handle)?.into_iter().map(|(what, path)| (what, path, None)).collect();
     wanted.push(("what a name would be allowed", "/console/policy".to_owned(), Some(&question)));

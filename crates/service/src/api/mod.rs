@@ -81,7 +81,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
                 request: None, answer: "Invite", handler: || delete(invites::withdraw) },
     Operation { method: "post", path: "/api/v1/invites/{handle}/decision", permission: Some(Permission::Operate), summary: "Approve or refuse what waits on an invite", query: &[],
                 request: Some("Decision"), answer: "Invite", handler: || post(invites::decide) },
-    Operation { method: "get", path: "/api/v1/partners", permission: Some(Permission::Read), summary: "List partners", query: &[PAGE, LIMIT],
+    Operation { method: "get", path: "/api/v1/partners", permission: Some(Permission::Read), summary: "List partners", query: &[("counted", "false leaves out how many certificates each has"), PAGE, LIMIT],
                 request: None, answer: "Partners", handler: || get(identities::partners) },
     Operation { method: "put", path: "/api/v1/partners/{name}", permission: Some(Permission::Operate), summary: "Make or change a partner", query: &[],
                 request: Some("NewPartner"), answer: "Partner", handler: || put(identities::put_partner) },

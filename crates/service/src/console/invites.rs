@@ -249,7 +249,7 @@ async fn wish(
 }
 
 async fn form(state: &State, api: &Api, wish: Wish, error: Option<String>) -> Response {
-    let known = api.get("/api/v1/partners?limit=1000").await.unwrap_or_default();
+    let known = api.get("/api/v1/partners?counted=false&limit=1000").await.unwrap_or_default();
     let page = New {
         frame: Frame::of(state, api, PLACE, "Invite somebody"),
         name: wish.name,

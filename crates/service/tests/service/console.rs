@@ -72,6 +72,9 @@ async fn partners_of_the_second_page_are_one_click_away() {
             ca::Partner { name: format!("partner-{number:02}"), contact: None, most_certificates: 3 };
         partner.put(world.state.store(), ca::Who::from("tester"), crate::world::clock()).unwrap();
     }
+    let uncounted = admin.get("/api/v1/partners?counted=false&limit=1").await.json();
+    assert_eq!(uncounted["partners"][0]["certificates"], json!(null));
+    assert_eq!(admin.get("/api/v1/partners?limit=1").await.json()["partners"][0]["certificates"], 0);
     let first = admin.send(Method::GET, "/console/partners", None).await.text();
     assert!(first.contains("partner-49") && !first.contains("partner-50"), "{first}");
     let link = first.split("href=\"").filter_map(|rest| rest.split('"').next());
