@@ -49,6 +49,13 @@ pub enum CreateError {
     Open(#[from] OpenError),
 }
 
+/// The names of a CA's certificate: the authority's and what the CA is, in the 64 characters that a commonName may have
+/// (RFC 5280 appendix A.1).
+pub(crate) fn names_of_ca(authority: &str, suffix: &str) -> SubjectNames {
+    let name: String = authority.chars().take(64 - suffix.len() - 1).collect();
+    SubjectNames { common_name: Some(format!("{} {suffix}", name.trim_end())), ..SubjectNames::default() }
+}
+
 impl<S: Store> Authority<S> {
     /// Makes an authority and records it.
     ///
@@ -68,14 +75,9 @@ impl<S: Store> Authority<S> {
         let not_before = now - BACKDATING;
         let not_after = now.checked_add(wish.root_lifetime).map_err(CreateError::Lifetime)?;
         let order = |profile, suffix: &str, key: &dyn SigningKey| -> Result<Order, CreateError> {
-            // 64 characters are the most a commonName may have (RFC 5280 appendix A.1).
-            let name: String = wish.name.chars().take(64 - suffix.len() - 1).collect();
             Ok(Order {
                 profile,
-                names: SubjectNames {
-                    common_name: Some(format!("{} {suffix}", name.trim_end())),
-                    ..SubjectNames::default()
-                },
+                names: names_of_ca(&wish.name, suffix),
                 public_key: key.public_key().clone(),
                 serial: new_serial(&entropy).map_err(CreateError::Entropy)?,
                 not_before,

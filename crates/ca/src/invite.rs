@@ -478,14 +478,8 @@ impl Use {
     }
 }
 
-/// The octets of hexadecimal digits in lower case.
 fn octets(value: &Value) -> Option<Vec<u8>> {
-    let digits = value.as_str()?.as_bytes();
-    let digit = |b: u8| char::from(b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    if !digits.len().is_multiple_of(2) {
-        return None;
-    }
-    digits.chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+    pki::unhex(value.as_str()?)
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::audit::{NewEvent, Who};
 use crate::authority::{Authority, OpenError};
+use crate::create::names_of_ca;
 use crate::issue::{BACKDATING, new_serial};
 use crate::line::{KeyName, LineRecord, Lines, LinesRecord, Withdrawal, time};
 use crate::record::{Commit, Record, Write};
@@ -247,15 +248,7 @@ impl<S: Store> Authority<S> {
         };
         let old_root_key = self.root_key(old.root_of(), &old_root)?;
         let key = self.new_key(KeyName::Issuing(number), kind)?;
-        let named = |suffix: &str| {
-            let suffix = format!(" {suffix} {number}");
-            // 64 characters are the most a commonName may have (RFC 5280 appendix A.1).
-            let name: String = self.name.chars().take(64 - suffix.len()).collect();
-            SubjectNames {
-                common_name: Some(format!("{}{suffix}", name.trim_end())),
-                ..SubjectNames::default()
-            }
-        };
+        let named = |what: &str| names_of_ca(&self.name, &format!("{what} {number}"));
         let constraints = old_root.name_constraints().cloned().unwrap_or_default();
         let not_before = (now - BACKDATING).max(old_root.not_before());
         let mut making =
@@ -529,9 +522,8 @@ pub fn remember(store: &dyn Store, rollover: &Rollover, seen: &[Seen]) -> Result
 
 fn parse(record: &Record) -> Option<Seen> {
     let value: Value = serde_json::from_str(&record.body).ok()?;
-    let octet = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
     Some(Seen {
-        serial: record.id.as_bytes().chunks(2).map(octet).collect::<Option<_>>()?,
+        serial: pki::unhex(&record.id)?,
         at: time(&value["at"])?,
         by: value["by"].as_str().map(str::to_owned),
     })

@@ -258,7 +258,7 @@ impl Follower {
                 known.lists = lists.unwrap_or_else(|| std::mem::take(&mut known.lists));
             }
             "revoke" | "release" => {
-                let serial = document["serial"].as_str().and_then(octets);
+                let serial = document["serial"].as_str().and_then(pki::unhex);
                 let serial = serial.ok_or_else(|| wrong("it names no serial number"))?;
                 if known.lists.is_empty() {
                     return Err(wrong("it begins without a snapshot"));
@@ -323,11 +323,4 @@ fn certificates(value: &Value) -> Option<Vec<Certificate>> {
         .collect();
     // Nobody to believe is a mistake rather than a wish.
     all.filter(|all| !all.is_empty())
-}
-
-fn octets(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> =
-        text.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
-    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
-    Some(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }

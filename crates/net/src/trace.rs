@@ -97,8 +97,7 @@ fn read(text: &[u8]) -> Option<([u8; 16], [u8; 8], u8)> {
     }
     let whole = text[..55].iter().enumerate().all(|(at, byte)| dashes.contains(&at) || is_lower_hex(byte));
     let octets = |range: std::ops::Range<usize>| -> Option<Vec<u8>> {
-        let digits = std::str::from_utf8(&text[range]).ok()?;
-        (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).ok()).collect()
+        pki::unhex(std::str::from_utf8(&text[range]).ok()?)
     };
     let trace: [u8; 16] = octets(3..35).filter(|_| whole)?.try_into().ok()?;
     let parent: [u8; 8] = octets(36..52)?.try_into().ok()?;

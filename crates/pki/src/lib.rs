@@ -57,3 +57,27 @@ pub fn hex(bytes: &[u8]) -> String {
         .map(char::from)
         .collect()
 }
+
+/// The bytes of hexadecimal digits of either case, two a byte; `None` for anything else.
+///
+/// ```
+/// assert_eq!(pki::unhex("0aFF"), Some(vec![0x0a, 0xff]));
+/// assert_eq!((pki::unhex("0af"), pki::unhex("+f"), pki::unhex("0a:ff")), (None, None, None));
+/// ```
+#[must_use]
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    // Digits may be those of a secret: a vector that grows would leave copies behind.
+    let mut bytes = Vec::with_capacity(pairs.len());
+    for pair in pairs {
+        // Both are digits, so that `from_str_radix` sees no sign.
+        if !pair.iter().all(u8::is_ascii_hexdigit) {
+            return None;
+        }
+        bytes.push(u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?);
+    }
+    Some(bytes)
+}

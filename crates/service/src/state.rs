@@ -275,7 +275,11 @@ impl State {
             .seen_since(since)
             .into_iter()
             .filter_map(|one| {
-                Some(InUse { serial: octets(&one.serial)?, at: one.last_seen, by: one.gateway })
+                Some(InUse {
+                    serial: pki::unhex(&one.serial).filter(|serial| !serial.is_empty())?,
+                    at: one.last_seen,
+                    by: one.gateway,
+                })
             })
             .collect();
         rollover::remember(self.store(), rollover, &seen)?;
@@ -411,12 +415,4 @@ fn keys_here(state: &State) -> Vec<u32> {
 fn numbers(value: &Value) -> Vec<u32> {
     let all = value.as_array().into_iter().flatten();
     all.filter_map(|number| u32::try_from(number.as_u64()?).ok()).collect()
-}
-
-/// A serial number as gateways and access records write it.
-fn octets(hexadecimal: &str) -> Option<Vec<u8>> {
-    let digits = hexadecimal.as_bytes();
-    let octet = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    let is_whole = !digits.is_empty() && digits.len().is_multiple_of(2);
-    is_whole.then(|| digits.chunks(2).map(octet).collect()).flatten()
 }

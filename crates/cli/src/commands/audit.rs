@@ -230,16 +230,9 @@ fn event(value: &Value) -> Option<AuditEvent> {
     })
 }
 
+/// The octets of a serial number or a hash, with colons or without.
 fn octets(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = text
-        .chars()
-        .filter(|c| *c != ':')
-        .map(|c| c.to_digit(16))
-        .collect::<Option<Vec<_>>>()?
-        .into_iter()
-        .filter_map(|digit| u8::try_from(digit).ok())
-        .collect();
-    digits.len().is_multiple_of(2).then(|| digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+    pki::unhex(&text.replace(':', ""))
 }
 
 #[cfg(test)]

@@ -218,14 +218,5 @@ fn parse_line(line: &[u8]) -> Option<Line<'_>> {
 
 /// Octets from hexadecimal digits.
 pub(crate) fn from_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if !rest.is_empty() {
-        return None;
-    }
-    pairs
-        .iter()
-        .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
-        .collect::<Option<Vec<u8>>>()
-        .map(Zeroizing::new)
+    pki::unhex(text).map(Zeroizing::new)
 }

@@ -196,12 +196,12 @@ async fn first(look: &Look<'_>, told: &(dyn Fn(Variation) + Sync)) -> Vec<Attemp
         connection::tls(look, Variation::WithoutServerName).await
     });
     let mut last_chance = pin!(sleep(Duration::MAX));
-    let (mut of_main, mut of_small, mut of_nameless) = (None, None, None);
+    let (mut of_main, mut of_small, mut of_nameless): (Option<Attempt>, _, _) = (None, None, None);
     loop {
         let is_answered = of_small.as_ref().is_some_and(|small: &Attempt| !small.served.is_empty());
         match (&of_main, &of_small) {
             // The server was only slow.
-            (Some(main @ Attempt { .. }), _) if main.is_let_in() => break,
+            (Some(main), _) if main.is_let_in() => break,
             (Some(main), Some(_)) => {
                 let is_silent = main.end == End::HandshakeTimeout && !is_answered;
                 if !(is_silent && has_name && of_nameless.is_none()) {

@@ -167,11 +167,7 @@ pub(super) fn uri_matches(pattern: &str, name: &str) -> bool {
 fn parse_pin(text: &str) -> Option<[u8; 32]> {
     let text = text.strip_prefix("sha256//").or_else(|| text.strip_prefix("sha256/")).unwrap_or(text);
     if text.len() == 64 {
-        let mut pin = [0; 32];
-        for (index, byte) in pin.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(text.get(index * 2..index * 2 + 2)?, 16).ok()?;
-        }
-        return Some(pin);
+        return crate::unhex(text)?.try_into().ok();
     }
     STANDARD.decode(text).ok()?.try_into().ok()
 }

@@ -206,7 +206,7 @@ impl Binding {
         let profiles = texts(&value["profiles"])?;
         Some(Binding {
             id: id.to_owned(),
-            mac_key: unhex(value["mac_key"].as_str()?)?,
+            mac_key: pki::unhex(value["mac_key"].as_str()?)?,
             identity: value["identity"].as_str().map(str::to_owned),
             names: texts(&value["names"])?,
             profiles: profiles.iter().map(|name| name.parse().ok()).collect::<Option<_>>()?,
@@ -230,12 +230,6 @@ pub(crate) fn texts(value: &Value) -> Option<Vec<String>> {
 
 pub(crate) fn time(value: &Value) -> Option<Timestamp> {
     Timestamp::from_second(value.as_i64()?).ok()
-}
-
-pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> =
-        text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
-    digits.len().is_multiple_of(2).then(|| digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 #[cfg(test)]

@@ -360,7 +360,7 @@ impl Memory {
     pub(crate) fn secret(&self, fresh: &[u8; 32]) -> Result<[u8; 32], StoreError> {
         loop {
             if let Some(record) = self.0.record(SECRET, "nonces")? {
-                let octets = crate::acme::account::unhex(&record.body);
+                let octets = pki::unhex(&record.body);
                 return octets.and_then(|octets| octets.try_into().ok()).ok_or_else(|| unreadable(&record));
             }
             match self

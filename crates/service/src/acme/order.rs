@@ -10,7 +10,7 @@ use pki::Profile;
 use pki::csr::CertificateRequest;
 use serde_json::{Value, json};
 
-use crate::acme::account::{time, unhex};
+use crate::acme::account::time;
 use crate::acme::challenge::{Authorization, AuthorizationStatus};
 use crate::acme::identifier::Identifier;
 use crate::acme::refusal::{Kind, Refusal};
@@ -229,7 +229,7 @@ impl Order {
         } else if let Some(since) = time(&progress["processing"]) {
             Progress::Processing(since)
         } else if let Some(serial) = progress["valid"].as_str() {
-            Progress::Valid(unhex(serial)?)
+            Progress::Valid(pki::unhex(serial)?)
         } else {
             Progress::Invalid(Refusal::from_json(&progress["invalid"])?)
         };
@@ -245,7 +245,7 @@ impl Order {
                 .iter()
                 .map(Authorization::from_json)
                 .collect::<Option<_>>()?,
-            replaces: value["replaces"].as_str().map(unhex).unwrap_or_default(),
+            replaces: value["replaces"].as_str().map(pki::unhex).unwrap_or_default(),
             progress,
             csr: value["csr"].as_str().and_then(|text| STANDARD.decode(text).ok()),
         })
