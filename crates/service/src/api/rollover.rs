@@ -275,7 +275,7 @@ pub(crate) fn status(state: &State, within: SignedDuration) -> Result<Value, Pro
             let mut remains = Vec::new();
             if good > 0 {
                 remains.push(format!(
-                    "{good} certificates of line {} are good and not renewed or ended",
+                    "certificates of line {} that are good and neither renewed nor ended: {good}",
                     rollover.from
                 ));
             }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use http::Method;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use pki::key::KeyAlgorithm;
 use serde_json::{Value, json};
 
@@ -164,6 +164,12 @@ fn text(value: &Value) -> String {
     }
 }
 
+/// A time as people read it.
+fn when(value: &Value) -> String {
+    let read = value.as_str().and_then(|time| time.parse::<Timestamp>().ok());
+    read.map_or_else(|| text(value), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
+}
+
 fn items(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
@@ -181,7 +187,7 @@ fn tell(context: &Context, status: &Value, as_json: bool) -> Outcome {
         ),
         Some("reissue") => format!(
             "{BOLD}2 of 3, reissue:{BOLD:#} line {to} issues, and what line {from} issued is renewed until {}",
-            text(&rollover["renew_by"])
+            when(&rollover["renew_by"])
         ),
         _ => "No rollover is under way".to_owned(),
     });
@@ -219,21 +225,32 @@ fn tell(context: &Context, status: &Value, as_json: bool) -> Outcome {
         context.data(format!(
             "{BAD}still seen{BAD:#}  {}  at {}, by {place}\n",
             text(&one["name"]),
-            text(&one["seen_at"])
+            when(&one["seen_at"])
         ));
     }
-    for one in items(&status["certificates"]) {
-        context.data(format!(
-            "old line  {}  {}  until {}\n",
-            text(&one["name"]),
-            text(&one["profile"]),
-            text(&one["not_after"])
-        ));
+    let of_old_line: Vec<[Cell; 3]> = items(&status["certificates"])
+        .iter()
+        .map(|one| [text(&one["name"]).into(), text(&one["profile"]).into(), when(&one["not_after"]).into()])
+        .collect();
+    if !of_old_line.is_empty() {
+        let title = format!("OF LINE {from}");
+        context.data(format!("\n{}", table::text([&title, "FOR", "UNTIL"], &of_old_line, width())));
     }
     if status["more_certificates"] == true {
         context.say(format!(
             "{DIM}and more: the API lists them, /api/v1/certificates?state=good&line={from}{DIM:#}"
         ));
+    }
+    let root_of = |number: &Value| {
+        let line = items(&status["lines"]).iter().find(|line| line["number"] == *number);
+        line.map(|line| &line["root_sha256"])
+    };
+    let is_new_root = root_of(&rollover["from"]) != root_of(&rollover["to"]);
+    if status["step"] == "distribute" && is_new_root {
+        context.say(
+            "meanwhile: whoever keeps a file of roots and follows neither feed nor agent needs the new one: \
+             countersign ca bundle --out FILE",
+        );
     }
     for sentence in items(&status["remains"]) {
         context.say(format!("remains: {}", text(sentence)));
