@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use crate::serve::{AccessRecord, Counters, RequestRecord};
 use crate::tls::Offers;
 
-/// Identities that the radar remembers; about 500 octets each, and the certificate of those of a public CA. The one that was seen longest ago makes room.
+/// Identities that the radar remembers; about 500 octets each, and the certificate of those of a public CA. The one that
+/// was seen longest ago makes room.
 const REMEMBERED: usize = 20_000;
 
 /// Certificates that are remembered because clients may not show them. Strangers decide how many come.
