@@ -165,7 +165,12 @@ impl View {
                 fault,
                 format!(
                     "the {who} refused the {other}'s certificate. OpenSSL says bad_certificate for one that is not \
-                     valid yet, has a weak key or names another host; older Go programs say it for every reason"
+                     valid yet, has a weak key or names another host; {go}",
+                    // Go's crypto/tls: a client answers every failed verification so; a server only since 1.21 not.
+                    go = match self.sender {
+                        Sender::Client => "clients written in Go say it for every reason, an unknown CA too, and GnuTLS for most",
+                        Sender::Server => "older Go servers say it for every reason",
+                    }
                 ),
             )
             .remedy(format!("check the {other}'s certificate: issuer, dates, names, purpose, key size")),
@@ -387,6 +392,16 @@ mod tests {
         assert_eq!(from_alert(40, Sender::Server, false, true).code, FindingCode::NoClientCertificate);
         assert_eq!(from_alert(42, Sender::Server, false, false).code, FindingCode::NoClientCertificate);
         assert_eq!(from_alert(40, Sender::Server, false, false).code, FindingCode::HandshakeFailure);
+    }
+
+    #[test]
+    fn bad_certificate_from_a_client_names_the_library_that_says_it_for_everything() {
+        assert!(
+            from_alert(42, Sender::Client, false, false)
+                .summary
+                .contains("Go say it for every reason, an unknown CA")
+        );
+        assert!(from_alert(42, Sender::Server, true, true).summary.contains("older Go servers"));
     }
 
     #[test]
