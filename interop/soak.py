@@ -44,6 +44,8 @@ AGENTS, EACH = 2, 3
 # The least that a certificate may live so that an agent, which renews at two thirds counted from five minutes before it
 # was made, renews it every few seconds; and the most that it is away.
 LIFE = "3m"
+# People who are let in and revoked in turn.
+VISITORS = 100
 # What a run is to show at least once, and the seconds that a short one waits for it.
 SHOWN = ("short", "renewed", "revoked")
 LONGEST_WAIT = 120
@@ -197,7 +199,8 @@ def visitor():
     folder = os.path.join(OUT, "visitors")
     while not OVER.is_set():
         turn += 1
-        name = f"visitor-{turn}"
+        # A gateway remembers whom it has seen, some thousands of them: that its memory is flat shows when the same come back.
+        name = f"visitor-{turn % VISITORS}"
         certificate = os.path.join(folder, name)
         try:
             countersign("issue", "client", name, "--quiet", "--out", folder, "--for", "1h")
