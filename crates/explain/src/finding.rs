@@ -72,6 +72,8 @@ finding_codes! {
     CrlUnusable = "crl_unusable";
     /// An OCSP response is at hand for the certificate, and cannot be believed or says nothing.
     OcspInvalid = "ocsp_invalid";
+    /// An OCSP response is required, and the responder gives none: it cannot be reached, is late, or refuses to answer.
+    OcspUnavailable = "ocsp_unavailable";
     /// The path is valid for none of the certificate policies demanded.
     PolicyNotAccepted = "policy_not_accepted";
     /// The certificate breaks a rule for those who make certificates, and strictness was asked for.

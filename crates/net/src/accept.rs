@@ -152,13 +152,13 @@ async fn attempt(
         }
         None => config,
     });
-    let elsewhere = config.as_ref().ok().filter(|_| current.signs_elsewhere()).cloned();
+    let elsewhere = config.as_ref().ok().filter(|_| current.may_wait()).cloned();
     let socket = config.and_then(|config| TlsSocket::new(tcp, config, now));
     let mut socket =
         socket.map_err(|error| RefusedHandshake::new(refusal::of_tls(&error, Sender::Server)))?;
     socket.set_recorder(recorder.cloned());
     if let Some(config) = elsewhere {
-        socket.sign_elsewhere(config);
+        socket.step_elsewhere(config);
     }
     let budget = HANDSHAKE_BYTES + u64::from(limits.chain_bytes);
     let done = poll_fn(|cx| match socket.poll_handshake(cx, budget) {
@@ -182,8 +182,12 @@ async fn attempt(
         (Some(_), Some(Ok(client))) if !resumed => Some(client),
         // A resumed client presents nothing: what it once presented is judged again, by the snapshot of today. So is
         // what was refused and went on to be told: nobody is let in who is not found valid here or above.
-        (Some([end_entity, intermediates @ ..]), _) => {
-            match current.judge().judge(end_entity, intermediates, now) {
+        (Some([end_entity, intermediates @ ..]), verdict) => {
+            let judged = match verdict {
+                Some(Err(unvouched @ NoClient::Unvouched { .. })) => Err(unvouched),
+                _ => current.judge().judge(end_entity, intermediates, now),
+            };
+            match judged {
                 Ok(client) => Some(client),
                 Err(no_client) => {
                     let mut refused = RefusedHandshake {
@@ -208,7 +212,9 @@ async fn attempt(
 
 fn certificate_of(no_client: &NoClient) -> Option<Certificate> {
     match no_client {
-        NoClient::Refused { certificate, .. } => Some((**certificate).clone()),
+        NoClient::Refused { certificate, .. } | NoClient::Unvouched { certificate, .. } => {
+            Some((**certificate).clone())
+        }
         NoClient::Unreadable(_) => None,
     }
 }

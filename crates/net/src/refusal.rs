@@ -50,6 +50,16 @@ pub(crate) fn certificate_error(reason: ReasonCode) -> CertificateError {
     }
 }
 
+/// The same for all that makes nobody a client.
+pub(crate) fn client_error(refused: &NoClient) -> CertificateError {
+    match refused {
+        NoClient::Unreadable(_) => CertificateError::BadEncoding,
+        NoClient::Refused { refusal, .. } => certificate_error(refusal.first().code),
+        NoClient::Unvouched { unvouched, .. } if unvouched.is_revoked => CertificateError::Revoked,
+        NoClient::Unvouched { .. } => CertificateError::UnknownRevocationStatus,
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("the certificate is unacceptable")]
 struct Unspecified;
@@ -78,6 +88,7 @@ pub(crate) fn of_client(refused: &NoClient) -> Finding {
         NoClient::Refused { refusal, certificate } => {
             of_path(refusal, Fault::Client).called(&certificate.short_name())
         }
+        NoClient::Unvouched { unvouched, .. } => (*unvouched.finding).clone(),
         NoClient::Unreadable(error) => advised(
             Finding::new(
                 FindingCode::MalformedCertificate,

@@ -133,6 +133,12 @@ fn of_client(code: Code) -> Option<Advice> {
             "openssl ocsp -issuer ca.pem -cert client.pem -url http://RESPONDER/ -text",
             "ask the responder for a fresh answer; the client is not at fault",
         ),
+        Code::OcspUnavailable => advise(
+            Server,
+            "openssl ocsp -issuer ca.pem -cert client.pem -url http://RESPONDER/ -text",
+            "let the server reach the OCSP responder of the client's issuer, or go on without its answer (--ocsp soft); \
+             the client is not at fault",
+        ),
         Code::PolicyNotAccepted => advise(
             Issuer,
             "countersign inspect client.pem",
@@ -231,6 +237,11 @@ fn of_server(code: Code) -> Option<Advice> {
             Server,
             "ssl_stapling on; ssl_stapling_verify on;",
             "let the server fetch a fresh OCSP response and staple it",
+        ),
+        Code::OcspUnavailable => advise(
+            Client,
+            "openssl ocsp -issuer ca.pem -cert server.pem -url http://RESPONDER/ -text",
+            "let the client reach the OCSP responder of the server's issuer; the server is not at fault",
         ),
         Code::PathTooComplex => advise(
             Server,

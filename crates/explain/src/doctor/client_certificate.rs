@@ -689,7 +689,7 @@ impl Case<'_> {
                 Fault::Server,
                 format!(
                     "the server names the issuer of {who} among its CAs and says unknown ca all the same: most likely it \
-                     requires a revocation list for every CA of the chain and has none for one"
+                     requires a revocation list for every CA of the chain and has none for one, or an OCSP response and gets none"
                 ),
             )
             .possible()

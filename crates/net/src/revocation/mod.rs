@@ -23,6 +23,7 @@ use crate::fetch::{FetchError, Options, Request, fetch};
 use crate::tls::server_verifier::Expectation;
 use crate::url::Url;
 use cache::Cache;
+pub(crate) use online::Unvouched;
 pub use online::{Online, OnlineMode};
 
 /// The largest list that is taken: 1,000,000 entries have 40 MB.

@@ -1,6 +1,7 @@
 //! Single certificates asked about at their issuer's responder (OCSP, RFC 6960), beside the lists: answers are kept until
 //! they are due, asked for again before they end, and a client whose certificate turns out revoked meanwhile is cut off
-//! like one that a new list names. The first request of a client waits for the first answer; nothing else ever waits.
+//! like one that a new list names. The first handshake of a client waits for the first answer, once its key is proven
+//! (`tls::client_verifier`).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use explain::doctor::{Direction, advised};
 use explain::{Fault, Finding, FindingCode};
 use http::Method;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -20,7 +22,7 @@ use super::schedule;
 use crate::dial::TlsOptions;
 use crate::fetch::{FetchError, Options, Request, RequestBody, fetch};
 use crate::refusal;
-use crate::snapshot::{Client, Current, Judge};
+use crate::snapshot::{Client, Judge};
 use crate::tls::server_verifier::Expectation;
 use crate::url::{Scheme, Url};
 
@@ -65,9 +67,23 @@ struct Known {
 
 #[derive(Debug, Clone)]
 enum Answer {
-    Good { until: Timestamp },
+    Good {
+        until: Timestamp,
+    },
+    /// Revoked.
     Bad(Box<Finding>),
-    Missing(Arc<str>),
+    Missing {
+        /// Whether the responder gave none, or one that cannot be believed.
+        code: FindingCode,
+        why: Arc<str>,
+    },
+}
+
+/// A certificate that no answer speaks for.
+#[derive(Debug, Clone)]
+pub(crate) struct Unvouched {
+    pub(crate) finding: Box<Finding>,
+    pub(crate) is_revoked: bool,
 }
 
 /// Why no answer was had.
@@ -97,6 +113,27 @@ enum AskError {
     NoDice,
     #[error("there was no answer within {} s", .0.as_secs_f32())]
     Late(Duration),
+}
+
+impl AskError {
+    /// What it is: a responder that gives no answer, or an answer that is worth nothing.
+    fn code(&self) -> FindingCode {
+        match self {
+            AskError::NoResponder
+            | AskError::NoIssuer
+            | AskError::Key(_)
+            | AskError::Fetch(_)
+            | AskError::Status(_)
+            | AskError::Unreadable(OcspError::Refused(_))
+            | AskError::NoDice
+            | AskError::Late(_) => FindingCode::OcspUnavailable,
+            AskError::TooLarge
+            | AskError::Unreadable(_)
+            | AskError::Nonce
+            | AskError::Elsewhere
+            | AskError::NotBelieved(_) => FindingCode::OcspInvalid,
+        }
+    }
 }
 
 impl Online {
@@ -131,47 +168,77 @@ impl Online {
     }
 
     /// The verdict on a client, by what is known now.
-    pub(crate) fn verdict(&self, client: &Client, now: Timestamp) -> Result<(), Box<Finding>> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let why: Arc<str> = match known.get(&key(client)).map(|known| known.answer.clone()) {
+    pub(crate) fn verdict(&self, client: &Client, now: Timestamp) -> Result<(), Unvouched> {
+        let unavailable = |why: String| (FindingCode::OcspUnavailable, Arc::from(why));
+        let (code, why): (FindingCode, Arc<str>) = match self.answer(&client.hash()) {
             Some(Answer::Good { until }) if now <= until => return Ok(()),
-            Some(Answer::Bad(finding)) => return Err(finding),
-            Some(Answer::Good { until }) => format!("the last answer was good until {until}").into(),
-            Some(Answer::Missing(why)) => why,
-            None => "it was not asked yet".into(),
+            Some(Answer::Bad(finding)) => return Err(Unvouched { finding, is_revoked: true }),
+            Some(Answer::Good { until }) => unavailable(format!("the last answer was good until {until}")),
+            Some(Answer::Missing { code, why }) => (code, why),
+            None => unavailable("it was not asked yet".to_owned()),
         };
         match self.mode {
             OnlineMode::Soft => Ok(()),
             OnlineMode::Hard => {
                 let text =
                     format!("no responder says that the certificate of '{}' is good: {why}", client.name);
-                Err(Box::new(
-                    Finding::new(FindingCode::OcspInvalid, Fault::Server, text)
-                        .remedy("make the issuer's OCSP responder reachable, or choose the mode soft"),
-                ))
+                let finding = advised(
+                    Finding::new(code, Fault::Server, text).called(&client.name),
+                    Direction::ServerRefusedClient,
+                );
+                Err(Unvouched { finding: Box::new(finding), is_revoked: false })
             }
         }
     }
 
-    /// Makes sure that there is an answer, or that none can be had. What is there already is not waited for.
-    pub(crate) async fn ask(self: &Arc<Self>, current: &Current, client: &Arc<Client>, now: Timestamp) {
-        let is_known = {
+    /// Whether a ticket of the client with this certificate may still spare its handshake: one that would be refused
+    /// does a handshake again, and hears in it why.
+    pub(crate) fn may_resume(&self, certificate: &[u8; 32], now: Timestamp) -> bool {
+        match (self.answer(certificate), self.mode) {
+            (Some(Answer::Bad(_)), _) => false,
+            (Some(Answer::Good { until }), OnlineMode::Hard) => now <= until,
+            (Some(Answer::Missing { .. }) | None, OnlineMode::Hard) => false,
+            (_, OnlineMode::Soft) => true,
+        }
+    }
+
+    fn answer(&self, certificate: &[u8; 32]) -> Option<Answer> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(certificate).map(|known| known.answer.clone())
+    }
+
+    /// Makes sure that there is an answer, or that none can be had. Waited for is a first answer, one after the end of
+    /// the last, and under `hard`, as soon as it is due, one after none: who is in doubt would be refused for it.
+    pub(crate) async fn ask(self: &Arc<Self>, judge: &Arc<Judge>, client: &Arc<Client>, now: Timestamp) {
+        let waits = {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.contains_key(&key(client))
+            match known.get(&client.hash()) {
+                None => true,
+                Some(Known { answer: Answer::Good { until }, again_at, .. }) => {
+                    now > *until && now >= *again_at
+                }
+                Some(Known { answer: Answer::Missing { .. }, again_at, .. }) => {
+                    self.mode == OnlineMode::Hard && now >= *again_at
+                }
+                Some(Known { answer: Answer::Bad(_), .. }) => false,
+            }
         };
-        if is_known {
-            self.refresh(current, client, now);
+        if waits {
+            self.question(judge, client, now).await;
         } else {
-            self.question(current.judge(), client, now).await;
+            self.refresh(judge, client, now);
         }
     }
 
     /// Asks again, in the background, where that is due.
-    pub(crate) fn refresh(self: &Arc<Self>, current: &Current, client: &Arc<Client>, now: Timestamp) {
+    pub(crate) fn refresh(self: &Arc<Self>, judge: &Arc<Judge>, client: &Arc<Client>, now: Timestamp) {
         {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            let entry = known.entry(key(client)).or_insert_with(|| Known {
-                answer: Answer::Missing("it is being asked".into()),
+            let entry = known.entry(client.hash()).or_insert_with(|| Known {
+                answer: Answer::Missing {
+                    code: FindingCode::OcspUnavailable,
+                    why: "it is being asked".into(),
+                },
                 again_at: now,
                 failures: 0,
                 is_asked: false,
@@ -181,7 +248,7 @@ impl Online {
             }
             entry.is_asked = true;
         }
-        let (online, judge, client) = (Arc::clone(self), Arc::clone(current.judge()), Arc::clone(client));
+        let (online, judge, client) = (Arc::clone(self), Arc::clone(judge), Arc::clone(client));
         tokio::spawn(async move { online.question(&judge, &client, now).await });
     }
 
@@ -193,7 +260,8 @@ impl Online {
         });
         let answer = asked.await.unwrap_or(Err(AskError::Late(self.limit)));
         if let Err(error) = &answer {
-            tracing::warn!(client = %client.name, %error, "ocsp: no answer for a client's certificate");
+            let code = error.code();
+            tracing::warn!(client = %client.name, %code, %error, "ocsp: no answer for a client's certificate");
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= REMEMBERED {
@@ -202,7 +270,7 @@ impl Online {
                 known.clear();
             }
         }
-        let before = known.remove(&key(client));
+        let before = known.remove(&client.hash());
         let failures = before.as_ref().map_or(0, |before| before.failures);
         let after = match answer {
             Ok((answer, next_update)) => Known {
@@ -216,7 +284,7 @@ impl Online {
                 answer: match before.as_ref().map(|before| &before.answer) {
                     Some(Answer::Good { until }) if *until >= now => Answer::Good { until: *until },
                     Some(Answer::Bad(finding)) => Answer::Bad(finding.clone()),
-                    _ => Answer::Missing(error.to_string().into()),
+                    _ => Answer::Missing { code: error.code(), why: error.to_string().into() },
                 },
                 again_at: schedule::after_failure(now, failures + 1),
                 failures: failures + 1,
@@ -226,7 +294,7 @@ impl Online {
         let same = before.is_some_and(|before| {
             std::mem::discriminant(&before.answer) == std::mem::discriminant(&after.answer)
         });
-        known.insert(key(client), after);
+        known.insert(client.hash(), after);
         drop(known);
         if !same {
             self.version.fetch_add(1, Ordering::AcqRel);
@@ -299,8 +367,4 @@ impl Online {
         }
         Ok(octets)
     }
-}
-
-fn key(client: &Client) -> [u8; 32] {
-    client.peer.certificate().sha256()
 }

@@ -138,7 +138,8 @@ async fn accept(
     let front = current.front_at(from.ip()).filter(|_| !current.is_tcp());
     let now = (server.clock)();
     if let (Some(online), Some(client)) = (current.online(), &client) {
-        online.ask(&current, client, now).await;
+        // The handshake has asked; what a ticket spared may be due.
+        online.ask(current.judge(), client, now).await;
     }
     let (handle, fallback) = (server.handle.clone(), server.fallback.clone());
     let standing = Arc::new(Standing::new(handle, fallback, current, client, front.is_some(), now));

@@ -132,6 +132,9 @@ pub(crate) fn refusal(
         }
         FindingCode::CertificateExpired => "Your certificate has expired since the connection was opened.",
         FindingCode::CertificateRevoked => "Your certificate was revoked.",
+        FindingCode::OcspInvalid | FindingCode::OcspUnavailable => {
+            "Whether your certificate was revoked cannot be told at the moment."
+        }
         _ => "Your certificate is no longer accepted here.",
     };
     let names: Vec<String> = peer
@@ -170,7 +173,11 @@ pub(crate) fn advice(code: FindingCode) -> Option<&'static str> {
             "It was issued by somebody whom this service does not know. If you have another certificate, close every \
              window of the browser and choose that one."
         }
-        FindingCode::CrlExpired | FindingCode::CrlMissing | FindingCode::CrlUnusable => {
+        FindingCode::CrlExpired
+        | FindingCode::CrlMissing
+        | FindingCode::CrlUnusable
+        | FindingCode::OcspInvalid
+        | FindingCode::OcspUnavailable => {
             "This is not yours to mend: tell whoever runs this service, with the code above."
         }
         _ => return None,

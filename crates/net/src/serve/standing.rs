@@ -63,7 +63,7 @@ fn asked_online(
     now: Timestamp,
 ) -> Result<Option<Arc<Client>>, Box<Finding>> {
     if let (Some(online), Some(client)) = (under.online(), &client) {
-        online.verdict(client, now)?;
+        online.verdict(client, now).map_err(|unvouched| unvouched.finding)?;
     }
     Ok(client)
 }
@@ -110,7 +110,7 @@ impl Standing {
     pub(crate) fn keep_asking(&self, now: Timestamp) {
         let judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(online), Some(client)) = (judged.under.online(), &self.first) {
-            online.refresh(&judged.under, client, now);
+            online.refresh(judged.under.judge(), client, now);
         }
     }
 
@@ -169,7 +169,7 @@ impl Standing {
             }
         };
         if let (Some(online), Some(client)) = (judged.under.online(), &client) {
-            online.refresh(&judged.under, client, now);
+            online.refresh(judged.under.judge(), client, now);
         }
         match asked_online(&judged.under, client, now) {
             Ok(client) => self.seat(&judged.under, client, host, path, method, None),

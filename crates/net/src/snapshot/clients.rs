@@ -18,6 +18,7 @@ use pki::verify::{Purpose, Refusal, RevocationMode, Rules, TrustBundle, Verified
 use rustls::pki_types::CertificateDer;
 
 use crate::disagreement;
+use crate::revocation::Unvouched;
 
 /// Chains kept in each of the two halves of the memory. One of two certificates takes about 8 KiB, so the whole
 /// stays under 64 MiB. Only a holder of a valid certificate can fill it, by presenting it with other company.
@@ -45,6 +46,11 @@ impl Client {
     /// The last moment at which the judgement holds.
     pub(crate) fn good_until(&self) -> Timestamp {
         self.good_until
+    }
+
+    /// The hash of its certificate.
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        self.peer.certificate().sha256()
     }
 
     /// What it presented, for a judgement by another snapshot.
@@ -79,7 +85,15 @@ impl Presented {
 #[derive(Debug, Clone)]
 pub(crate) enum NoClient {
     Unreadable(CertificateError),
-    Refused { certificate: Box<Certificate>, refusal: Box<Refusal> },
+    Refused {
+        certificate: Box<Certificate>,
+        refusal: Box<Refusal>,
+    },
+    /// Its path is valid, and no responder's answer speaks for its certificate.
+    Unvouched {
+        certificate: Box<Certificate>,
+        unvouched: Unvouched,
+    },
 }
 
 /// What clients' certificates are judged by.

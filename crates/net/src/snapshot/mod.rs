@@ -22,7 +22,7 @@ use crate::refusal;
 use crate::revocation::Online;
 use crate::serve::{Dialect, Handler, IdentityFront, Route, WithoutCertificate};
 use crate::tls::client_verifier::ClientVerifier;
-use crate::tls::{Credentials, TlsVersions, server_config};
+use crate::tls::{Credentials, Tickets, TlsVersions, server_config};
 
 /// The application protocols spoken, the preferred one first.
 const ALPN: &[&[u8]] = &[b"h2", b"http/1.1"];
@@ -186,9 +186,16 @@ impl Current {
         } = snapshot;
         let judge = Arc::new(Judge::new(trust, crls, revocation, grace));
         let tells_refused = refused_clients == RefusedClients::Page && !is_tcp;
-        let verifier = Arc::new(ClientVerifier::new(Arc::clone(&judge), client_auth, tells_refused, hints));
+        let verifier = Arc::new(ClientVerifier {
+            judge: Arc::clone(&judge),
+            online: online.clone(),
+            client_auth,
+            tells_refused,
+            hints,
+        });
         let alpn = if is_tcp { &[] } else { ALPN };
-        let config = server_config(verifier, &credentials, &more_credentials, versions, alpn);
+        let tickets = Tickets::new(online.clone());
+        let config = server_config(verifier, tickets, &credentials, &more_credentials, versions, alpn);
         let signs_elsewhere = std::iter::once(&credentials)
             .chain(&more_credentials)
             .any(crate::tls::Credentials::sign_elsewhere);
@@ -209,9 +216,9 @@ impl Current {
         }
     }
 
-    /// Whether a key signs in a token or behind a service, and so may make a handshake wait.
-    pub(crate) fn signs_elsewhere(&self) -> bool {
-        self.signs_elsewhere
+    /// Whether a handshake may have to wait: for a key that signs in a token or behind a service, or for a responder.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.signs_elsewhere || self.online.is_some()
     }
 
     pub(crate) fn generation(&self) -> u64 {

@@ -22,6 +22,7 @@ use rustls::{ClientConfig, KeyLog, ServerConfig, SupportedProtocolVersion};
 
 pub use credentials::{Credentials, CredentialsError};
 pub use negotiated::{Negotiated, Offers};
+pub(crate) use ticket::Tickets;
 
 /// A version of TLS that is spoken here. SSL 2 and 3, TLS 1.0 and 1.1 are not (RFC 8996).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,6 +109,7 @@ pub(crate) fn classical_provider() -> &'static Arc<CryptoProvider> {
 /// 0-RTT stays off, which is rustls' default: it can be replayed.
 pub(crate) fn server_config(
     verifier: Arc<client_verifier::ClientVerifier>,
+    tickets: Tickets,
     credentials: &Credentials,
     more_credentials: &[Credentials],
     versions: TlsVersions,
@@ -118,7 +120,7 @@ pub(crate) fn server_config(
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(chooser::Chooser::new(credentials, more_credentials, versions)));
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.ticketer = Arc::new(ticket::Tickets::new());
+    config.ticketer = Arc::new(tickets);
     config.send_tls13_tickets = 1;
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     Ok(config)

@@ -21,13 +21,25 @@ pub(crate) struct Slot {
     pub(crate) shown: Option<Arc<CertifiedKey>>,
     /// Until when a ticket that was accepted is good, in seconds of Unix time.
     pub(crate) resumed_until: Option<i64>,
+    /// The certificate that was presented when that ticket was first made, as its hash.
+    pub(crate) resumed_of: Option<[u8; 32]>,
     /// What the ClientHello offered.
     pub(crate) offers: Offers,
+    /// Whether this thread may wait for others.
+    pub(crate) may_wait: bool,
 }
 
 impl Slot {
     pub(crate) fn new(now: Timestamp) -> Self {
-        Slot { now, verdict: None, shown: None, resumed_until: None, offers: Offers::default() }
+        Slot {
+            now,
+            verdict: None,
+            shown: None,
+            resumed_until: None,
+            resumed_of: None,
+            offers: Offers::default(),
+            may_wait: false,
+        }
     }
 }
 

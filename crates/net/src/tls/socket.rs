@@ -61,8 +61,7 @@ pub(crate) struct TlsSocket {
     received: u64,
     /// Hears the handshake, where refused ones are recorded.
     recorder: Option<Recorder>,
-    /// What a stand-in is made of while a step of the handshake is made on another thread; none where the key signs here
-    /// and at once.
+    /// What a stand-in is made of while a step of the handshake is made on another thread; none where none has to wait.
     elsewhere: Option<Arc<ServerConfig>>,
     step: Option<JoinHandle<Step>>,
 }
@@ -124,8 +123,9 @@ impl TlsSocket {
         })
     }
 
-    /// Has the steps of the handshake made on threads that may wait, since the key's signatures are made elsewhere.
-    pub(crate) fn sign_elsewhere(&mut self, config: Arc<ServerConfig>) {
+    /// Has the steps of the handshake made on threads that may wait: for a key that signs elsewhere, or for what a
+    /// responder says of the client's certificate.
+    pub(crate) fn step_elsewhere(&mut self, config: Arc<ServerConfig>) {
         self.elsewhere = Some(config);
     }
 
@@ -285,6 +285,7 @@ impl TlsSocket {
         let mut tls = std::mem::replace(&mut self.tls, stand_in);
         self.step = Some(tokio::task::spawn_blocking(move || {
             let (mut plain, mut outgoing) = (Vec::new(), Vec::new());
+            slot.may_wait = true;
             let processed =
                 slot::within(&mut slot, || process(&mut tls, &mut records, &mut plain, &mut outgoing));
             if processed.is_err() {
@@ -301,7 +302,7 @@ impl TlsSocket {
         let made = ready!(Pin::new(step).poll(cx));
         self.step = None;
         let Ok(made) = made else {
-            let ended = "the thread that signs ended".to_owned();
+            let ended = "the thread that made a step of the handshake ended".to_owned();
             return Poll::Ready(Err(Failure::Tls(rustls::Error::General(ended))));
         };
         self.tls = made.tls;

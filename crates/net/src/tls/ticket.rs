@@ -4,6 +4,8 @@
 //! - Its keys belong to one snapshot and are made with it, in memory: whatever changes trust, revocation or policy
 //!   changes the keys, and an older ticket is no ticket any more; the client then does a full handshake.
 //! - It holds the moment at which the client's path ends, and is refused after that.
+//! - Where responders are asked about certificates, it holds the certificate's hash, and is refused once no answer speaks
+//!   for that one: the full handshake then ends in the alert that says so.
 //! - Its keys are replaced every [`ROTATION`], and are forgotten one rotation later: what was recorded cannot be read
 //!   by who takes them afterwards.
 //!
@@ -11,7 +13,7 @@
 //! only under the same server name (RFC 6066 section 3).
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -19,6 +21,7 @@ use aws_lc_rs::rand;
 use rustls::server::ProducesTickets;
 
 use super::slot;
+use crate::revocation::Online;
 
 /// How long a key makes tickets. RFC 8446 section 4.6.1 allows 7 days at most; RFC 5077 section 5.5 asks for keys to
 /// change, and nginx's and rustls' own change within a day.
@@ -28,10 +31,13 @@ const ROTATION: Duration = Duration::from_secs(3 * 60 * 60);
 const NAME: usize = 16;
 /// The octets of the moment at which a ticket ends.
 const END: usize = 8;
+/// The octets of the hash of the client's certificate, where it is kept; all zero where none was presented.
+const HASH: usize = 32;
 
 /// The keys of one snapshot's tickets.
 pub(crate) struct Tickets {
     keys: Mutex<Option<Keys>>,
+    online: Option<Arc<Online>>,
 }
 
 struct Keys {
@@ -46,8 +52,8 @@ struct Key {
 }
 
 impl Tickets {
-    pub(crate) fn new() -> Self {
-        Tickets { keys: Mutex::new(None) }
+    pub(crate) fn new(online: Option<Arc<Online>>) -> Self {
+        Tickets { keys: Mutex::new(None), online }
     }
 
     /// Looks at the keys, which are made when first asked for, and replaced when it is time.
@@ -114,27 +120,41 @@ impl ProducesTickets for Tickets {
     }
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
-        let until = slot::look(|slot| match &slot.verdict {
-            Some(Ok(client)) => Some(client.good_until().as_second()),
+        let (until, of) = slot::look(|slot| match &slot.verdict {
+            Some(Ok(client)) => Some((client.good_until().as_second(), Some(client.hash()))),
             Some(Err(_)) => None,
             // A resumed client keeps the end it had; who presented nothing has none to lose.
-            None => Some(slot.resumed_until.unwrap_or(i64::MAX)),
+            None => Some((slot.resumed_until.unwrap_or(i64::MAX), slot.resumed_of)),
         })??;
-        self.with_keys(|keys| keys.current.seal(until, plain))
+        if self.online.is_none() {
+            return self.with_keys(|keys| keys.current.seal(until, plain));
+        }
+        let session = [&of.unwrap_or([0; HASH]), plain].concat();
+        self.with_keys(|keys| keys.current.seal(until, &session))
     }
 
     fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
         let (name, rest) = cipher.split_at_checked(NAME)?;
         let (nonce, sealed) = rest.split_at_checked(NONCE_LEN)?;
-        let (until, session) = self.with_keys(|keys| {
+        let (until, mut session) = self.with_keys(|keys| {
             let both = std::iter::once(&keys.current).chain(&keys.previous);
             both.into_iter().find(|key| key.name == name)?.open(nonce, sealed)
         })?;
-        slot::look(|slot| {
+        let of = match &self.online {
+            None => None,
+            Some(_) => Some(session.drain(..HASH.min(session.len())).as_slice().try_into().ok()?),
+        };
+        let of = of.filter(|hash| *hash != [0; HASH]);
+        let holds = slot::look(|slot| {
             slot.resumed_until = Some(until);
-            slot.now.as_second() <= until
-        })
-        .filter(|holds| *holds)?;
+            slot.resumed_of = of;
+            let vouched = match (&self.online, &of) {
+                (Some(online), Some(hash)) => online.may_resume(hash, slot.now),
+                _ => true,
+            };
+            slot.now.as_second() <= until && vouched
+        });
+        holds.filter(|holds| *holds)?;
         Some(session)
     }
 }
@@ -157,14 +177,18 @@ mod tests {
 
     #[test]
     fn a_ticket_opens_under_its_own_keys_only_and_until_its_end() {
-        let tickets = Tickets::new();
+        let tickets = Tickets::new(None);
         let mut slot = at(1000);
         slot.resumed_until = Some(2000);
         let ticket = slot::within(&mut slot, || tickets.encrypt(b"session")).unwrap();
         assert!(!ticket.windows(7).any(|window| window == b"session"));
         assert_eq!(slot::within(&mut at(2000), || tickets.decrypt(&ticket)).unwrap(), b"session");
         assert_eq!(slot::within(&mut at(2001), || tickets.decrypt(&ticket)), None, "after its end");
-        assert_eq!(slot::within(&mut at(1000), || Tickets::new().decrypt(&ticket)), None, "another snapshot");
+        assert_eq!(
+            slot::within(&mut at(1000), || Tickets::new(None).decrypt(&ticket)),
+            None,
+            "another snapshot"
+        );
         assert_eq!(tickets.decrypt(&ticket), None, "outside of a handshake");
         for index in 0..ticket.len() {
             let mut changed = ticket.clone();
@@ -180,7 +204,7 @@ mod tests {
 
     #[test]
     fn keys_rotate_and_the_one_before_the_last_is_forgotten() {
-        let tickets = Tickets::new();
+        let tickets = Tickets::new(None);
         let mut slot = at(1000);
         let ticket = slot::within(&mut slot, || tickets.encrypt(b"session")).unwrap();
         let age = |tickets: &Tickets| {

@@ -16,6 +16,10 @@ const WITHOUT: &[(&str, &str)] = &[
         "strict conformance is asked for by `verify`; what TLS programs mind is strict_profile",
     ),
     (
+        "ocsp_unavailable",
+        "what the client gets is the alert of crl_missing; which of the two it was, the server's log has",
+    ),
+    (
         "crl_unusable",
         "a list of another scope refuses only where one is required, which a client of the doctor is not",
     ),

@@ -5,17 +5,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use net::fetch::FetchError;
 use net::revocation::{Online, OnlineMode};
 use net::serve::Handler;
-use net::snapshot::Snapshot;
+use net::snapshot::{RefusedClients, Snapshot};
 use net::url::Url;
 use pki::crl::{Revocation, RevocationReason};
 use pki::ocsp::{CertStatus, Request, SingleResponse, prepare};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, HandshakeKind};
 use testkit::{TestCa, TestIdentity};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::common::*;
+use crate::resumption::{VERSIONS, keeper, visit};
 
 /// What the responder does.
 #[derive(Clone)]
@@ -26,6 +30,8 @@ enum Manner {
     /// Signs with a key that nobody gave it.
     Forges,
     Repeats(Vec<u8>),
+    /// Says so instead of an answer (RFC 6960 section 2.3).
+    TriesLater,
     Breaks,
     Hangs,
 }
@@ -80,7 +86,10 @@ async fn responder(issuer: &TestIdentity, manner: Manner) -> Responder {
             };
             let prepared =
                 prepare(&signer.certificate, testkit::now(), &[answer], nonce.as_deref(), &[]).unwrap();
-            let der = prepared.sign(&signer.key).unwrap();
+            let der = match manner {
+                Manner::TriesLater => vec![0x30, 0x03, 0x0a, 0x01, 0x03],
+                _ => prepared.sign(&signer.key).unwrap(),
+            };
             match manner {
                 Manner::Breaks => drop(tcp),
                 Manner::Hangs => std::mem::forget(tcp),
@@ -115,36 +124,153 @@ fn asking(ca: &TestCa, responder: &Responder, mode: OnlineMode) -> Snapshot {
     snapshot
 }
 
+/// What a client hears where no answer speaks for it: the alert, by its number, and the code and alert in the log.
+async fn refused(
+    server: &TestServer,
+    client: &net::fetch::Options,
+) -> (Option<u8>, &'static str, Option<u8>) {
+    let error = get(server, "/", client).await.unwrap_err();
+    let heard = match &error {
+        FetchError::Handshake(failure) => failure.alert_received,
+        FetchError::RefusedLater { alert, .. } => Some(*alert),
+        other => panic!("{other}"),
+    };
+    let record = server.refusal().await;
+    (heard, record.finding.code.name(), record.alert_sent)
+}
+
 #[tokio::test]
-async fn each_answer_and_the_lack_of_one_has_its_consequence_in_each_mode() {
+async fn each_answer_and_the_lack_of_one_has_its_alert_and_its_name_in_each_mode_and_version() {
+    const CERTIFICATE_REVOKED: u8 = 44;
+    const UNKNOWN_CA: u8 = 48;
+    let revocation = Some(("certificate_revoked", CERTIFICATE_REVOKED));
+    let invalid = Some(("ocsp_invalid", UNKNOWN_CA));
+    let unavailable = Some(("ocsp_unavailable", UNKNOWN_CA));
     let ca = TestCa::new();
-    let alice = client(&ca, Some(&ca.issue_client("alice")));
     let cases = [
-        (Manner::Says(CertStatus::Good), "200", "200"),
-        (Manner::Says(revoked()), "certificate_revoked", "certificate_revoked"),
-        (Manner::Says(CertStatus::Unknown), "200", "ocsp_invalid"),
-        (Manner::GoodFor(-60), "200", "ocsp_invalid"),
-        (Manner::Forges, "200", "ocsp_invalid"),
-        (Manner::Repeats(b"a nonce of before".to_vec()), "200", "ocsp_invalid"),
-        (Manner::Breaks, "200", "ocsp_invalid"),
-        (Manner::Hangs, "200", "ocsp_invalid"),
+        (Manner::Says(CertStatus::Good), None, None),
+        (Manner::Says(revoked()), revocation, revocation),
+        (Manner::Says(CertStatus::Unknown), None, invalid),
+        (Manner::GoodFor(-60), None, invalid),
+        (Manner::Forges, None, invalid),
+        (Manner::Repeats(b"a nonce of before".to_vec()), None, invalid),
+        (Manner::TriesLater, None, unavailable),
+        (Manner::Breaks, None, unavailable),
+        (Manner::Hangs, None, unavailable),
     ];
     for (number, (manner, soft, hard)) in cases.into_iter().enumerate() {
         for (mode, expected) in [(OnlineMode::Soft, soft), (OnlineMode::Hard, hard)] {
-            let responder = responder(ca.issuing(), manner.clone()).await;
-            let server = TestServer::start(asking(&ca, &responder, mode), Handler::Identity).await;
-            let response = get(&server, "/", &alice).await.unwrap();
-            let status = response.status();
-            let body = text(response).await;
-            if expected == "200" {
-                assert_eq!(status, 200, "case {number}, {mode:?}: {body}");
-            } else {
-                assert_eq!(status, 403, "case {number}, {mode:?}: {body}");
-                assert!(body.contains(expected), "case {number}, {mode:?}: {body}");
+            for version in [TLS13, TLS12] {
+                let mut alice = client(&ca, Some(&ca.issue_client("alice")));
+                alice.tls.versions = version;
+                let responder = responder(ca.issuing(), manner.clone()).await;
+                let server = TestServer::start(asking(&ca, &responder, mode), Handler::Identity).await;
+                let case = format!("case {number}, {mode:?}, {version:?}");
+                match expected {
+                    None => assert_eq!(get(&server, "/", &alice).await.unwrap().status(), 200, "{case}"),
+                    Some((code, alert)) => {
+                        let expected = (Some(alert), code, Some(alert));
+                        assert_eq!(refused(&server, &alice).await, expected, "{case}");
+                    }
+                }
+                assert_eq!(responder.asked.load(Ordering::SeqCst), 1, "{case}");
             }
-            assert_eq!(responder.asked.load(Ordering::SeqCst), 1);
         }
     }
+}
+
+#[tokio::test]
+async fn who_presents_a_certificate_without_its_key_has_nobody_asked() {
+    let ca = TestCa::new();
+    let (alice, mallory) = (ca.issue_client("alice"), ca.issue_client("mallory"));
+    let responder = responder(ca.issuing(), Manner::Says(CertStatus::Good)).await;
+    let server = TestServer::start(asking(&ca, &responder, OnlineMode::Hard), Handler::Identity).await;
+    let chain = alice.chain_der().into_iter().map(Into::into).collect();
+    let key = credentials(&mallory).rustls_key();
+    let stolen = Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key)));
+    for version in VERSIONS {
+        let mut config = ClientConfig::clone(&keeper(None, version));
+        config.client_auth_cert_resolver = stolen.clone();
+        assert_eq!(visit(&server, &Arc::new(config), "localhost").await.1, "", "{version:?}");
+    }
+    assert_eq!(responder.asked.load(Ordering::SeqCst), 0);
+    assert_eq!(get(&server, "/", &client(&ca, Some(&alice))).await.unwrap().status(), 200);
+    assert_eq!(responder.asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_person_is_told_by_the_page_of_refusal_where_the_listener_has_one() {
+    let ca = TestCa::new();
+    for (manner, code) in
+        [(Manner::Says(revoked()), "certificate_revoked"), (Manner::Breaks, "ocsp_unavailable")]
+    {
+        let responder = responder(ca.issuing(), manner).await;
+        let mut snapshot = asking(&ca, &responder, OnlineMode::Hard);
+        snapshot.refused_clients = RefusedClients::Page;
+        let server = TestServer::start(snapshot, Handler::Identity).await;
+        let response = get(&server, "/", &client(&ca, Some(&ca.issue_client("alice")))).await.unwrap();
+        assert_eq!(response.status(), 403);
+        let body = text(response).await;
+        assert!(body.starts_with(code), "{body}");
+        assert_eq!(server.refusal().await.finding.code.name(), code);
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_is_no_way_around_an_answer_that_came_later() {
+    use std::sync::atomic::AtomicI64;
+    static LATER: AtomicI64 = AtomicI64::new(0);
+    fn clock() -> jiff::Timestamp {
+        testkit::now() + jiff::SignedDuration::from_secs(LATER.load(Ordering::SeqCst))
+    }
+    for version in VERSIONS {
+        LATER.store(0, Ordering::SeqCst);
+        let ca = TestCa::new();
+        let alice = ca.issue_client("alice");
+        let responder = responder(ca.issuing(), Manner::Says(CertStatus::Good)).await;
+        let server =
+            TestServer::start_at(asking(&ca, &responder, OnlineMode::Soft), Handler::Identity, clock).await;
+        let config = keeper(Some(&alice), version);
+        assert_eq!(visit(&server, &config, "localhost").await.0, Some(HandshakeKind::Full));
+        let (kind, answer) = visit(&server, &config, "localhost").await;
+        assert_eq!(kind, Some(HandshakeKind::Resumed), "{version:?}");
+        assert!(answer.contains("hello, alice"), "{answer}");
+        *responder.manner.lock().unwrap() = Manner::Says(revoked());
+        LATER.store(600, Ordering::SeqCst);
+        // Another connection has the answer asked for again; from then on the ticket is none.
+        let _ = visit(&server, &config, "localhost").await;
+        while responder.asked.load(Ordering::SeqCst) < 2 {
+            tokio::task::yield_now().await;
+        }
+        while visit(&server, &config, "localhost").await.1.contains("hello, alice") {}
+        assert!(!visit(&server, &config, "localhost").await.1.contains("hello"), "{version:?}");
+        // A refusal is on record once its client has gone, and this one went at once.
+        let heard = async {
+            while !server.records(1).await.iter().any(|one| one.json()["alert_sent"]["number"] == 44) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), heard).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_after_its_answer_has_ended_waits_for_the_next_one() {
+    use std::sync::atomic::AtomicI64;
+    static LATER: AtomicI64 = AtomicI64::new(0);
+    fn clock() -> jiff::Timestamp {
+        testkit::now() + jiff::SignedDuration::from_secs(LATER.load(Ordering::SeqCst))
+    }
+    let ca = TestCa::new();
+    let alice = client(&ca, Some(&ca.issue_client("alice")));
+    let responder = responder(ca.issuing(), Manner::GoodFor(3600)).await;
+    let server =
+        TestServer::start_at(asking(&ca, &responder, OnlineMode::Hard), Handler::Identity, clock).await;
+    assert_eq!(get(&server, "/", &alice).await.unwrap().status(), 200);
+    *responder.manner.lock().unwrap() = Manner::GoodFor(3 * 3600);
+    LATER.store(2 * 3600, Ordering::SeqCst);
+    assert_eq!(get(&server, "/", &alice).await.unwrap().status(), 200, "it was refused by the old answer");
+    assert_eq!(responder.asked.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
