@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that is issued is in a log in the formats of C2SP: Go's own verifier of such logs (the one that guards its
+# Everything that is issued, the authority's own CAs and its server's certificate included, is in a log in the formats of C2SP: Go's own verifier of such logs (the one that guards its
 # module downloads) believes the checkpoint, builds each proof from our tiles, and agrees with the proofs that we make. A
 # certificate that the CA's key signed behind the authority's back is not in the log, and that convicts; so does a log that
 # was put back to an older copy. A backup is made while the authority serves, and what is restored from it goes on.
@@ -11,6 +11,7 @@ start_server "$COUNTERSIGN" ca serve --listen 127.0.0.1:0 --status-listen 127.0.
 mkdir early late after
 wait_for_line "$SERVER_LOG" 'without TLS on http://127.0.0.1:[0-9]+'
 log=$(grep -o -E 'http://127.0.0.1:[0-9]+' <<<"$LINE")/log
+address=$(grep -o -E 'on 127.0.0.1:[0-9]+' "$SERVER_LOG" | head -n1 | cut -d' ' -f2)
 serving=$SERVER_PID
 
 for index in {1..5}; do expect_success "$COUNTERSIGN" issue client "early-$index" --out early; done
@@ -24,6 +25,17 @@ expect_success "$COUNTERSIGN" audit log verify --since early.checkpoint
 expect_success "$COUNTERSIGN" audit log verify --since early.checkpoint --quick
 expect_success "$COUNTERSIGN" audit prove late-9
 expect_success "$COUNTERSIGN" audit prove early/early-1.pem --out early-1.tlog-proof
+# So are the authority's own: its root, its issuing CA, the certificate that its server shows.
+expect_success "$COUNTERSIGN" audit prove "$COUNTERSIGN_HOME/rootCA.pem" --out root.tlog-proof
+expect_success "$COUNTERSIGN" audit log check root.tlog-proof "$COUNTERSIGN_HOME/rootCA.pem" --issuing late/late-9.pem
+expect_failure 2 "$COUNTERSIGN" audit log check root.tlog-proof "$COUNTERSIGN_HOME/rootCA.pem"
+assert_contains "$STDERR" "--issuing" "what a root's proof needs beside it"
+expect_success "$COUNTERSIGN" audit prove "Logged Issuing CA" --out issuing.tlog-proof
+awk '/BEGIN/ { n++ } n == 2' late/late-9.pem >issuing.pem
+expect_success "$COUNTERSIGN" audit log check issuing.tlog-proof issuing.pem
+openssl s_client -connect "$address" -showcerts </dev/null 2>/dev/null | sed -n '/BEGIN/,/END/p' >shown.pem
+awk '/BEGIN/ { n++ } n == 1' shown.pem >server.pem
+cp "$COUNTERSIGN_HOME/rootCA.pem" root.pem
 expect_success "$COUNTERSIGN" audit log check late-9.tlog-proof late/late-9.pem --root "$COUNTERSIGN_HOME/rootCA.pem"
 expect_failure 1 "$COUNTERSIGN" audit log check late-9.tlog-proof late/late-8.pem --root "$COUNTERSIGN_HOME/rootCA.pem"
 assert_contains "$STDERR" "for another certificate" "a proof with another certificate"
@@ -174,8 +186,16 @@ func main() {
 }
 PROGRAM
 expect_success env -C verifier GOFLAGS=-mod=mod GOCACHE="$PWD/gocache" GOPROXY=off go build -o ../verify .
-expect_success ./verify "$log" early.checkpoint late-9.tlog-proof early/early-{1..5}.pem late/late-{1..9}.pem
-assert_contains "$STDOUT" "14 of" "what Go's verifier proved"
+expect_success ./verify "$log" early.checkpoint late-9.tlog-proof early/early-{1..5}.pem root.pem issuing.pem server.pem \
+    "$COUNTERSIGN_HOME/admin.pem" late/late-{1..9}.pem
+assert_contains "$STDOUT" "18 of" "what Go's verifier proved"
+# One that a stolen root's key signed convicts as well.
+openssl req -new -newkey ed25519 -noenc -keyout false-key.pem -subj "/CN=False Issuing CA" -out false.csr 2>/dev/null
+printf 'basicConstraints=critical,CA:true,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n' >ca.cnf
+openssl x509 -req -in false.csr -CA root.pem -CAkey "$COUNTERSIGN_HOME/keys/root-key.pem" -extfile ca.cnf -days 5 \
+    -out false.pem 2>/dev/null
+expect_failure 1 "$COUNTERSIGN" audit prove false.pem
+assert_contains "$STDERR" "signature of 'Logged Root CA' and is NOT in its log" "a CA behind the authority's back"
 
 # Signed with the CA's key, behind the authority's back: not in the log, and told as what it is.
 openssl req -new -newkey ed25519 -noenc -keyout stolen-key.pem -subj "/CN=mallory" -out mallory.csr 2>/dev/null

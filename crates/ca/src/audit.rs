@@ -12,7 +12,7 @@ pub struct NewEvent {
     pub actor: String,
     /// From where: an address and a way in; empty for the machine itself.
     pub origin: String,
-    /// What: `create`, `issue`, `revoke`.
+    /// What: `create`, `certify` (a CA of the authority's own), `issue`, `revoke`.
     pub action: &'static str,
     /// Which certificate.
     pub serial: Option<Vec<u8>>,

@@ -8,9 +8,10 @@ use pki::key::SigningKey;
 use pki::name::SubjectNames;
 
 use crate::Entropy;
-use crate::audit::NewEvent;
+use crate::audit::{NewEvent, Who};
 use crate::authority::{Authority, OpenError};
 use crate::issue::{BACKDATING, new_serial};
+use crate::record::Commit;
 use crate::store::{AuthorityRecord, Store, StoreError};
 
 /// What a new authority is to be.
@@ -104,7 +105,9 @@ impl<S: Store> Authority<S> {
             serial: Some(issuing.serial().to_vec()),
             details: format!("root sha256 {}", pki::hex(&root.sha256())),
         };
-        store.create_authority(record.clone(), event)?;
+        let by = Who::from(&wish.requested_by);
+        let with = Commit::default().noting(event).certifying(&root, by, now).certifying(&issuing, by, now);
+        store.create_authority(record.clone(), with)?;
         Ok(Authority::from_record(store, &record, issuing_key, entropy)?)
     }
 }

@@ -6,6 +6,7 @@
 //! replicas there are.
 
 use jiff::Timestamp;
+use pki::Certificate;
 
 use crate::audit::NewEvent;
 
@@ -79,11 +80,30 @@ impl Write {
     }
 }
 
+/// A certificate of one of the authority's own CAs: a root, an issuing CA, or what one root signed for another. It is in
+/// the log ([`crate::log`]) beside what those CAs issue, and nowhere among that: nobody asks for it, renews it or finds it
+/// in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaCertificate {
+    /// Its serial number.
+    pub serial: Vec<u8>,
+    /// The certificate in DER.
+    pub der: Vec<u8>,
+}
+
+impl From<&Certificate> for CaCertificate {
+    fn from(certificate: &Certificate) -> Self {
+        CaCertificate { serial: certificate.serial().to_vec(), der: certificate.der().to_vec() }
+    }
+}
+
 /// Changes that happen together, with what the audit trail says of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Commit {
     /// The changes.
     pub writes: Vec<Write>,
+    /// What is put at the end of the log, in this order. One that is there already is a conflict.
+    pub certificates: Vec<CaCertificate>,
     /// The audit events.
     pub events: Vec<NewEvent>,
 }
@@ -92,13 +112,20 @@ impl Commit {
     /// One change, without an event.
     #[must_use]
     pub fn of(write: Write) -> Self {
-        Commit { writes: vec![write], events: Vec::new() }
+        Commit { writes: vec![write], ..Commit::default() }
     }
 
     /// Adds a change.
     #[must_use]
     pub fn and(mut self, write: Write) -> Self {
         self.writes.push(write);
+        self
+    }
+
+    /// Adds a certificate of the authority's own.
+    #[must_use]
+    pub fn logging(mut self, certificate: &Certificate) -> Self {
+        self.certificates.push(certificate.into());
         self
     }
 

@@ -409,6 +409,9 @@ impl<S: Store> Authority<S> {
         if next.anchors().anchors() != self.anchors().anchors() {
             commit = commit.noting(event("trust"));
         }
+        for certificate in self.not_logged(record)? {
+            commit = commit.certifying(&certificate, by, now);
+        }
         self.store.commit(commit)?;
         self.refresh()?;
         Ok(())

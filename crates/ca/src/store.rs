@@ -9,7 +9,7 @@ use pki::crl::{RevocationReason, RevokedEntry};
 
 use crate::audit::{AuditEvent, NewEvent};
 use crate::log::Hash;
-use crate::record::{Commit, Record};
+use crate::record::{CaCertificate, Commit, Record};
 use crate::selector::Selector;
 use crate::statistics::Statistics;
 
@@ -260,11 +260,11 @@ pub trait Store: Send + Sync {
     /// [`StoreError`].
     fn authority(&self) -> Result<Option<AuthorityRecord>, StoreError>;
 
-    /// Records a new authority.
+    /// Records a new authority, and in the same transaction what else begins with it. Durable when it returns.
     ///
     /// # Errors
     /// [`StoreError::AuthorityExists`], or another.
-    fn create_authority(&self, record: AuthorityRecord, event: NewEvent) -> Result<(), StoreError>;
+    fn create_authority(&self, record: AuthorityRecord, with: Commit) -> Result<(), StoreError>;
 
     /// Records what is about to be signed. Durable when it returns.
     ///
@@ -291,7 +291,7 @@ pub trait Store: Send + Sync {
     /// [`StoreError`].
     fn unfinished(&self) -> Result<Vec<Unfinished>, StoreError>;
 
-    /// How many certificates are in the log.
+    /// How many certificates are in the log: all that were issued, and those of the authority's own CAs.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -315,6 +315,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn log_index(&self, serial: &[u8]) -> Result<Option<u64>, StoreError>;
+
+    /// The certificates of the authority's own CAs that are in the log, in its order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn ca_certificates(&self) -> Result<Vec<CaCertificate>, StoreError>;
 
     /// Waits until something may have been written since this returned `seen`, by this process or another one, and at
     /// most `longest`; gives what to wait with the next time. The first wait is one with 0. Returning promises nothing:
@@ -447,7 +453,8 @@ pub trait Store: Send + Sync {
     /// [`StoreError`].
     fn count_records(&self, kind: &str, owner: &str) -> Result<u64, StoreError>;
 
-    /// Changes records and appends audit events, all of it or nothing. Durable when it returns.
+    /// Changes records, puts certificates of the authority's own at the end of the log, and appends audit events, all of
+    /// it or nothing. Durable when it returns.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where one is not the version that was read, or another.
@@ -466,8 +473,8 @@ impl<T: Store + ?Sized> Store for std::sync::Arc<T> {
         (**self).authority()
     }
 
-    fn create_authority(&self, record: AuthorityRecord, event: NewEvent) -> Result<(), StoreError> {
-        (**self).create_authority(record, event)
+    fn create_authority(&self, record: AuthorityRecord, with: Commit) -> Result<(), StoreError> {
+        (**self).create_authority(record, with)
     }
 
     fn record_intent(&self, intent: Intent) -> Result<(), StoreError> {
@@ -500,6 +507,10 @@ impl<T: Store + ?Sized> Store for std::sync::Arc<T> {
 
     fn log_index(&self, serial: &[u8]) -> Result<Option<u64>, StoreError> {
         (**self).log_index(serial)
+    }
+
+    fn ca_certificates(&self) -> Result<Vec<CaCertificate>, StoreError> {
+        (**self).ca_certificates()
     }
 
     fn wait_for_news(&self, seen: u64, longest: Duration) -> u64 {

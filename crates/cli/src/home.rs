@@ -151,7 +151,10 @@ impl Home {
         let publication = ca::Publication::recorded(&store).or_usage()?;
         let keyring = Arc::new(HomeKeys { home: self.clone(), passphrase });
         let authority = ca::Authority::open(store, key, entropy()).or_usage()?;
-        Ok(authority.with_keyring(keyring).or_usage()?.publishing(publication))
+        let authority = authority.with_keyring(keyring).or_usage()?.publishing(publication);
+        let by = crate::commands::issue::requester();
+        authority.log_own_certificates(ca::Who::from(&by), context.now()).or_usage()?;
+        Ok(authority)
     }
 
     fn read_key(

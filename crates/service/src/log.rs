@@ -16,8 +16,9 @@ use base64::engine::general_purpose::STANDARD;
 use ca::log::{
     Checkpoint, Hash, Proof, TILE, TilePath, bundle, consistency_proof, inclusion_proof, origin, root,
 };
-use ca::{Permission, Selector, StoreError};
+use ca::{CaCertificate, Permission, Selector, StoreError};
 use http::header::{self, HeaderValue};
+use pki::Certificate;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -149,8 +150,11 @@ pub(crate) async fn describe(FromState(state): FromState<State>) -> Result<Respo
     let (checkpoint, note) = state.blocking(sign).await?;
     let lines = state.authority().lines();
     let issuer = first_line(&lines).issuer();
-    let crosses: Vec<String> = lines.crosses().iter().map(pki::Certificate::to_pem).collect();
+    let crosses: Vec<String> = lines.crosses().iter().map(Certificate::to_pem).collect();
     let issuers: Vec<String> = lines.all().iter().map(|line| line.issuer().certificate().to_pem()).collect();
+    let former = lines.former_anchors();
+    let roots: Vec<String> =
+        lines.anchors().anchors().iter().chain(&former).map(Certificate::to_pem).collect();
     Ok(api::ok(&json!({
         "origin": checkpoint.origin,
         "size": checkpoint.size,
@@ -159,6 +163,7 @@ pub(crate) async fn describe(FromState(state): FromState<State>) -> Result<Respo
         "issuer": issuer.certificate().to_pem(),
         "anchor": issuer.anchor().to_pem(),
         "issuers": issuers,
+        "roots": roots,
         "crosses": crosses,
     })))
 }
@@ -172,22 +177,51 @@ pub(crate) async fn prove(
         .blocking(move |state| {
             let unknown =
                 || Problem::of(404, "not-found", format!("no certificate of '{which}' is in the log"));
-            let found = state.store().find(&Selector::parse(&which))?;
-            let entry = found.first().ok_or_else(unknown)?;
-            let index = state.store().log_index(&entry.serial)?.ok_or_else(unknown)?;
+            let Logged { name, serial, der } =
+                logged(state, &Selector::parse(&which))?.ok_or_else(unknown)?;
+            let index = state.store().log_index(&serial)?.ok_or_else(unknown)?;
             // After the index: what is in the log is in every later checkpoint.
             let (checkpoint, note) = sign(state)?;
             let path = inclusion_proof(index, checkpoint.size, read(state))?;
             Ok(json!({
-                "name": entry.label,
+                "name": name,
                 "index": index,
                 "size": checkpoint.size,
-                "certificate": pki::pem::encode("CERTIFICATE", &entry.der),
+                "certificate": pki::pem::encode("CERTIFICATE", &der),
                 "proof": Proof { index, path, checkpoint: note }.to_string(),
             }))
         })
         .await?;
     Ok(api::ok(&document))
+}
+
+/// A certificate that is in the log.
+struct Logged {
+    name: String,
+    serial: Vec<u8>,
+    der: Vec<u8>,
+}
+
+/// The newest certificate that is meant; where none was issued, the authority's own one.
+fn logged(state: &State, which: &Selector) -> Result<Option<Logged>, Problem> {
+    if let Some(entry) = state.store().find(which)?.into_iter().next() {
+        return Ok(Some(Logged { name: entry.label, serial: entry.serial, der: entry.der }));
+    }
+    for CaCertificate { serial, der } in state.store().ca_certificates()?.into_iter().rev() {
+        let certificate = Certificate::from_der(&der).map_err(|error| Problem::internal(&error))?;
+        let name = certificate.subject().short();
+        let is_meant = match which {
+            Selector::Label(label) => name.eq_ignore_ascii_case(label),
+            Selector::Serial(wanted) => serial == *wanted,
+            Selector::LabelOrSerial(label, prefix) => {
+                name.eq_ignore_ascii_case(label) || serial.starts_with(prefix)
+            }
+        };
+        if is_meant {
+            return Ok(Some(Logged { name, serial, der }));
+        }
+    }
+    Ok(None)
 }
 
 #[derive(Deserialize)]

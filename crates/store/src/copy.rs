@@ -2,8 +2,8 @@
 //! order, so that the audit trail ends with the same hash. That it does is the proof that nothing was lost or changed.
 
 use ca::{
-    AuditEvent, Commit, Completion, Entry, Intent, NewEvent, RevocationRecord, Selector, Store, StoreError,
-    Unfinished, Write,
+    AuditEvent, CaCertificate, Commit, Completion, Entry, Intent, NewEvent, RevocationRecord, Selector,
+    Store, StoreError, Unfinished, Write,
 };
 use pki::Certificate;
 use pki::crl::RevocationReason;
@@ -66,7 +66,7 @@ pub fn copy(from: &dyn Store, to: &dyn Store) -> Result<Copied, CopyError> {
         for event in page {
             copied.certificates += u64::from(event.action == "issue");
             if event.action == "create" && copied.events == 0 {
-                to.create_authority(authority.clone(), again(&event))?;
+                to.create_authority(authority.clone(), Commit::default().noting(again(&event)))?;
             } else {
                 happen(from, to, &event)?;
             }
@@ -155,7 +155,13 @@ fn happen(from: &dyn Store, to: &dyn Store, event: &AuditEvent) -> Result<(), Co
             to.abandon(serial.clone(), reason.unwrap_or_default(), again(event))?;
         }
         ("release", Some(serial)) => to.release(serial.clone(), again(event))?,
-        _ => to.commit(Commit { writes: Vec::new(), events: vec![again(event)] })?,
+        ("certify", Some(serial)) => {
+            let index = from.log_index(serial)?.ok_or_else(missing)?;
+            let der = from.log_entries(index, 1)?.pop().ok_or_else(missing)?;
+            let certificates = vec![CaCertificate { serial: serial.clone(), der }];
+            to.commit(Commit { certificates, ..Commit::default() }.noting(again(event)))?;
+        }
+        _ => to.commit(Commit::default().noting(again(event)))?,
     }
     Ok(())
 }

@@ -8,13 +8,15 @@ use std::time::Duration;
 use ca::log::{Hash, leaf_hash, tile_root};
 use ca::statistics::{Day, SOON, Week, day_bounds, week_bounds};
 use ca::{
-    AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, LineStanding, NewEvent, Page, Query,
-    Record, RevocationRecord, Selector, StateFilter, Statistics, Store, StoreError, Unfinished, Write,
+    AuditEvent, AuthorityRecord, CaCertificate, Commit, Completion, Entry, Intent, LineStanding, NewEvent,
+    Page, Query, Record, RevocationRecord, Selector, StateFilter, Statistics, Store, StoreError, Unfinished,
+    Write,
 };
 use jiff::Timestamp;
 use pki::Profile;
 use pki::crl::{RevocationReason, RevokedEntry};
 
+use crate::log::logged_already;
 use crate::news::News;
 
 /// An authority's memory in this process alone.
@@ -31,13 +33,24 @@ struct State {
     certificates: Vec<Known>,
     by_serial: BTreeMap<Vec<u8>, usize>,
     audit: Vec<AuditEvent>,
-    /// In the order of their completion: what each is in `certificates`, and its hash.
-    log: Vec<(usize, Hash)>,
+    /// In the order of their completion: each, and its hash.
+    log: Vec<(Logged, Hash)>,
+    /// The certificates of the authority's own CAs.
+    own: Vec<CaCertificate>,
     /// The number of the last list, and the latest moment of one that was signed.
     lists: (u64, i64),
     /// The lists that are being signed, and their moments.
     begun_lists: BTreeMap<u64, i64>,
     records: BTreeMap<(String, String), Record>,
+}
+
+/// What an entry of the log is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Logged {
+    /// The one at this place in `certificates`.
+    Issued(usize),
+    /// The one at this place in `own`.
+    Own(usize),
 }
 
 struct Known {
@@ -78,6 +91,42 @@ impl State {
         let NewEvent { actor, origin, action, serial, details, .. } = event;
         let action = action.to_owned();
         self.audit.push(AuditEvent { sequence, at, actor, origin, action, serial, details, hash });
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
+        // On a copy, so that a conflict leaves everything as it was.
+        let mut records = self.records.clone();
+        for write in commit.writes {
+            let found = records.get(&(write.record().kind.clone(), write.record().id.clone()));
+            if found.map_or(0, |found| found.version) != write.record().version {
+                let Record { kind, id, .. } = write.record().clone();
+                return Err(StoreError::Conflict { kind, id });
+            }
+            match write {
+                Write::Put(mut record) => {
+                    record.version += 1;
+                    record.expires = record.expires.map(seconds);
+                    records.insert((record.kind.clone(), record.id.clone()), record);
+                }
+                Write::Delete(record) if record.version == 0 => {
+                    return Err(StoreError::Conflict { kind: record.kind, id: record.id });
+                }
+                Write::Delete(record) => {
+                    records.remove(&(record.kind, record.id));
+                }
+            }
+        }
+        let is_known = |new: &&CaCertificate| self.own.iter().any(|own| own.serial == new.serial);
+        if let Some(known) = commit.certificates.iter().find(is_known) {
+            return Err(logged_already(known));
+        }
+        self.records = records;
+        for certificate in commit.certificates {
+            self.log.push((Logged::Own(self.own.len()), leaf_hash(&certificate.der)));
+            self.own.push(certificate);
+        }
+        commit.events.into_iter().for_each(|event| self.append(event));
+        Ok(())
     }
 
     fn known(&mut self, serial: &[u8]) -> Option<&mut Known> {
@@ -131,13 +180,13 @@ impl Store for MemoryStore {
         Ok(self.state().authority.clone())
     }
 
-    fn create_authority(&self, record: AuthorityRecord, event: NewEvent) -> Result<(), StoreError> {
+    fn create_authority(&self, record: AuthorityRecord, with: Commit) -> Result<(), StoreError> {
         let mut state = self.state();
         if state.authority.is_some() {
             return Err(StoreError::AuthorityExists);
         }
+        state.commit(with)?;
         state.authority = Some(AuthorityRecord { created_at: seconds(record.created_at), ..record });
-        state.append(event);
         Ok(())
     }
 
@@ -158,7 +207,7 @@ impl Store for MemoryStore {
         let hash = leaf_hash(&completion.der);
         let known = state.known(&completion.serial).filter(|known| known.signed.is_none());
         known.ok_or(StoreError::NoIntent)?.signed = Some(completion);
-        state.log.push((index, hash));
+        state.log.push((Logged::Issued(index), hash));
         state.append(event);
         drop(state);
         self.news.tell();
@@ -200,15 +249,25 @@ impl Store for MemoryStore {
 
     fn log_entries(&self, start: u64, count: u64) -> Result<Vec<Vec<u8>>, StoreError> {
         let state = self.state();
-        let der =
-            |(index, _): &(usize, Hash)| state.certificates[*index].signed.as_ref().map(|s| s.der.clone());
+        let der = |(logged, _): &(Logged, Hash)| match *logged {
+            Logged::Issued(index) => state.certificates[index].signed.as_ref().map(|s| s.der.clone()),
+            Logged::Own(index) => Some(state.own[index].der.clone()),
+        };
         Ok(state.log.iter().skip(place(start)).take(place(count)).filter_map(der).collect())
     }
 
     fn log_index(&self, serial: &[u8]) -> Result<Option<u64>, StoreError> {
         let state = self.state();
-        let Some(wanted) = state.by_serial.get(serial) else { return Ok(None) };
-        Ok(state.log.iter().position(|(index, _)| index == wanted).map(|index| index as u64))
+        let own = || state.own.iter().position(|own| own.serial == serial).map(Logged::Own);
+        let Some(wanted) = state.by_serial.get(serial).map(|index| Logged::Issued(*index)).or_else(own)
+        else {
+            return Ok(None);
+        };
+        Ok(state.log.iter().position(|(logged, _)| *logged == wanted).map(|index| index as u64))
+    }
+
+    fn ca_certificates(&self) -> Result<Vec<CaCertificate>, StoreError> {
+        Ok(self.state().own.clone())
     }
 
     fn wait_for_news(&self, seen: u64, longest: Duration) -> u64 {
@@ -447,32 +506,7 @@ impl Store for MemoryStore {
     }
 
     fn commit(&self, commit: Commit) -> Result<(), StoreError> {
-        let mut state = self.state();
-        // On a copy, so that a conflict leaves everything as it was.
-        let mut records = state.records.clone();
-        for write in commit.writes {
-            let found = records.get(&(write.record().kind.clone(), write.record().id.clone()));
-            if found.map_or(0, |found| found.version) != write.record().version {
-                let Record { kind, id, .. } = write.record().clone();
-                return Err(StoreError::Conflict { kind, id });
-            }
-            match write {
-                Write::Put(mut record) => {
-                    record.version += 1;
-                    record.expires = record.expires.map(seconds);
-                    records.insert((record.kind.clone(), record.id.clone()), record);
-                }
-                Write::Delete(record) if record.version == 0 => {
-                    return Err(StoreError::Conflict { kind: record.kind, id: record.id });
-                }
-                Write::Delete(record) => {
-                    records.remove(&(record.kind, record.id));
-                }
-            }
-        }
-        state.records = records;
-        commit.events.into_iter().for_each(|event| state.append(event));
-        drop(state);
+        self.state().commit(commit)?;
         self.news.tell();
         Ok(())
     }

@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_records.sql"),
     include_str!("../migrations/0003_log.sql"),
     include_str!("../migrations/0004_lines.sql"),
+    include_str!("../migrations/0005_ca_certificates.sql"),
 ];
 
 /// How long a process waits for another one's transaction.

@@ -153,11 +153,11 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
                 format!(
                     "(SELECT rowid AS place FROM name_trigrams WHERE name_trigrams MATCH {trigrams}
                       ORDER BY rowid DESC)
-                     CROSS JOIN certificate_names AS n ON n.position = place AND instr(n.names, {needle}) > 0
+                     CROSS JOIN completed_certificate AS n ON n.position = place AND instr(n.names, {needle}) > 0
                      CROSS JOIN certificate USING (id)"
                 ),
                 format!(
-                    "(SELECT position AS place, id AS found FROM certificate_names
+                    "(SELECT position AS place, id AS found FROM completed_certificate
                       WHERE position > (SELECT through FROM name_index) AND instr(names, {needle}) > 0
                       ORDER BY position DESC)
                      CROSS JOIN certificate ON id = found"

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
+use crate::log;
 use crate::read::time;
 use crate::write::{WriteError, append_audit};
 
@@ -85,6 +86,9 @@ pub(crate) fn commit(connection: &Connection, commit: &Commit) -> Result<(), Wri
             let Record { kind, id, .. } = write.record().clone();
             return Err(WriteError::Store(StoreError::Conflict { kind, id }));
         }
+    }
+    for certificate in &commit.certificates {
+        log::append(connection, certificate)?;
     }
     commit.events.iter().try_for_each(|event| append_audit(connection, event))
 }

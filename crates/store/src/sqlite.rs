@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ca::log::Hash;
 use ca::{
-    AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, LineStanding, NewEvent, Page, Query,
-    Record, RevocationRecord, Selector, Statistics, Store, StoreError, Unfinished,
+    AuditEvent, AuthorityRecord, CaCertificate, Commit, Completion, Entry, Intent, LineStanding, NewEvent,
+    Page, Query, Record, RevocationRecord, Selector, Statistics, Store, StoreError, Unfinished,
 };
 use jiff::Timestamp;
 use pki::crl::RevokedEntry;
@@ -90,8 +90,8 @@ impl Store for SqliteStore {
         self.reading(read::authority)
     }
 
-    fn create_authority(&self, record: AuthorityRecord, event: NewEvent) -> Result<(), StoreError> {
-        self.writing(move |connection| write::create_authority(connection, &record, &event))
+    fn create_authority(&self, record: AuthorityRecord, with: Commit) -> Result<(), StoreError> {
+        self.writing(move |connection| write::create_authority(connection, &record, &with))
     }
 
     fn record_intent(&self, intent: Intent) -> Result<(), StoreError> {
@@ -124,6 +124,10 @@ impl Store for SqliteStore {
 
     fn log_index(&self, serial: &[u8]) -> Result<Option<u64>, StoreError> {
         self.reading(|connection| log::index(connection, serial))
+    }
+
+    fn ca_certificates(&self) -> Result<Vec<CaCertificate>, StoreError> {
+        self.reading(log::ca_certificates)
     }
 
     fn wait_for_news(&self, seen: u64, longest: Duration) -> u64 {

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use crate::read::{audit_length, time};
 
 pub(crate) fn statistics(connection: &Connection, now: Timestamp) -> rusqlite::Result<Statistics> {
-    let issued: i64 = one(connection, "SELECT coalesce(max(position), 0) FROM certificate_names", [])?;
+    let issued: i64 = one(connection, "SELECT coalesce(max(position), 0) FROM completed_certificate", [])?;
     let moment = now.as_second();
     let revoked = one(connection, "SELECT count(*) FROM certificate WHERE revoked_at IS NOT NULL", [])?;
     let expired = ending(connection, i64::MIN, moment)?;
@@ -52,7 +52,7 @@ fn revoked_ending(connection: &Connection, from: i64, to: i64) -> rusqlite::Resu
 /// Positions and audit events are in the order of time, so that a day's first is found by halving.
 fn by_day(connection: &Connection, now: Timestamp, issued: i64) -> rusqlite::Result<Vec<Day>> {
     let issued_at = "SELECT issued_at FROM certificate WHERE id = \
-                     (SELECT id FROM certificate_names WHERE position = ?1)";
+                     (SELECT id FROM completed_certificate WHERE position = ?1)";
     let noted_at = "SELECT at FROM audit WHERE sequence = ?1";
     let events = i64::try_from(audit_length(connection)?).unwrap_or(i64::MAX);
     let bounds = day_bounds(now);

@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use ca::log::TILE;
-use ca::{AuthorityRecord, Completion, Intent, NewEvent, RevocationRecord, StoreError};
+use ca::{AuthorityRecord, Commit, Completion, Intent, NewEvent, RevocationRecord, StoreError};
 use jiff::Timestamp;
 use pki::crl::RevocationReason;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::error::store_error;
-use crate::log;
+use crate::{log, records};
 
 /// How many certificates' names wait before they are indexed; a search reads those that wait one by one.
 const INDEXED_TOGETHER: i64 = 512;
@@ -39,7 +38,7 @@ impl WriteError {
 pub(crate) fn create_authority(
     connection: &Connection,
     record: &AuthorityRecord,
-    event: &NewEvent,
+    with: &Commit,
 ) -> Result<(), WriteError> {
     let inserted = connection.execute(
         "INSERT OR IGNORE INTO authority (id, name, root, issuing, created_at) VALUES (1, ?1, ?2, ?3, ?4)",
@@ -48,7 +47,7 @@ pub(crate) fn create_authority(
     if inserted == 0 {
         return Err(WriteError::Store(StoreError::AuthorityExists));
     }
-    append_audit(connection, event)
+    records::commit(connection, with)
 }
 
 pub(crate) fn record_intent(connection: &Connection, intent: &Intent) -> Result<(), WriteError> {
@@ -93,12 +92,10 @@ pub(crate) fn complete(
         .optional()?;
     let id = id.ok_or(WriteError::Store(StoreError::NoIntent))?;
     connection
-        .prepare_cached("INSERT INTO certificate_names (id, names) VALUES (?1, ?2)")?
+        .prepare_cached("INSERT INTO completed_certificate (id, names) VALUES (?1, ?2)")?
         // In lower case, as it will be searched for: SQLite's own lower() knows ASCII alone.
         .execute(params![id, completion.names.to_lowercase()])?;
-    if connection.last_insert_rowid().unsigned_abs().is_multiple_of(TILE) {
-        log::seal(connection)?;
-    }
+    log::grew(connection)?;
     append_audit(connection, event)
 }
 
@@ -182,7 +179,7 @@ pub(crate) fn finish_crl(connection: &Connection, number: u64) -> Result<(), Wri
 pub(crate) fn index_names(connection: &Connection) -> rusqlite::Result<()> {
     let (through, last): (i64, i64) = connection
         .prepare_cached(
-            "SELECT through, (SELECT coalesce(max(position), 0) FROM certificate_names) FROM name_index",
+            "SELECT through, (SELECT coalesce(max(position), 0) FROM completed_certificate) FROM name_index",
         )?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if last - through < INDEXED_TOGETHER {
@@ -191,7 +188,7 @@ pub(crate) fn index_names(connection: &Connection) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO name_trigrams (rowid, names)
-             SELECT position, names FROM certificate_names WHERE position > ?1 ORDER BY position",
+             SELECT position, names FROM completed_certificate WHERE position > ?1 ORDER BY position",
         )?
         .execute([through])?;
     connection.prepare_cached("UPDATE name_index SET through = ?1")?.execute([last])?;

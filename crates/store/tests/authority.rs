@@ -18,7 +18,11 @@ fn days(days: i64) -> SignedDuration {
 fn assert_nothing_on_record(authority: &TestAuthority) {
     assert!(authority.store().unfinished().unwrap().is_empty(), "an intention was recorded");
     assert!(authority.store().list(&Query::default(), testkit::now()).unwrap().entries.is_empty());
-    assert_eq!(authority.store().audit(None).unwrap().len(), 1, "only the founding is on record");
+    assert_eq!(
+        authority.store().audit(None).unwrap().len(),
+        3,
+        "only the founding is on record, and both CAs"
+    );
 }
 
 #[test]

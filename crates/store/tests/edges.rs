@@ -30,7 +30,11 @@ fn lifetime(authority: &TestAuthority, profile: Profile, wish: Option<SignedDura
 fn assert_nothing_on_record(authority: &TestAuthority) {
     assert!(authority.store().unfinished().unwrap().is_empty(), "an intention was recorded");
     assert!(authority.store().list(&Query::default(), testkit::now()).unwrap().entries.is_empty());
-    assert_eq!(authority.store().audit(None).unwrap().len(), 1, "only the founding is on record");
+    assert_eq!(
+        authority.store().audit(None).unwrap().len(),
+        3,
+        "only the founding is on record, and the two CAs"
+    );
 }
 
 fn list(authority: &TestAuthority, at: Timestamp) -> CertificateRevocationList {

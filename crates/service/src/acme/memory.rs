@@ -79,7 +79,7 @@ impl Memory {
     }
 
     fn commit(&self, writes: Vec<Write>, events: Vec<NewEvent>) -> Result<(), StoreError> {
-        self.0.commit(Commit { writes, events })
+        self.0.commit(Commit { writes, events, ..Commit::default() })
     }
 
     /// The account of this id.

@@ -42,7 +42,11 @@ async fn orders_survive_in_sqlite() {
     let server = Server::on(Arc::new(store), settings(&world));
     let client = Client::new(&server).await;
     client.certificate(&world, &["a.test"]).await;
-    assert_eq!(server.state.store().audit(None).unwrap().len(), 3, "create, acme-account, issue");
+    assert_eq!(
+        server.state.store().audit(None).unwrap().len(),
+        5,
+        "create, certify twice, acme-account, issue"
+    );
 }
 
 #[tokio::test]

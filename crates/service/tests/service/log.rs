@@ -120,6 +120,15 @@ async fn the_api_proves_what_is_in_the_log_and_that_it_only_grew() {
     let refused = auditor.get(&format!("/api/v1/log/consistency?from=1&to={}", new.size + 1)).await;
     assert_eq!(refused.status, 400);
     assert_eq!(auditor.get("/api/v1/log/proof/nobody").await.status, 404);
+    // The CAs are in it too: by their names, by their serial numbers, and in the order in which they were made.
+    for (index, own) in [issuer.anchor(), issuer.certificate()].into_iter().enumerate() {
+        for which in [own.subject().short().replace(' ', "%20"), pki::hex(own.serial())] {
+            let answer = auditor.get(&format!("/api/v1/log/proof/{which}")).await.json();
+            assert_eq!((&answer["name"], &answer["index"]), (&own.subject().short().into(), &index.into()));
+            let proof = Proof::parse(answer["proof"].as_str().unwrap()).unwrap();
+            proof.verify(own.der(), &origin(issuer.anchor()), key).unwrap();
+        }
+    }
     let page = auditor.get(&format!("/api/v1/log/entries?start={}&limit=3", old.size - 1)).await.json();
     let first = STANDARD.decode(page["entries"][0].as_str().unwrap()).unwrap();
     assert_eq!(Certificate::from_der(&first).unwrap(), alice);

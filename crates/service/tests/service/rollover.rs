@@ -457,6 +457,14 @@ async fn the_log_keeps_its_name_and_its_key_and_each_line_signs_it_too() {
         size = now.size;
         let second = world.state.authority().lines().find(2).unwrap().issuer().certificate().clone();
         assert_eq!(read(&note, &second).unwrap().root, now.root);
+        // Whatever a CA is, and whatever roots sign for each other, is in it from the step on that brings it.
+        let lines = world.state.authority().lines();
+        let of_lines =
+            lines.all().iter().flat_map(|line| [line.issuer().anchor(), line.issuer().certificate()]);
+        for own in of_lines.chain(lines.crosses()) {
+            assert!(world.state.store().log_index(own.serial()).unwrap().is_some(), "{}", own.subject());
+        }
+        assert_eq!(world.state.store().ca_certificates().unwrap().len(), 6, "two lines, and two crosses");
     }
 }
 

@@ -1,5 +1,6 @@
-//! The log in PostgreSQL: each certificate has its place in it, and the hashes above full tiles are kept.
+//! The log in PostgreSQL: each certificate has its place in it, those of the authority's own CAs among them, and the hashes above full tiles are kept.
 
+use ca::CaCertificate;
 use ca::log::{Hash, TILE, leaf_hash, tile_root};
 use postgres::{Error, GenericClient};
 
@@ -34,15 +35,24 @@ pub(super) fn entries(
     count: u64,
 ) -> Result<Vec<Vec<u8>>, Error> {
     let rows = client.query(
-        "SELECT der FROM certificate WHERE entry >= $1 AND entry < $2 ORDER BY entry",
+        "SELECT log_entry, der FROM certificate WHERE log_entry >= $1 AND log_entry < $2
+         UNION ALL SELECT log_entry, der FROM ca_certificate WHERE log_entry >= $1 AND log_entry < $2 ORDER BY 1",
         &[&number(start), &number(start.saturating_add(count))],
     )?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    Ok(rows.iter().map(|row| row.get(1)).collect())
+}
+
+pub(super) fn ca_certificates(client: &mut impl GenericClient) -> Result<Vec<CaCertificate>, Error> {
+    let rows = client.query("SELECT serial, der FROM ca_certificate ORDER BY log_entry", &[])?;
+    Ok(rows.iter().map(|row| CaCertificate { serial: row.get(0), der: row.get(1) }).collect())
 }
 
 pub(super) fn index(client: &mut impl GenericClient, serial: &[u8]) -> Result<Option<u64>, Error> {
-    let row = client
-        .query_opt("SELECT entry FROM certificate WHERE serial = $1 AND entry IS NOT NULL", &[&serial])?;
+    let row = client.query_opt(
+        "SELECT log_entry FROM certificate WHERE serial = $1 AND log_entry IS NOT NULL
+         UNION ALL SELECT log_entry FROM ca_certificate WHERE serial = $1",
+        &[&serial],
+    )?;
     Ok(row.and_then(|row| u64::try_from(row.get::<_, i64>(0)).ok()))
 }
 

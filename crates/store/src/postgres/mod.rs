@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use ca::log::Hash;
 use ca::{
-    AuditEvent, AuthorityRecord, Commit, Completion, Entry, Intent, LineStanding, NewEvent, Page, Query,
-    Record, RevocationRecord, Selector, Statistics, Store, StoreError, Unfinished,
+    AuditEvent, AuthorityRecord, CaCertificate, Commit, Completion, Entry, Intent, LineStanding, NewEvent,
+    Page, Query, Record, RevocationRecord, Selector, Statistics, Store, StoreError, Unfinished,
 };
 use jiff::Timestamp;
 use news::Listener;
@@ -118,8 +118,8 @@ impl Store for PostgresStore {
         self.reading(read::authority)
     }
 
-    fn create_authority(&self, record: AuthorityRecord, event: NewEvent) -> Result<(), StoreError> {
-        self.writing(move |group| write::create_authority(group, &record, &event))
+    fn create_authority(&self, record: AuthorityRecord, with: Commit) -> Result<(), StoreError> {
+        self.writing(move |group| write::create_authority(group, &record, &with))
     }
 
     fn record_intent(&self, intent: Intent) -> Result<(), StoreError> {
@@ -152,6 +152,10 @@ impl Store for PostgresStore {
 
     fn log_index(&self, serial: &[u8]) -> Result<Option<u64>, StoreError> {
         self.reading(|reader| log::index(reader.client(), serial))
+    }
+
+    fn ca_certificates(&self) -> Result<Vec<CaCertificate>, StoreError> {
+        self.reading(|reader| log::ca_certificates(reader.client()))
     }
 
     fn wait_for_news(&self, seen: u64, longest: Duration) -> u64 {

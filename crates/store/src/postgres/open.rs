@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_initial.sql"),
     include_str!("../../migrations/postgres/0002_log.sql"),
     include_str!("../../migrations/postgres/0003_lines.sql"),
+    include_str!("../../migrations/postgres/0004_ca_certificates.sql"),
 ];
 
 /// How long a connection may take to come about, where the URL does not say.

@@ -3,7 +3,8 @@
 
 use ca::log::TILE;
 use ca::{
-    AuthorityRecord, Commit, Completion, Intent, NewEvent, Record, RevocationRecord, StoreError, Write,
+    AuthorityRecord, CaCertificate, Commit, Completion, Intent, NewEvent, Record, RevocationRecord,
+    StoreError, Write,
 };
 use jiff::Timestamp;
 use pki::crl::RevocationReason;
@@ -16,7 +17,7 @@ use super::writer::{Fault, Group, Head};
 pub(super) fn create_authority(
     group: &mut Group<'_>,
     record: &AuthorityRecord,
-    event: &NewEvent,
+    with: &Commit,
 ) -> Result<(), Fault> {
     let inserted = group.execute(
         "INSERT INTO authority (id, name, root, issuing, created_at) VALUES (1, $1, $2, $3, $4)
@@ -26,7 +27,7 @@ pub(super) fn create_authority(
     if inserted == 0 {
         return Err(Fault::Store(StoreError::AuthorityExists));
     }
-    Ok(append(group, event)?)
+    commit(group, with)
 }
 
 pub(super) fn record_intent(group: &mut Group<'_>, intent: &Intent) -> Result<(), Fault> {
@@ -65,7 +66,7 @@ pub(super) fn complete(
 ) -> Result<(), Fault> {
     let entry = group.head.entries;
     let updated = group.execute(
-        "UPDATE certificate SET der = $2, issued_at = $3, names = $4, tbs = '', entry = $5
+        "UPDATE certificate SET der = $2, issued_at = $3, names = $4, tbs = '', log_entry = $5
          WHERE serial = $1 AND der IS NULL",
         &[
             &completion.serial,
@@ -172,6 +173,9 @@ pub(super) fn commit(group: &mut Group<'_>, commit: &Commit) -> Result<(), Fault
          WHERE kind = $1 AND id = $2 AND version = $6",
     )?;
     let forget = group.statement("DELETE FROM record WHERE kind = $1 AND id = $2 AND version = $3")?;
+    let into_log = group.statement(
+        "INSERT INTO ca_certificate (log_entry, serial, der) VALUES ($1, $2, $3) ON CONFLICT (serial) DO NOTHING",
+    )?;
     let append = group.statement(APPEND)?;
     let mut savepoint = group.transaction.transaction()?;
     for write in &commit.writes {
@@ -187,6 +191,18 @@ pub(super) fn commit(group: &mut Group<'_>, commit: &Commit) -> Result<(), Fault
             savepoint.rollback()?;
             let (kind, id) = (kind.clone(), id.clone());
             return Err(Fault::Store(StoreError::Conflict { kind, id }));
+        }
+    }
+    for certificate in &commit.certificates {
+        let CaCertificate { serial, der } = certificate;
+        if savepoint.execute(&into_log, &[&head.entries, serial, der])? == 0 {
+            savepoint.rollback()?;
+            return Err(Fault::Store(crate::log::logged_already(certificate)));
+        }
+        head.entries += 1;
+        let size = head.entries.unsigned_abs();
+        if size.is_multiple_of(TILE) {
+            log::seal(&mut savepoint, size)?;
         }
     }
     for event in &commit.events {

@@ -336,6 +336,9 @@ fn an_authority_is_made_once() {
             serial: None,
             details: String::new(),
         };
-        assert!(matches!(memory.create_authority(record, again), Err(StoreError::AuthorityExists)));
+        assert!(matches!(
+            memory.create_authority(record, ca::Commit::default().noting(again)),
+            Err(StoreError::AuthorityExists)
+        ));
     });
 }

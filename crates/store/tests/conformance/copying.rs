@@ -45,7 +45,7 @@ fn a_copy_holds_everything_ends_with_the_same_hash_and_goes_on_from_there() {
             let size = memory.log_size().unwrap();
             ca::log::root(size, |level, start, count| memory.log_hashes(level, start, count)).unwrap()
         };
-        assert_eq!((to.log_size().unwrap(), root(&to)), (4, root(&from)));
+        assert_eq!((to.log_size().unwrap(), root(&to)), (6, root(&from)));
         assert!(matches!(copy(&from, &to), Err(CopyError::NotEmpty)));
     });
 }

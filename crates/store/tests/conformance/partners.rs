@@ -108,13 +108,13 @@ fn a_use_whose_process_ended_after_recording_gives_the_same_certificate_again() 
             doomed.redeem(&code, key.public_key(), &SubjectNames::default(), FROM, testkit::now())
         }));
         assert!(ended.is_err());
-        let first = memory.log_entries(0, 10).unwrap();
+        let first = memory.log_entries(2, 10).unwrap();
         assert_eq!(first.len(), 1);
         let again =
             open().redeem(&code, key.public_key(), &SubjectNames::default(), FROM, testkit::now()).unwrap();
         let Redeemed::Issued(issued, _) = again else { panic!("{again:?}") };
         assert_eq!(issued.certificate.der(), first[0]);
-        assert_eq!(memory.log_size().unwrap(), 1, "one use, one certificate");
+        assert_eq!(memory.log_size().unwrap() - 2, 1, "one use, one certificate");
     });
 }
 

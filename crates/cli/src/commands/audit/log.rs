@@ -27,9 +27,11 @@ Examples:
   countersign audit log verify --since monday.checkpoint
       # nothing was taken out, changed or slipped in since
   countersign audit log check alice.tlog-proof alice.pem
-      # a proof, without asking anybody")]
+      # a proof, without asking anybody
+  countersign audit log check root.tlog-proof rootCA.pem --issuing alice.pem
+      # that of a root, which says nothing of its issuing CA itself")]
 pub(crate) enum Log {
-    /// Print the signed checkpoint: how many certificates were issued, and a hash over all of them
+    /// Print the signed checkpoint: how many certificates there are, and a hash over all of them
     Checkpoint(ShowCheckpoint),
     /// Read the whole log, and check it against its checkpoint, the audit trail and an earlier checkpoint
     Verify(Verify),
@@ -70,6 +72,10 @@ pub(crate) struct Check {
     #[arg(value_name = "CERTIFICATE")]
     certificate: PathBuf,
 
+    /// A file with the issuing CA's certificate, where CERTIFICATE is a root or another CA alone
+    #[arg(long, value_name = "FILE")]
+    issuing: Option<PathBuf>,
+
     /// The authority's root [default: rootCA.pem in the home]
     #[arg(long, value_name = "FILE")]
     root: Option<PathBuf>,
@@ -82,9 +88,11 @@ Examples:
   countersign audit prove alice
       # writes alice.tlog-proof, which anyone with the root can check
   countersign audit prove found-in-the-wild.pem
-      # one that is not in the log was made behind the authority's back")]
+      # one that is not in the log was made behind the authority's back
+  countersign audit prove rootCA.pem --out root.tlog-proof
+      # the authority's own CAs are in it too")]
 pub(crate) struct Prove {
-    /// A name, the start of a serial number (8 digits or more), or a certificate's file
+    /// A name, the start of a serial number (8 digits or more), or a certificate's file; also of a CA
     #[arg(value_name = "NAME|SERIAL|FILE")]
     which: String,
 
@@ -113,7 +121,8 @@ const LOG_NAME: &str = "log.countersign/";
 struct Signer {
     issuing: Certificate,
     origin: String,
-    /// All issuing CAs whose certificates are in it: more than one where the authority changed its CA.
+    /// All CAs whose certificates are in it: issuing CAs and the roots above them, more than one of each where the
+    /// authority changed its CA.
     issuers: Vec<Certificate>,
 }
 
@@ -130,7 +139,7 @@ impl Signer {
         })?;
         // Which also says that it is a CA at all.
         Issuer::new(issuing.clone(), vec![root.clone()]).or_refuse()?;
-        Ok(Signer { issuers: vec![issuing.clone()], issuing, origin: origin(root) })
+        Ok(Signer { issuers: vec![issuing.clone(), root.clone()], issuing, origin: origin(root) })
     }
 
     fn checkpoint(&self, note: &str) -> Result<Checkpoint, Failure> {
@@ -141,13 +150,13 @@ impl Signer {
         proof.verify(certificate.der(), &self.origin, self.issuing.public_key().or_refuse()?).or_refuse()
     }
 
-    /// Refuses a certificate that no issuing CA of the authority signed.
-    fn signed(&self, certificate: &Certificate) -> Result<(), Failure> {
-        let signed = |issuer: &Certificate| {
+    /// The CA of the authority that signed a certificate; refuses one that none signed.
+    fn of(&self, certificate: &Certificate) -> Result<&Certificate, Failure> {
+        let signed = |issuer: &&Certificate| {
             issuer.public_key().is_ok_and(|key| certificate.verify_signature(key).is_ok())
         };
-        if self.issuers.iter().any(signed) {
-            return Ok(());
+        if let Some(issuer) = self.issuers.iter().find(signed) {
+            return Ok(issuer);
         }
         let names: Vec<String> =
             self.issuers.iter().map(|issuer| format!("'{}'", issuer.subject().short())).collect();
@@ -206,7 +215,7 @@ fn current(context: &Context, api: &Api) -> Result<(Signer, Checkpoint, String),
         )));
     }
     let mut signer = Signer::under(&root, certificate("issuer")?)?;
-    for issuer in certificates("issuers")? {
+    for issuer in certificates("issuers")?.into_iter().chain(certificates("roots")?) {
         if !signer.issuers.contains(&issuer) {
             signer.issuers.push(issuer);
         }
@@ -221,7 +230,7 @@ fn show(context: &Context, command: &ShowCheckpoint) -> Outcome {
     let (_, checkpoint, note) = current(context, &api)?;
     context.data(note);
     context.say(format!(
-        "{BOLD}{}{BOLD:#} certificates were issued. {DIM}Keep this where the authority cannot reach: `audit log verify \
+        "{BOLD}{}{BOLD:#} certificates are in the log. {DIM}Keep this where the authority cannot reach: `audit log verify \
          --since FILE` then shows whatever is taken out or changed.{DIM:#}",
         checkpoint.size
     ));
@@ -279,7 +288,7 @@ fn verify(context: &Context, command: &Verify) -> Outcome {
     };
     let mut is_consistent = matches(&old, &frontier);
     api.each("/api/v1/audit", "events", |event| {
-        if event["what"] == "issue" && frontier.size() < checkpoint.size {
+        if (event["what"] == "issue" || event["what"] == "certify") && frontier.size() < checkpoint.size {
             let entry = reading.next()?;
             let certificate = Certificate::from_der(&entry).or_refuse()?;
             let serial = event["serial_number"].as_str().unwrap_or_default();
@@ -366,16 +375,14 @@ impl Prove {
         let shown = file.map(input::certificates).transpose()?.and_then(|found| found.into_iter().next());
         let api = Api::open(context, &self.api)?;
         let (signer, _, _) = current(context, &api)?;
-        if let Some(certificate) = &shown {
-            signer.signed(certificate)?;
-        }
+        let by = shown.as_ref().map(|certificate| signer.of(certificate)).transpose()?;
         let which =
             shown.as_ref().map_or_else(|| self.which.clone(), |shown| shown.serial_hex().replace(':', ""));
         let answer = api.get(&format!("/api/v1/log/proof/{}", path_segment(&which)));
         let document = match (answer, &shown) {
             (Ok(document), _) => document,
             (Err(failure), Some(shown)) if failure.message().contains("is in the log") => {
-                return Err(convicted(shown, &signer));
+                return Err(convicted(shown, by.unwrap_or(&signer.issuing)));
             }
             (Err(failure), _) => return Err(failure),
         };
@@ -391,7 +398,8 @@ impl Prove {
             }
         };
         // Two certificates with one serial number: the one in the log is another one.
-        let checkpoint = signer.proof(&proof, &certificate).map_err(|_| convicted(&certificate, &signer))?;
+        let by = by.unwrap_or(&signer.issuing);
+        let checkpoint = signer.proof(&proof, &certificate).map_err(|_| convicted(&certificate, by))?;
         let name = document["name"].as_str().unwrap_or("certificate");
         let out = self.out.unwrap_or_else(|| PathBuf::from(format!("{}.tlog-proof", file_name(name))));
         write_public(&out, text.as_bytes(), Replace::Yes).or_usage()?;
@@ -402,9 +410,11 @@ impl Prove {
             checkpoint.size,
             out.display()
         ));
+        let is_root = certificate.is_ca() && certificate.subject() == certificate.issuer();
         context.say(format!(
-            "{DIM}Anyone with the root can check it: audit log check {} CERTIFICATE{DIM:#}",
-            out.display()
+            "{DIM}Anyone with the root can check it: audit log check {} CERTIFICATE{}{DIM:#}",
+            out.display(),
+            if is_root { " --issuing CHAIN" } else { "" }
         ));
         Ok(Exit::Done)
     }
@@ -416,14 +426,14 @@ fn file_name(name: &str) -> String {
     name.chars().map(plain).collect::<String>().trim_start_matches('.').to_owned()
 }
 
-fn convicted(certificate: &Certificate, signer: &Signer) -> Failure {
+fn convicted(certificate: &Certificate, by: &Certificate) -> Failure {
+    let by = by.subject().short();
     Failure::refused(format!(
-        "the certificate {} has the signature of '{}' and is NOT in its log: it was issued behind the authority's back, by \
+        "the certificate {} has the signature of '{by}' and is NOT in its log: it was issued behind the authority's back, by \
          whoever can use its key, or the log was put back to an older copy",
         certificate.serial_hex(),
-        signer.issuing.subject().short()
     ))
-    .hint("keep the certificate: it is the proof. Then treat the issuing CA's key as stolen")
+    .hint(format!("keep the certificate: it is the proof. Then treat the key of '{by}' as stolen"))
 }
 
 fn check(context: &Context, command: &Check) -> Outcome {
@@ -435,18 +445,29 @@ fn check(context: &Context, command: &Check) -> Outcome {
     let chain = input::certificates(&command.certificate)?;
     let first =
         roots.first().ok_or_else(|| Failure::usage(format!("{} holds no certificate", root.display())))?;
-    let (certificate, issuing) = match chain.as_slice() {
-        [certificate, issuing, ..] => (certificate, issuing),
+    let behind = command.issuing.as_deref().map(input::certificates).transpose()?.unwrap_or_default();
+    // What stands first in a file that holds leaf and chain is the leaf.
+    let is_issuing = |one: &&Certificate| one.is_ca() && one.subject() != one.issuer();
+    let (certificate, issuing) = match (chain.as_slice(), behind.iter().find(is_issuing)) {
+        ([certificate, ..], Some(issuing)) => (certificate, issuing),
+        ([certificate, issuing, ..], None) => (certificate, issuing),
+        // The issuing CA's own certificate is proved by what it signed itself.
+        ([issuing], None) if is_issuing(&issuing) => (issuing, issuing),
         _ => {
             return Err(Failure::usage(format!(
-                "{} holds no chain; the issuing CA's certificate belongs behind the certificate",
+                "{} holds no chain; the issuing CA's certificate belongs behind the certificate, or is named by --issuing",
+                command.certificate.display()
+            ))
+            .hint(format!(
+                "countersign audit log check {} {} --issuing CHAIN",
+                command.proof.display(),
                 command.certificate.display()
             )));
         }
     };
     let root = roots.iter().find(|root| root.subject() == issuing.issuer()).unwrap_or(first);
     let mut signer = Signer::under(root, issuing.clone())?;
-    signer.signed(certificate)?;
+    signer.of(certificate)?;
     let text = String::from_utf8(input::bytes(&command.proof)?)
         .map_err(|_| Failure::usage(format!("{} is no text", command.proof.display())))?;
     let proof = Proof::parse(&text).or_refuse()?;
@@ -456,7 +477,7 @@ fn check(context: &Context, command: &Check) -> Outcome {
     signer.origin = named.map_or(signer.origin, str::to_owned);
     let checkpoint = signer.proof(&proof, certificate)?;
     context.say(format!(
-        "{BOLD}{}{BOLD:#} is entry {} of the {} that '{}' had issued when it signed this",
+        "{BOLD}{}{BOLD:#} is entry {} of the {} that were in the log when '{}' signed this",
         certificate.serial_hex(),
         proof.index,
         checkpoint.size,
