@@ -127,8 +127,28 @@ say "best of five: $best ms"
 [ "$best" -lt 1000 ] || fail "the fastest of five clients was cut off after $best ms: $STDOUT"
 
 # Rules that are published at one replica let a client in at the gateway of the other, and then no more.
-start_server "$COUNTERSIGN" serve --listen 127.0.0.1:0 --dir . --allow-feed --log off --cert localhost.pem \
-    --key localhost-key.pem --feed "${bases[1]}" --feed-cert gateway.pem --feed-key gateway-key.pem --feed-ca rootCA.pem
+cat >countersign.toml <<X2
+log = "off"
+
+[feed]
+url = "${bases[1]}"
+cert = "gateway.pem"
+key = "gateway-key.pem"
+ca = "rootCA.pem"
+allow = true
+max_age = "1h"
+fallback = "refuse"
+
+[[listeners]]
+address = "127.0.0.1:0"
+certificates = [{ cert = "localhost.pem", key = "localhost-key.pem" }]
+
+[[listeners.routes]]
+dir = "."
+X2
+expect_success "$COUNTERSIGN" config show countersign.toml
+assert_contains "$STDOUT" '"fallback": "refuse"' "what the file means"
+start_server "$COUNTERSIGN" serve --config countersign.toml
 wait_for_line "$SERVER_LOG" 'https://localhost:[0-9]+'
 url=$(grep -o -E 'https://localhost:[0-9]+' <<<"$LINE" | head -n1)
 _gets() { # _gets STATUS: what the one who stays is answered

@@ -21,6 +21,16 @@ A file that puts two services on one port:
   [revocation]
   lists = [\"http://ca.acme.test/issuing.crl\"]
 
+  # who is let in, and who no longer, as an authority says at each moment
+  [feed]
+  url = \"https://ca.acme.test\"
+  cert = \"gateway.pem\"
+  key = \"gateway-key.pem\"
+  ca = \"rootCA.pem\"
+  allow = true             # its rules too (countersign policy publish)
+  max_age = \"10m\"        # silent for longer: the lists above vouch
+  fallback = \"lists\"
+
   [upstreams.api]
   to = [\"http://127.0.0.1:3000\", \"http://127.0.0.1:3001\"]
 

@@ -297,6 +297,12 @@ impl Running {
             )
                 .hint("restart serve; nothing of the new file is in force until then"));
         }
+        if config.feed != self.config.feed {
+            return Err(Failure::usage(
+                "the feed, or what is shown to it, has changed, which takes a restart",
+            )
+            .hint("restart serve; nothing of the new file is in force until then"));
+        }
         // All or nothing: each is loaded before any is put in force.
         let snapshots = self.loader.load(context, &config)?;
         tell(&self.observer, &snapshots);

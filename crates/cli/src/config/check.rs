@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use net::revocation::OnlineMode;
 use net::serve::{Dialect, HealthCheck, HostPattern, IdentityFront, Limits, WithoutCertificate};
 use net::snapshot::{ClientAuth, RefusedClients};
@@ -21,11 +22,12 @@ use toml::Spanned;
 
 use super::place::Misplaced;
 use super::raw::{
-    RawConfig, RawLimits, RawListener, RawRevocation, RawRoute, RawStatement, RawUpstream, RawUpstreamTls,
-    Text,
+    RawConfig, RawFeed, RawLimits, RawListener, RawRevocation, RawRoute, RawStatement, RawUpstream,
+    RawUpstreamTls, Text,
 };
 use super::{
-    Answer, Certificates, Config, Listener, LogFormat, Ocsp, Revocation, Route, Upstream, UpstreamTls,
+    Answer, Certificates, Config, Fallback, FeedSource, Listener, LogFormat, Ocsp, Revocation, Route,
+    Upstream, UpstreamTls,
 };
 
 type Checked<T> = Result<T, Misplaced>;
@@ -37,7 +39,7 @@ pub(super) fn read(file: &Path, contents: &str) -> Checked<Config> {
         Misplaced::new(file, contents, span, error.message())
     })?;
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
-    Check { file, contents, folder, rule_files: Vec::new() }.config(raw)
+    Check { file, contents, folder, rule_files: Vec::new(), has_feed_rules: false }.config(raw)
 }
 
 struct Check<'a> {
@@ -45,6 +47,8 @@ struct Check<'a> {
     contents: &'a str,
     folder: PathBuf,
     rule_files: Vec<PathBuf>,
+    /// Whether the feed's rules stand beside those of the file.
+    has_feed_rules: bool,
 }
 
 impl Check<'_> {
@@ -98,6 +102,8 @@ impl Check<'_> {
         };
         let limits = self.limits(&raw.limits)?;
         let revocation = self.revocation(&raw.revocation)?;
+        let feed = raw.feed.map(|feed| self.feed(feed, &revocation)).transpose()?;
+        self.has_feed_rules = feed.as_ref().is_some_and(|feed| feed.rules);
         let mut upstreams = BTreeMap::new();
         for (name, upstream) in raw.upstreams {
             let upstream = self.upstream(&name, upstream)?;
@@ -110,7 +116,7 @@ impl Check<'_> {
         }
         Ok(Config {
             file: Some(self.file.to_owned()),
-            feed: None,
+            feed,
             rule_files: self.rule_files,
             admin,
             log,
@@ -232,6 +238,59 @@ impl Check<'_> {
             ocsp.timeout = self.duration(timeout)?;
         }
         Ok(Some(ocsp))
+    }
+
+    fn feed(&self, written: Spanned<RawFeed>, revocation: &Revocation) -> Checked<FeedSource> {
+        let span = written.span();
+        let raw = written.into_inner();
+        let (Some(url), Some(cert), Some(key), Some(ca)) = (&raw.url, &raw.cert, &raw.key, &raw.ca) else {
+            return self.problem(
+                span,
+                "a feed needs url, cert and key to show there, and ca, the root that it leads to itself",
+            );
+        };
+        let parsed =
+            Url::parse(url.get_ref()).or_else(|error| self.problem(url.span(), error.to_string()))?;
+        if parsed.scheme != Scheme::Https {
+            return self.problem(url.span(), "a feed is followed over https://: it decides who is let in");
+        }
+        let fallback = match raw.fallback.as_ref().map(|text| (text.get_ref().as_str(), text.span())) {
+            None => None,
+            Some(("lists", span)) if revocation.files.is_empty() && revocation.urls.is_empty() => {
+                return self.problem(
+                    span,
+                    "nothing says where lists are; write [revocation] with lists = [\"http://…\"]",
+                );
+            }
+            Some(("lists", _)) => Some(Fallback::Lists),
+            Some(("ocsp", _)) => Some(Fallback::Ocsp),
+            Some(("refuse", _)) => Some(Fallback::Refuse),
+            Some((_, span)) => return self.problem(span, "a fallback is lists, ocsp or refuse"),
+        };
+        let fallback = match (&raw.max_age, &raw.fallback, fallback) {
+            (Some(age), _, Some(fallback)) => {
+                let longest = SignedDuration::try_from(self.duration(age)?);
+                Some((longest.or_else(|error| self.problem(age.span(), error.to_string()))?, fallback))
+            }
+            (None, Some(text), _) => {
+                return self.problem(text.span(), "it never comes to that; write max_age = \"10m\"");
+            }
+            (Some(age), _, None) => {
+                return self.problem(
+                    age.span(),
+                    "nothing says what vouches for clients then; write fallback = \"lists\", \"ocsp\" or \"refuse\"",
+                );
+            }
+            (None, None, _) => None,
+        };
+        Ok(FeedSource {
+            url: url.get_ref().clone(),
+            cert: self.path(cert),
+            key: self.path(key),
+            ca: self.path(ca),
+            rules: raw.allow,
+            fallback,
+        })
     }
 
     fn identity_front(&self, from: &[Text], headers: Option<&Text>) -> Checked<Option<IdentityFront>> {
@@ -620,7 +679,9 @@ impl Check<'_> {
         let in_force = own.as_ref().unwrap_or(policy);
         let passes_anonymously = without_certificate.or(default_without) == Some(WithoutCertificate::Allow)
             || client_auth == ClientAuth::Off;
-        if in_force.is_empty() && !passes_anonymously {
+        // What the feed brings stands beside the listener's own rules, and not beside those of a route.
+        let has_feed_rules = self.has_feed_rules && own.is_none();
+        if in_force.is_empty() && !passes_anonymously && !has_feed_rules {
             return self.problem(
                 span,
                 "no rule says who may pass here, so nobody would; write allow = [\"cn alice\"], or allow = [\"all\"] for \

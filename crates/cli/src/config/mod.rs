@@ -248,6 +248,8 @@ impl Config {
         files.extend(self.rule_files.iter().cloned());
         files.extend(self.passphrase_file.clone());
         files.extend(self.revocation.files.iter().cloned());
+        files
+            .extend(self.feed.iter().flat_map(|feed| [feed.cert.clone(), feed.key.clone(), feed.ca.clone()]));
         for listener in &self.listeners {
             files.extend(listener.client_ca.iter().cloned());
             if let Certificates::Files(pairs) = &listener.certificates {
@@ -261,6 +263,8 @@ impl Config {
                 }
             }
         }
+        // A key in a token or behind a signer is no file.
+        files.retain(|file| crate::key::reference(file).is_none());
         files
     }
 

@@ -16,6 +16,7 @@ pub(super) struct RawConfig {
     pub(super) passphrase_file: Option<String>,
     pub(super) limits: RawLimits,
     pub(super) revocation: RawRevocation,
+    pub(super) feed: Option<Spanned<RawFeed>>,
     pub(super) upstreams: std::collections::BTreeMap<String, RawUpstream>,
     pub(super) listeners: Vec<RawListener>,
 }
@@ -45,6 +46,18 @@ pub(super) struct RawRevocation {
     pub(super) ocsp: Option<Text>,
     pub(super) ocsp_responder: Option<Text>,
     pub(super) ocsp_timeout: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawFeed {
+    pub(super) url: Option<Text>,
+    pub(super) cert: Option<String>,
+    pub(super) key: Option<String>,
+    pub(super) ca: Option<String>,
+    pub(super) allow: bool,
+    pub(super) max_age: Option<Text>,
+    pub(super) fallback: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -6,7 +6,7 @@ use net::tls::TlsVersions;
 use pki::verify::RevocationMode;
 use serde_json::{Value, json};
 
-use super::{Answer, Certificates, Config, Listener, LogFormat, Route};
+use super::{Answer, Certificates, Config, Fallback, Listener, LogFormat, Route};
 
 /// The configuration with the names of the file's keys.
 pub(crate) fn json(config: &Config) -> Value {
@@ -50,6 +50,18 @@ pub(crate) fn json(config: &Config) -> Value {
                 "timeout_seconds": ocsp.timeout.as_secs_f64(),
             })),
         },
+        "feed": config.feed.as_ref().map(|feed| json!({
+            "url": feed.url,
+            "cert": feed.cert,
+            "ca": feed.ca,
+            "allow": feed.rules,
+            "max_age_seconds": feed.fallback.map(|(longest, _)| longest.as_secs()),
+            "fallback": feed.fallback.map(|(_, fallback)| match fallback {
+                Fallback::Lists => "lists",
+                Fallback::Ocsp => "ocsp",
+                Fallback::Refuse => "refuse",
+            }),
+        })),
         "listeners": config.listeners.iter().map(listener).collect::<Vec<_>>(),
     })
 }

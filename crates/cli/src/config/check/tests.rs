@@ -16,6 +16,15 @@ lists = ["partners.crl", "http://ca.test/issuing.crl"]
 mode = "hard"
 refresh = "10m"
 
+[feed]
+url = "https://ca.test"
+cert = "gateway.pem"
+key = "pkcs11:token=gateway;object=feed"
+ca = "root.pem"
+allow = true
+max_age = "10m"
+fallback = "lists"
+
 [upstreams.api]
 to = ["http://127.0.0.1:3000", "http://127.0.0.1:3001"]
 headers = ["rfc9440", "envoy"]
@@ -84,7 +93,14 @@ fn everything_that_is_written_is_meant() {
     assert!(
         matches!(&rest.answer, Answer::Upstream(upstream) if upstream.tls.as_ref().unwrap().verify.len() == 1)
     );
-    assert_eq!(config.files().len(), 10);
+    let feed = config.feed.as_ref().unwrap();
+    assert_eq!(
+        (feed.url.as_str(), feed.ca.as_path()),
+        ("https://ca.test", Path::new("/etc/countersign/root.pem"))
+    );
+    assert_eq!(feed.fallback, Some((SignedDuration::from_mins(10), Fallback::Lists)));
+    assert!(feed.rules);
+    assert_eq!(config.files().len(), 12, "a key in a token is none of them");
 }
 
 /// What is wrong, with its line and column, after a change to the good configuration.
@@ -108,33 +124,47 @@ fn each_fault_is_told_with_its_line_and_column() {
             "line 11, column 26: revocation lists are fetched over http://",
         ),
         ("mode = \"hard\"", "mode = \"tough\"", "line 12, column 8: a mode is hard"),
-        ("\"http://127.0.0.1:3001\"", "\"ftp://x\"", "line 16, column 32:"),
-        ("\"envoy\"", "\"traefik\"", "line 17, column 23: 'traefik' is no set of identity headers"),
-        ("\"/healthz\"", "\"healthz\"", "line 18, column 19: the path of a health check starts with /"),
-        ("cert = \"us.pem\", ", "", "line 22, column 7: a certificate comes with its key"),
-        ("0.0.0.0:8443", "0.0.0.0", "line 25, column 11: the address is none"),
-        ("\"optional\"", "\"maybe\"", "line 31, column 22: client certificates are require"),
-        ("\"ou Partners\"", "\"Partners\"", "line 33, column 10: write a kind and a value"),
+        ("\"https://ca.test\"", "\"http://ca.test\"", "line 16, column 7: a feed is followed over https://"),
+        ("\"https://ca.test\"", "\"ca.test\"", "line 16, column 7:"),
+        ("cert = \"gateway.pem\"\n", "", "line 15, column 1: a feed needs url, cert and key"),
+        ("allow = true", "allow = \"yes\"", "line 20, column 9: invalid type"),
+        ("allow = true", "rules = true", "line 20, column 1: unknown field `rules`"),
+        ("max_age = \"10m\"", "max_age = \"long\"", "line 21, column 11: 'long' is no span of time"),
+        ("max_age = \"10m\"\n", "", "line 21, column 12: it never comes to that"),
+        ("fallback = \"lists\"\n", "", "line 21, column 11: nothing says what vouches"),
+        ("\"lists\"", "\"hope\"", "line 22, column 12: a fallback is lists, ocsp or refuse"),
+        (
+            "lists = [\"partners.crl\", \"http://ca.test/issuing.crl\"]",
+            "",
+            "line 22, column 12: nothing says where lists are",
+        ),
+        ("\"http://127.0.0.1:3001\"", "\"ftp://x\"", "line 25, column 32:"),
+        ("\"envoy\"", "\"traefik\"", "line 26, column 23: 'traefik' is no set of identity headers"),
+        ("\"/healthz\"", "\"healthz\"", "line 27, column 19: the path of a health check starts with /"),
+        ("cert = \"us.pem\", ", "", "line 31, column 7: a certificate comes with its key"),
+        ("0.0.0.0:8443", "0.0.0.0", "line 34, column 11: the address is none"),
+        ("\"optional\"", "\"maybe\"", "line 40, column 22: client certificates are require"),
+        ("\"ou Partners\"", "\"Partners\"", "line 42, column 10: write a kind and a value"),
         (
             "\"ou Partners\"",
             "\"email Partners\"",
-            "line 33, column 10: 'Partners' is no rule of the kind email",
+            "line 42, column 10: 'Partners' is no rule of the kind email",
         ),
-        ("\"/public\"", "\"public\"", "line 38, column 8: a path starts with /"),
+        ("\"/public\"", "\"public\"", "line 47, column 8: a path starts with /"),
         (
             "dir = \"public\"",
             "dir = \"public\"\nidentity = true",
-            "line 36, column 1: a route has one answer",
+            "line 45, column 1: a route has one answer",
         ),
         (
             "upstream = \"api\"",
             "upstream = \"apy\"",
-            "line 46, column 12: no upstream is called apy; there are api, old",
+            "line 55, column 12: no upstream is called apy; there are api, old",
         ),
-        ("\"POST\"", "\"post\"", "line 47, column 67: a method is written in capitals"),
-        ("100/s burst 20", "fast", "line 48, column 8: 'fast' is no rate"),
-        ("name = \"rest\"", "name = \"pay\"", "line 52, column 8: another route is called pay"),
-        ("client_certificate = \"optional\"", "", "line 32, column 23: without_certificate says something"),
+        ("\"POST\"", "\"post\"", "line 56, column 67: a method is written in capitals"),
+        ("100/s burst 20", "fast", "line 57, column 8: 'fast' is no rate"),
+        ("name = \"rest\"", "name = \"pay\"", "line 61, column 8: another route is called pay"),
+        ("client_certificate = \"optional\"", "", "line 41, column 23: without_certificate says something"),
     ];
     for (from, to, expected) in cases {
         let told = fault(from, to);
@@ -144,7 +174,12 @@ fn each_fault_is_told_with_its_line_and_column() {
 
 #[test]
 fn nobody_is_shut_out_by_forgetting_a_rule_without_being_told() {
-    let told = fault("allow = [\"ou Partners\"]", "");
+    let without = |text: &str| {
+        text.replacen("allow = [\"ou Partners\"]", "", 1).replacen("deny = [\"cn mallory\"]", "", 1)
+    };
+    // The rules that the feed brings are rules.
+    check(&without(GOOD)).unwrap();
+    let told = check(&without(GOOD).replacen("allow = true", "allow = false", 1)).unwrap_err().to_string();
     assert!(told.contains("no rule says who may pass here"), "{told}");
     assert!(check("").unwrap_err().to_string().contains("no listener"));
 }
