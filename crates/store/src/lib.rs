@@ -9,6 +9,7 @@ mod log;
 mod memory;
 mod news;
 mod open;
+mod pool;
 mod postgres;
 mod read;
 mod records;

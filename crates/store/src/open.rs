@@ -86,6 +86,14 @@ fn open(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// A connection that only reads: several of them are open, so each keeps less of the file in memory.
+pub(crate) fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let connection = connect(path)?;
+    let smaller = connection.execute_batch("PRAGMA cache_size = -16384;");
+    smaller.map_err(|error| store_error(path, error))?;
+    Ok(connection)
+}
+
 /// A connection that reads and writes an existing file.
 pub(crate) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let wrap = |error| store_error(path, error);

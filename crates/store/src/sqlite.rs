@@ -1,7 +1,7 @@
 //! The store: a writing thread, and connections that read beside it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ca::log::Hash;
@@ -15,6 +15,7 @@ use rusqlite::Connection;
 
 use crate::error::store_error;
 use crate::news::{LOOK_AGAIN, News};
+use crate::pool::{self, Lent, Pool};
 use crate::writer::Writer;
 use crate::{log, open, read, records, statistics, write};
 
@@ -22,8 +23,8 @@ use crate::{log, open, read, records, statistics, write};
 pub struct SqliteStore {
     path: PathBuf,
     writer: Writer,
-    /// Connections that nobody is reading with. WAL lets any number read while one writes.
-    readers: Mutex<Vec<Connection>>,
+    /// WAL lets any number read while one writes.
+    readers: Arc<Pool<Connection>>,
     news: News,
 }
 
@@ -52,15 +53,14 @@ impl SqliteStore {
         Ok(SqliteStore {
             path: path.to_owned(),
             writer,
-            readers: Mutex::new(Vec::new()),
+            readers: Pool::new(pool::MOST),
             news: News::default(),
         })
     }
 
-    /// A connection that nobody reads with.
-    fn reader(&self) -> Result<Connection, StoreError> {
-        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.map_or_else(|| open::patiently(|| open::connect(&self.path)), Ok)
+    /// A connection that nobody else reads with.
+    fn reader(&self) -> Result<Lent<Connection>, StoreError> {
+        self.readers.lend(|_| true, || open::patiently(|| open::connect_to_read(&self.path)))
     }
 
     fn reading<T>(
@@ -69,7 +69,7 @@ impl SqliteStore {
     ) -> Result<T, StoreError> {
         let connection = self.reader()?;
         let result = operation(&connection).map_err(|error| store_error(&self.path, error));
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        connection.give_back();
         result
     }
 
@@ -169,7 +169,7 @@ impl Store for SqliteStore {
         })?;
         let entries = read::revoked(&reader);
         reader.execute_batch("COMMIT").map_err(|error| store_error(&self.path, error))?;
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+        reader.give_back();
         Ok((number, entries.map_err(|error| store_error(&self.path, error))?))
     }
 

@@ -11,7 +11,7 @@ pub mod tls;
 mod write;
 mod writer;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ca::log::Hash;
@@ -27,14 +27,13 @@ use reader::Reader;
 use tls::{Connector, TlsMaterial};
 use writer::Writer;
 
-/// The most connections that wait for a reader; more are opened while they are needed.
-const MOST_IDLE: usize = 16;
+use crate::pool::{self, Lent, Pool};
 
 /// An authority's memory in a PostgreSQL database.
 pub struct PostgresStore {
     server: Server,
     writer: Writer,
-    readers: Mutex<Vec<Reader>>,
+    readers: Arc<Pool<Reader>>,
     listener: Listener,
 }
 
@@ -58,22 +57,11 @@ impl PostgresStore {
         let mut client = server.connect()?;
         open::migrate(&mut client, &server)?;
         let writer = Writer::start(server.clone(), client)?;
-        Ok(PostgresStore { server, writer, readers: Mutex::new(Vec::new()), listener: Listener::default() })
+        Ok(PostgresStore { server, writer, readers: Pool::new(pool::MOST), listener: Listener::default() })
     }
 
-    fn reader(&self) -> Result<Reader, StoreError> {
-        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        match idle.filter(|reader| !reader.is_closed()) {
-            Some(reader) => Ok(reader),
-            None => self.server.connect().map(Reader::new),
-        }
-    }
-
-    fn done_with(&self, reader: Reader) {
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if readers.len() < MOST_IDLE && !reader.is_closed() {
-            readers.push(reader);
-        }
+    fn reader(&self) -> Result<Lent<Reader>, StoreError> {
+        self.readers.lend(|reader| !reader.is_closed(), || self.server.connect().map(Reader::new))
     }
 
     fn writing<T: Send + 'static>(
@@ -94,17 +82,17 @@ impl PostgresStore {
         let mut result = operation(&mut reader);
         if result.is_err() && reader.is_closed() {
             // The server was restarted since this connection was used last: reading again changes nothing.
-            reader = self.server.connect().map(Reader::new)?;
+            *reader = self.server.connect().map(Reader::new)?;
             result = operation(&mut reader);
         }
-        self.done_with(reader);
+        reader.give_back();
         result.map_err(|error| self.server.error(error))
     }
 }
 
 impl Drop for PostgresStore {
     fn drop(&mut self) {
-        let idle = std::mem::take(&mut *self.readers.lock().unwrap_or_else(PoisonError::into_inner));
+        let idle = self.readers.drain();
         // A client says goodbye on a runtime of its own, which it must not start within another one: whoever drops the
         // last of a service's state may well be a task.
         let goodbye = std::thread::spawn(move || drop(idle));
@@ -196,9 +184,9 @@ impl Store for PostgresStore {
         })?;
         let entries = read::revoked(&mut reader);
         let ended = reader.client().batch_execute("COMMIT");
-        self.done_with(reader);
         let wrap = |error| self.server.error(error);
         ended.map_err(wrap)?;
+        reader.give_back();
         Ok((number, entries.map_err(wrap)?))
     }
 
