@@ -368,3 +368,37 @@ async fn shutdown_lets_a_request_finish_and_then_ends() {
     assert!(TcpStream::connect(server.address).await.is_err());
     drop(stuck);
 }
+
+#[tokio::test]
+async fn a_kept_connection_that_is_idle_at_the_end_gets_one_more_answer_which_says_so() {
+    let ca = TestCa::new();
+    let minutes = Duration::from_secs(120);
+    let limits = Limits { drain_timeout: 2 * minutes, last_call: minutes, ..Limits::default() };
+    let mut server = TestServer::start_with(snapshot(&ca), Handler::Identity, limits).await;
+    let mut idle = keep_alive(&server, &client(&ca, Some(&ca.issue_client("alice")))).await;
+    assert!(!ask(&mut idle).await.contains("connection: close"));
+    server.shut_down();
+    while TcpStream::connect(server.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let last = ask(&mut idle).await;
+    assert!(last.contains("hello, alice") && last.contains("connection: close"), "{last}");
+    assert_eq!(idle.read(&mut [0; 16]).await.unwrap(), 0, "closed in good order");
+    assert_eq!((&mut server.running).await.unwrap(), 0, "nobody is cut off");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_old_enough_ends_with_an_answer() {
+    let ca = TestCa::new();
+    let limits = Limits { connection_age: Some(Duration::from_millis(1)), ..Limits::default() };
+    let server = TestServer::start_with(snapshot(&ca), Handler::Identity, limits).await;
+    let mut kept = keep_alive(&server, &client(&ca, Some(&ca.issue_client("alice")))).await;
+    loop {
+        let answer = ask(&mut kept).await;
+        assert!(answer.contains("hello, alice"), "{answer}");
+        if answer.contains("connection: close") {
+            break;
+        }
+    }
+    assert_eq!(kept.read(&mut [0; 16]).await.unwrap(), 0, "closed in good order");
+}

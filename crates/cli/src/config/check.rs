@@ -167,6 +167,7 @@ impl Check<'_> {
             (&raw.header_timeout, &mut limits.header_timeout),
             (&raw.body_idle_timeout, &mut limits.body_idle_timeout),
             (&raw.drain_timeout, &mut limits.drain_timeout),
+            (&raw.last_call, &mut limits.last_call),
         ];
         for (written, limit) in spans {
             if let Some(written) = written {

@@ -34,6 +34,7 @@ pub(super) struct RawLimits {
     pub(super) streams: Option<Spanned<u32>>,
     pub(super) connection_age: Option<Text>,
     pub(super) drain_timeout: Option<Text>,
+    pub(super) last_call: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]

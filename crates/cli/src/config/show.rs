@@ -31,6 +31,7 @@ pub(crate) fn json(config: &Config) -> Value {
             "streams": limits.streams,
             "connection_age_seconds": limits.connection_age.map(|age| age.as_secs_f64()),
             "drain_timeout_seconds": limits.drain_timeout.as_secs_f64(),
+            "last_call_seconds": limits.last_call.as_secs_f64(),
         },
         "revocation": {
             "lists": config.revocation.files.iter().map(|file| file.display().to_string())

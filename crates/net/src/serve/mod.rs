@@ -103,10 +103,14 @@ pub struct Limits {
     pub body_idle_timeout: Duration,
     /// HTTP/2 streams at a time on one connection.
     pub streams: u32,
-    /// How old a connection gets before it takes no further request.
+    /// How old a connection gets before its next answer is its last.
     pub connection_age: Option<Duration>,
     /// From the call for an end until what still runs is cut off.
     pub drain_timeout: Duration,
+    /// From the call for an end until a kept connection that is idle is closed, half the drain time-out at most: a request
+    /// that comes meanwhile is answered, with the news that it is the last. Closed at once, it would meet requests that
+    /// are on their way (RFC 9112 section 9.5). HTTP/2 needs no such time: GOAWAY says which requests are answered.
+    pub last_call: Duration,
 }
 
 impl Default for Limits {
@@ -122,6 +126,7 @@ impl Default for Limits {
             streams: 128,
             connection_age: None,
             drain_timeout: Duration::from_secs(10),
+            last_call: Duration::from_secs(2),
         }
     }
 }

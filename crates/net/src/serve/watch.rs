@@ -26,6 +26,7 @@ const BATCH: usize = 16;
 const EXPIRED: u8 = 1;
 const DRAINING: u8 = 2;
 const CUT: u8 = 4;
+const AGED: u8 = 8;
 
 /// Milliseconds of this process.
 pub(super) fn clock() -> u64 {
@@ -67,8 +68,13 @@ impl Watch {
         self.flags.load(Ordering::Relaxed) & EXPIRED != 0
     }
 
-    /// Whether no further request is taken.
+    /// Whether the next answer is to be the last, which it says.
     pub(crate) fn is_draining(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & (DRAINING | AGED) != 0
+    }
+
+    /// Whether that is since the server ends, which does not wait for long.
+    pub(crate) fn is_ending(&self) -> bool {
         self.flags.load(Ordering::Relaxed) & DRAINING != 0
     }
 
@@ -190,7 +196,7 @@ impl Watches {
                 watch.raise(CUT);
             }
             if age.is_some_and(|age| watch.born.saturating_add(millis(age)) <= now) {
-                watch.raise(DRAINING);
+                watch.raise(AGED);
             }
         });
     }

@@ -214,7 +214,7 @@ pub(super) struct LimitArguments {
     /// Connections at a time from one address [default: 20000]
     #[arg(long, value_name = "NUMBER", conflicts_with = "config", value_parser = clap::value_parser!(u32).range(1..))]
     max_connections_per_address: Option<u32>,
-    /// Seconds until a connection takes no further request [default: no limit]
+    /// Seconds until a connection's next answer is its last [default: no limit]
     #[arg(long, value_name = "SECONDS", conflicts_with = "config", value_parser = seconds)]
     connection_age: Option<Duration>,
     /// Seconds for a handshake [default: 10]
@@ -229,6 +229,9 @@ pub(super) struct LimitArguments {
     /// Seconds that requests have to finish at the end [default: 10]
     #[arg(long, value_name = "SECONDS", conflicts_with = "config", value_parser = seconds)]
     drain_timeout: Option<Duration>,
+    /// Seconds that an idle connection has for one more request at the end [default: 2]
+    #[arg(long, value_name = "SECONDS", conflicts_with = "config", value_parser = seconds)]
+    last_call: Option<Duration>,
 }
 
 impl LimitArguments {
@@ -244,6 +247,7 @@ impl LimitArguments {
             body_idle_timeout: self.body_idle_timeout.unwrap_or(usual.body_idle_timeout),
             connection_age: self.connection_age,
             drain_timeout: self.drain_timeout.unwrap_or(usual.drain_timeout),
+            last_call: self.last_call.unwrap_or(usual.last_call),
             ..usual
         }
     }

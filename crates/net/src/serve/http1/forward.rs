@@ -272,7 +272,7 @@ impl Exchange {
     ) -> After {
         self.link = None;
         self.record.status = page.status().as_u16();
-        let closes = self.wish.closes || !self.request.is_done();
+        let closes = self.wish.closes || !self.request.is_done() || connection.watch().is_draining();
         let manner = local::Manner { minor: self.wish.minor, is_head: self.wish.is_head, closes };
         match Box::pin(local::send(connection, socket, page, manner)).await {
             Ok(bytes) => {

@@ -15,7 +15,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::{Method, Response, StatusCode};
 use tokio::time::timeout;
@@ -69,30 +69,19 @@ struct Refusal {
     started: Instant,
 }
 
-/// How long a client that connected just before the end has for its first request.
-const LAST_CALL: Duration = Duration::from_secs(1);
-
 /// How far the next request has come.
 struct Reading {
-    first: First,
+    /// Whether the server ends, and the last call was given: a request that is on its way meanwhile is answered.
+    hurried: bool,
     /// The octets that were looked at. A head is read again only when another line of it has ended: one that arrives
     /// octet by octet would otherwise cost the square of its length.
     seen: usize,
 }
 
-/// Whether a connection has had a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum First {
-    Awaited,
-    /// The server ends, and it was given its last call.
-    Hurried,
-    Served,
-}
-
 /// Serves a connection until it ends.
 pub(crate) async fn serve(connection: Arc<Connection>, mut socket: TlsSocket) {
     let mut told = Told::default();
-    let mut reading = Reading { first: First::Awaited, seen: 0 };
+    let mut reading = Reading { hurried: false, seen: 0 };
     let after = loop {
         connection.watch().arm(connection.server.limits.header_timeout);
         let begun =
@@ -101,15 +90,16 @@ pub(crate) async fn serve(connection: Arc<Connection>, mut socket: TlsSocket) {
                 Ok(ControlFlow::Break(())) => break After::Close,
                 Err(_) => break After::Abort,
             };
-        reading = Reading { first: First::Served, seen: 0 };
+        reading = Reading { hurried: false, seen: 0 };
         let after = match begun {
             Begun::Forward(exchange) => exchange.run(&connection, &mut socket).await,
             Begun::Local(local) => Box::pin(local.run(&connection, &mut socket)).await,
             Begun::Refused(refusal) => Box::pin(refusal.send(&connection, &mut socket)).await,
             Begun::Abort => After::Abort,
         };
+        // A client that was not told that this was the last answer may be sending the next request: also where the server
+        // ends, it gets the last call.
         match after {
-            After::Next if connection.watch().is_draining() => break After::Close,
             After::Next => {}
             other => break other,
         }
@@ -180,16 +170,17 @@ fn poll_begin(
                 return Poll::Ready(Ok(ControlFlow::Continue(Begun::Refused(refusal))));
             }
             // What had already arrived was read first: a request that was sent is answered.
-            Poll::Pending if connection.watch().is_draining() && socket.plain().is_empty() => {
-                match reading.first {
-                    First::Served => return Poll::Ready(Ok(ControlFlow::Break(()))),
-                    First::Awaited => {
-                        reading.first = First::Hurried;
-                        connection.watch().arm(LAST_CALL);
-                        return Poll::Pending;
-                    }
-                    First::Hurried => return Poll::Pending,
+            Poll::Pending
+                if !reading.hurried && connection.watch().is_ending() && socket.plain().is_empty() =>
+            {
+                let limits = &connection.server.limits;
+                let last_call = limits.last_call.min(limits.drain_timeout / 2);
+                if last_call.is_zero() {
+                    return Poll::Ready(Ok(ControlFlow::Break(())));
                 }
+                reading.hurried = true;
+                connection.watch().arm(last_call.min(limits.header_timeout));
+                return Poll::Pending;
             }
             Poll::Pending => return Poll::Pending,
         }

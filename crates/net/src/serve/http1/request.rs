@@ -244,7 +244,7 @@ pub(super) fn begin(
     let has_body = found.framing != Framing::None;
     let page = |response, record, closes_too| {
         // A body that is not read would be taken for the next request.
-        let closes = closes || closes_too || has_body;
+        let closes = closes || closes_too || has_body || connection.watch().is_draining();
         let (minor, record) = (head.minor, Some(record));
         Begun::Refused(Box::new(Refusal { response, minor, is_head, closes, record, started }))
     };
