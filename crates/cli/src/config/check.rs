@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use net::revocation::OnlineMode;
-use net::serve::{Dialect, HealthCheck, HostPattern, IdentityFront, Limits, WithoutCertificate};
+use net::serve::{
+    AddressHeader, Dialect, HealthCheck, HostPattern, IdentityFront, Limits, WithoutCertificate,
+};
 use net::snapshot::{ClientAuth, RefusedClients};
 use net::tls::{TlsVersion, TlsVersions};
 use net::url::{Scheme, Url};
@@ -294,17 +296,25 @@ impl Check<'_> {
         })
     }
 
-    fn identity_front(&self, from: &[Text], headers: Option<&Text>) -> Checked<Option<IdentityFront>> {
+    fn identity_front(
+        &self,
+        from: &[Text],
+        headers: Option<&Text>,
+        address: Option<&Text>,
+    ) -> Checked<Option<IdentityFront>> {
         let from = from.iter().map(|text| self.parsed(text)).collect::<Checked<Vec<_>>>()?;
-        match headers {
-            None if from.is_empty() => Ok(None),
-            Some(text) if from.is_empty() => self.problem(
-                text.span(),
-                "nobody is believed; name the load balancers: identity_from = [\"10.0.0.0/8\"]",
-            ),
-            None => Ok(Some(IdentityFront { from, dialect: Dialect::Rfc9440 })),
-            Some(text) => Ok(Some(IdentityFront { from, dialect: self.parsed(text)? })),
+        if from.is_empty() {
+            return match headers.or(address) {
+                None => Ok(None),
+                Some(text) => self.problem(
+                    text.span(),
+                    "nobody is believed; name the load balancers: identity_from = [\"10.0.0.0/8\"]",
+                ),
+            };
         }
+        let dialect = headers.map_or(Ok(Dialect::Rfc9440), |text| self.parsed(text))?;
+        let address = address.map_or(Ok(AddressHeader::default()), |text| self.parsed(text))?;
+        Ok(Some(IdentityFront { from, dialect, address }))
     }
 
     fn upstream(&self, name: &str, raw: RawUpstream) -> Checked<Upstream> {
@@ -517,7 +527,11 @@ impl Check<'_> {
         };
         let policy =
             Policy::of(self.statements(&raw.allow, &raw.deny, &raw.rules, raw.allow_file.as_ref())?);
-        let identity_front = self.identity_front(&raw.identity_from, raw.identity_headers.as_ref())?;
+        let identity_front = self.identity_front(
+            &raw.identity_from,
+            raw.identity_headers.as_ref(),
+            raw.identity_address.as_ref(),
+        )?;
         let mut proxy_protocol_from = Vec::new();
         for text in &raw.proxy_protocol_from {
             proxy_protocol_from.push(self.parsed(text)?);

@@ -109,6 +109,7 @@ pub(super) struct RawListener {
     pub(super) proxy_protocol_from: Vec<Text>,
     pub(super) identity_from: Vec<Text>,
     pub(super) identity_headers: Option<Text>,
+    pub(super) identity_address: Option<Text>,
     pub(super) routes: Vec<Spanned<RawRoute>>,
 }
 

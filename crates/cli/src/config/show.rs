@@ -95,6 +95,7 @@ fn listener(listener: &Listener) -> Value {
         "proxy_protocol_from": listener.proxy_protocol_from.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "identity_from": listener.identity_front.iter().flat_map(|front| &front.from).map(ToString::to_string)
             .collect::<Vec<_>>(),
+        "identity_address": listener.identity_front.as_ref().map(|front| front.address.name()),
         "identity_headers": listener.identity_front.as_ref().map(|front| format!("{:?}", front.dialect).to_lowercase()),
         "routes": listener.routes.iter().map(route).collect::<Vec<_>>(),
     })

@@ -111,12 +111,28 @@ impl AccessRecord {
     }
 }
 
+/// An address with its port, where that is known: a load balancer may tell the one without the other.
+fn push_address(line: &mut String, address: SocketAddr) {
+    let _ = match address.port() {
+        0 => write!(line, "{}", address.ip()),
+        _ => write!(line, "{address}"),
+    };
+}
+
+fn address(address: SocketAddr) -> String {
+    let mut text = String::new();
+    push_address(&mut text, address);
+    text
+}
+
 impl RequestRecord {
     fn text(&self) -> String {
         // Written piece by piece: it is done for every request, and must not cost what a request does.
         let mut line = String::with_capacity(256);
         push_seconds(&mut line, self.time);
-        let _ = write!(line, " {} ", self.peer);
+        line.push(' ');
+        push_address(&mut line, self.peer);
+        line.push(' ');
         match &self.identity {
             Some(identity) => line.push_str(&quoted(identity)),
             None => line.push('-'),
@@ -150,7 +166,7 @@ impl RequestRecord {
         json!({
             "event": "request",
             "time": self.time.to_string(),
-            "peer": self.peer.to_string(),
+            "peer": address(self.peer),
             "identity": self.identity.as_deref(),
             "serial": self.serial.as_deref(),
             "verdict": self.verdict,

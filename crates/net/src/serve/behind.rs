@@ -1,8 +1,10 @@
 //! A load balancer in front that ends TLS itself and passes the client's certificate on in headers. It is believed from
-//! named addresses alone, and in one thing alone: that the client proved the key. The certificate itself is judged here,
-//! by our anchors, lists and policy, as if the client had presented it. From everyone else such headers are dropped.
+//! named addresses alone, and in two things: that the client proved the key, and where the client comes from. The
+//! certificate itself is judged here, by our anchors, lists and policy, as if the client had presented it. From everyone
+//! else such headers are dropped.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,6 +20,64 @@ pub struct IdentityFront {
     pub from: Vec<IpRange>,
     /// Their headers.
     pub dialect: Dialect,
+    /// How they tell where a client comes from.
+    pub address: AddressHeader,
+}
+
+/// The header in which load balancers tell where a client comes from. One alone is read: what they do not write
+/// themselves, they may pass on from anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AddressHeader {
+    /// `X-Forwarded-For`, to which each proxy appends who came to it, with `X-Forwarded-Proto`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+    /// None: where the load balancer is, is all that is known.
+    Nothing,
+}
+
+/// The text names no such header.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is no header that tells an address; use x-forwarded-for, forwarded or none")]
+pub struct UnknownAddressHeader(pub String);
+
+impl FromStr for AddressHeader {
+    type Err = UnknownAddressHeader;
+
+    /// ```
+    /// use net::serve::AddressHeader;
+    /// assert_eq!("forwarded".parse(), Ok(AddressHeader::Forwarded));
+    /// ```
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "x-forwarded-for" => Ok(AddressHeader::XForwardedFor),
+            "forwarded" => Ok(AddressHeader::Forwarded),
+            "none" => Ok(AddressHeader::Nothing),
+            other => Err(UnknownAddressHeader(other.to_owned())),
+        }
+    }
+}
+
+impl AddressHeader {
+    /// As it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            AddressHeader::XForwardedFor => "x-forwarded-for",
+            AddressHeader::Forwarded => "forwarded",
+            AddressHeader::Nothing => "none",
+        }
+    }
+}
+
+/// Where a request comes from: from the other end of the connection, or from behind a front that is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// With port 0 where a front names none.
+    pub(crate) address: SocketAddr,
+    /// Whether the front was spoken to in plain HTTP.
+    pub(crate) is_plain: bool,
 }
 
 /// The most octets of a chain that is told in headers; the heads of requests are bounded besides.
@@ -35,11 +95,91 @@ pub(crate) enum ClaimError {
 }
 
 impl IdentityFront {
-    /// How the front at this address tells of clients; `None` where it is none.
-    pub(crate) fn at(&self, address: IpAddr) -> Option<Dialect> {
+    /// Whether there is a front at this address.
+    pub(crate) fn is_at(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.from.iter().any(|range| range.contains(address)).then_some(self.dialect)
+        self.from.iter().any(|range| range.contains(address))
     }
+
+    /// Where a request comes from that came over a connection from `nearest`: the last of the addresses told that is not
+    /// a front's own. What stands before that one, anybody may have written; what cannot be read, ends the search at whom
+    /// it was read from. `all` finds the values of a header.
+    pub(crate) fn origin<'h>(
+        &self,
+        nearest: SocketAddr,
+        all: impl Fn(&'static str) -> Vec<&'h [u8]>,
+    ) -> Origin {
+        let mut origin = Origin { address: nearest, is_plain: false };
+        let texts = |name| all(name).into_iter().map(|value| std::str::from_utf8(value).unwrap_or("?"));
+        match self.address {
+            AddressHeader::Nothing => {}
+            AddressHeader::XForwardedFor => {
+                let told: Vec<&str> = texts("x-forwarded-for").flat_map(|value| value.split(',')).collect();
+                for text in told.into_iter().rev() {
+                    let (true, Some(before)) = (self.is_at(origin.address.ip()), node(text)) else { break };
+                    origin.address = before;
+                }
+                let mut schemes = texts("x-forwarded-proto");
+                // Of several nobody knows which hop wrote which.
+                let scheme = schemes.next().filter(|_| schemes.next().is_none());
+                origin.is_plain = self.is_at(nearest.ip()) && scheme.is_some_and(is_http);
+            }
+            AddressHeader::Forwarded => {
+                let told: Vec<&str> = texts("forwarded").flat_map(|value| unquoted(value, ',')).collect();
+                for element in told.into_iter().rev() {
+                    let pairs =
+                        unquoted(element, ';').into_iter().filter_map(|pair| pair.trim().split_once('='));
+                    let mut pairs: Vec<(&str, &str)> = pairs.collect();
+                    pairs.retain(|(name, _)| {
+                        ["for", "proto"].iter().any(|one| name.eq_ignore_ascii_case(one))
+                    });
+                    let one = |wanted: &str| {
+                        let mut found = pairs.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+                        found
+                            .next()
+                            .filter(|_| found.next().is_none())
+                            .map(|(_, value)| value.trim_matches('"'))
+                    };
+                    let (true, Some(before)) = (self.is_at(origin.address.ip()), one("for").and_then(node))
+                    else {
+                        break;
+                    };
+                    origin = Origin { address: before, is_plain: one("proto").is_some_and(is_http) };
+                }
+            }
+        }
+        origin
+    }
+}
+
+fn is_http(scheme: &str) -> bool {
+    scheme.trim().eq_ignore_ascii_case("http")
+}
+
+/// An address, with or without a port (RFC 7239 section 6); not a name that stands for one.
+fn node(text: &str) -> Option<SocketAddr> {
+    let text = text.trim();
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let address =
+        bare.parse().map(|ip| SocketAddr::new(ip, 0)).or_else(|_| text.parse::<SocketAddr>()).ok()?;
+    Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+}
+
+/// Splits at a mark that does not stand in quotation marks.
+fn unquoted(text: &str, mark: char) -> Vec<&str> {
+    let mut quoted = false;
+    let mut escaped = false;
+    text.split(|character| {
+        let splits = character == mark && !quoted;
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = quoted,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        splits
+    })
+    .collect()
 }
 
 /// The chain that a front's headers tell of; `None` where it tells of no certificate. `all` finds the values of a header.

@@ -21,13 +21,14 @@ use rustls::sign::CertifiedKey;
 use tokio::net::TcpStream;
 
 use super::access::{AccessRecord, RefusalRecord, RequestRecord};
+use super::behind::Origin;
 use super::body::{AnswerBody, IncomingBody, LoggedBody, RequestBody};
 use super::counters::{Counters, Pass, TurnedAway};
 use super::route::{Route, host_of};
 use super::standing::{RefusedRequest, Seat, Standing};
 use super::watch::{Place, Watch, until_cut};
 use super::{
-    Dialect, Handler, Server, Slot, Visitor, behind, front, http1, pages, tcp, told, try_it, upstream,
+    Handler, IdentityFront, Server, Slot, Visitor, behind, front, http1, pages, tcp, told, try_it, upstream,
     visitor,
 };
 use crate::accept::{self, Accepted, RefusedHandshake};
@@ -39,7 +40,7 @@ use crate::trace::TraceContext;
 
 /// What a handler knows of the visitor whose request it answers.
 pub(crate) struct Visit {
-    pub(crate) address: SocketAddr,
+    pub(crate) origin: Origin,
     pub(crate) peer: Option<Arc<VerifiedPeer>>,
     pub(crate) negotiated: Arc<Negotiated>,
     /// What the visitor was shown of the server; nothing where a ticket spared it.
@@ -55,7 +56,7 @@ pub(crate) struct Connection {
     pub(crate) negotiated: Arc<Negotiated>,
     shown: Option<Arc<CertifiedKey>>,
     /// How the load balancer at the other end tells of its clients, where it is a trusted one.
-    front: Option<Dialect>,
+    front: Option<Arc<IdentityFront>>,
     place: Place,
     /// Counts against the limits until the connection is closed.
     _slot: Slot,
@@ -157,9 +158,17 @@ impl Connection {
         &self.place.watch
     }
 
-    pub(crate) fn visit(&self, client: Option<&Client>, now: Timestamp) -> Visit {
+    /// Where a request comes from; `header` finds the values of a header of it.
+    pub(crate) fn origin<'h>(&self, header: impl Fn(&'static str) -> Vec<&'h [u8]>) -> Origin {
+        match &self.front {
+            None => Origin { address: self.address, is_plain: false },
+            Some(front) => front.origin(self.address, header),
+        }
+    }
+
+    pub(crate) fn visit(&self, client: Option<&Client>, origin: Origin, now: Timestamp) -> Visit {
         Visit {
-            address: self.address,
+            origin,
             peer: client.map(|client| Arc::clone(&client.peer)),
             negotiated: Arc::clone(&self.negotiated),
             shown: self.shown.clone(),
@@ -168,10 +177,15 @@ impl Connection {
     }
 
     /// Asks the gate, where there is one.
-    pub(crate) fn enter(&self, route: &Route, client: Option<&Client>) -> Result<Option<Pass>, TurnedAway> {
+    pub(crate) fn enter(
+        &self,
+        route: &Route,
+        client: Option<&Client>,
+        origin: Origin,
+    ) -> Result<Option<Pass>, TurnedAway> {
         match &self.server.gate {
             None => Ok(None),
-            Some(gate) => gate.enter(route, client.map(|client| &*client.peer), self.address.ip()),
+            Some(gate) => gate.enter(route, client.map(|client| &*client.peer), origin.address.ip()),
         }
     }
 
@@ -254,8 +268,8 @@ impl Connection {
         now: Timestamp,
         header: impl Fn(&'static str) -> Vec<&'h [u8]>,
     ) -> Result<Seat, String> {
-        let Some(dialect) = self.front else { return Ok(self.standing.judge(host, path, method, now)) };
-        let chain = behind::chain(dialect, header).map_err(|error| {
+        let Some(front) = &self.front else { return Ok(self.standing.judge(host, path, method, now)) };
+        let chain = behind::chain(front.dialect, header).map_err(|error| {
             format!("What the load balancer says of its client cannot be believed: {error}.")
         })?;
         Ok(self.standing.judge_behind(chain.as_deref(), host, path, method, now))
@@ -358,6 +372,8 @@ pub(crate) async fn answer(
     let host = upstream::requested_host(&parts);
     let host = host.map(|host| host.and_then(|host| Some(host_of(host.to_str().ok()?).to_ascii_lowercase())));
     let values = |name| parts.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    let origin = connection.origin(values);
+    record.peer = origin.address;
     let seat = host.map_err(str::to_owned).and_then(|host| {
         let (host, method) = (host.as_deref().unwrap_or(""), Some(parts.method.as_str()));
         connection.judge(host, parts.uri.path(), method, now, values)
@@ -366,10 +382,10 @@ pub(crate) async fn answer(
         Err(why) => pages::problem(wanted, StatusCode::BAD_REQUEST, "bad_request", &why),
         Ok(Seat::Admitted { admission, client, route }) => {
             connection.note_admitted(&mut record, &admission, client.as_deref(), &route);
-            match connection.enter(&route, client.as_deref()) {
+            match connection.enter(&route, client.as_deref(), origin) {
                 Ok(entered) => {
                     pass = entered;
-                    let visit = connection.visit(client.as_deref(), now);
+                    let visit = connection.visit(client.as_deref(), origin, now);
                     respond(&route.handler, &admission, parts, body, &visit).await
                 }
                 Err(turned) => turned_away(wanted, &mut record, turned),
@@ -419,7 +435,7 @@ pub(crate) async fn respond(
         Handler::Identity => visitor::answer(admission, &parts, visit),
         Handler::TryIt => try_it::answer(admission, &parts, visit),
         Handler::Service(service) => {
-            let visitor = Visitor { address: visit.address, peer: visit.peer.clone() };
+            let visitor = Visitor { address: visit.origin.address, peer: visit.peer.clone() };
             let request = Request::from_parts(parts, IncomingBody(body));
             service.answer(request, visitor).await.map(AnswerBody::Service)
         }

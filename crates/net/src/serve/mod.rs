@@ -41,7 +41,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{interval, sleep, timeout};
 
 pub use access::{AccessRecord, RefusalRecord, RequestRecord};
-pub use behind::IdentityFront;
+pub use behind::{AddressHeader, IdentityFront, UnknownAddressHeader};
 pub use body::IncomingBody;
 pub use counters::{Counters, Gate, GroupCounters, Pass, TurnedAway};
 pub use directory::{Directory, DirectoryError};

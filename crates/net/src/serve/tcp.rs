@@ -26,7 +26,7 @@ pub(crate) async fn serve(connection: Arc<Connection>, mut socket: TlsSocket) {
     match seat {
         Seat::Admitted { admission, client, route } => {
             connection.note_admitted(&mut record, &admission, client.as_deref(), &route);
-            let pass = match connection.enter(&route, client.as_deref()) {
+            let pass = match connection.enter(&route, client.as_deref(), connection.origin(|_| Vec::new())) {
                 Ok(pass) => pass,
                 Err(turned) => {
                     record.verdict = Cow::Owned(format!("FAILED:{}", turned.finding.code));

@@ -126,7 +126,7 @@ impl Sight {
             facts.insert(0, ("You are", names.join(", ")));
         }
         facts.extend([
-            ("From", visit.address.ip().to_string()),
+            ("From", visit.origin.address.ip().to_string()),
             ("TLS", tls.version.clone()),
             ("Cipher suite", tls.cipher_suite.clone()),
             ("Key exchange", key_exchange(&tls.group)),

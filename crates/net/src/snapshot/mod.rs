@@ -20,7 +20,7 @@ pub(crate) use clients::{Client, Judge, NoClient, Presented};
 
 use crate::refusal;
 use crate::revocation::Online;
-use crate::serve::{Dialect, Handler, IdentityFront, Route, WithoutCertificate};
+use crate::serve::{Handler, IdentityFront, Route, WithoutCertificate};
 use crate::tls::client_verifier::ClientVerifier;
 use crate::tls::{Credentials, Tickets, TlsVersions, server_config};
 
@@ -158,7 +158,7 @@ pub(crate) struct Current {
     looks_at_paths: bool,
     is_tcp: bool,
     tells_refused: bool,
-    identity_front: Option<IdentityFront>,
+    identity_front: Option<Arc<IdentityFront>>,
     online: Option<Arc<Online>>,
     config: Result<Arc<ServerConfig>, rustls::Error>,
     signs_elsewhere: bool,
@@ -209,7 +209,7 @@ impl Current {
             routes: routes.into_iter().map(Arc::new).collect(),
             is_tcp,
             tells_refused,
-            identity_front,
+            identity_front: identity_front.map(Arc::new),
             online,
             config: config.map(Arc::new),
             signs_elsewhere,
@@ -244,8 +244,8 @@ impl Current {
     }
 
     /// How a load balancer at this address tells of its clients; `None` where it is none.
-    pub(crate) fn front_at(&self, address: std::net::IpAddr) -> Option<Dialect> {
-        self.identity_front.as_ref().and_then(|front| front.at(address))
+    pub(crate) fn front_at(&self, address: std::net::IpAddr) -> Option<Arc<IdentityFront>> {
+        self.identity_front.clone().filter(|front| front.is_at(address))
     }
 
     /// Where certificates are asked about one by one.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
 use net::revocation::OnlineMode;
-use net::serve::{Dialect, HealthCheck, IdentityFront, Limits, Target, WithoutCertificate};
+use net::serve::{AddressHeader, Dialect, HealthCheck, IdentityFront, Limits, Target, WithoutCertificate};
 use net::snapshot::{ClientAuth, RefusedClients};
 use net::tls::TlsVersions;
 use net::url::{Scheme, Url};
@@ -194,6 +194,10 @@ pub(super) struct Flags {
     /// How those load balancers tell it: rfc9440, envoy, nginx or aws
     #[arg(long, value_name = "DIALECT", default_value = "rfc9440", requires = "identity_from")]
     identity_headers: Dialect,
+
+    /// Where those load balancers tell their client's address: x-forwarded-for, forwarded or none
+    #[arg(long, value_name = "HEADER", default_value = "x-forwarded-for", requires = "identity_from")]
+    identity_address: AddressHeader,
 
     /// Show status, metrics and clients here: /_status, /_metrics, /_clients
     #[arg(long, value_name = "ADDRESS", conflicts_with = "config")]
@@ -416,6 +420,7 @@ impl Flags {
                 identity_front: (!self.identity_from.is_empty()).then(|| IdentityFront {
                     from: self.identity_from.clone(),
                     dialect: self.identity_headers,
+                    address: self.identity_address,
                 }),
                 routes: std::iter::once(route).chain(try_it).collect(),
             }],

@@ -217,8 +217,17 @@ fn ocsp_and_trusted_fronts_are_taken_and_half_of_them_is_told() {
             .unwrap();
     let front = config.listeners[0].identity_front.clone().unwrap();
     assert_eq!((front.from.len(), front.dialect), (1, Dialect::Envoy));
-    let told = read(listener, "[[listeners]]\nidentity_headers = \"envoy\"\n").unwrap_err().to_string();
-    assert!(told.contains("identity_from"), "{told}");
+    assert_eq!(front.address, AddressHeader::XForwardedFor);
+    for alone in ["identity_headers = \"envoy\"", "identity_address = \"forwarded\""] {
+        let told = read(listener, &format!("[[listeners]]\n{alone}\n")).unwrap_err().to_string();
+        assert!(told.contains("identity_from"), "{told}");
+    }
+    for (written, header) in [("forwarded", AddressHeader::Forwarded), ("none", AddressHeader::Nothing)] {
+        let front =
+            format!("[[listeners]]\nidentity_from = [\"10.1.2.3\"]\nidentity_address = \"{written}\"\n");
+        let config = read(listener, &front).unwrap();
+        assert_eq!(config.listeners[0].identity_front.as_ref().unwrap().address, header);
+    }
     for (written, mode) in [("soft", OnlineMode::Soft), ("hard", OnlineMode::Hard)] {
         let config =
             read("[revocation]\n", &format!("[revocation]\nocsp = \"{written}\"\nocsp_timeout = \"2s\"\n"))

@@ -16,6 +16,7 @@ use super::body::{Decoder, write_chunk, write_last_chunk};
 use super::head::{self, Field, Framing, FramingHeaders, ResponseHead};
 use super::{After, local, poll_sent};
 use crate::serve::access::{AccessRecord, RequestRecord};
+use crate::serve::behind::Origin;
 use crate::serve::body::AnswerBody;
 use crate::serve::connection::Connection;
 use crate::serve::counters::{Counters, Pass};
@@ -40,8 +41,8 @@ thread_local! {
 #[derive(Default)]
 pub(super) struct Told {
     lines: Vec<u8>,
-    /// Which upstream was told of which client, and when.
-    of: Option<(u64, Option<Arc<Client>>, i64)>,
+    /// Which upstream was told of which client from where, and when.
+    of: Option<(u64, Option<Arc<Client>>, Origin, i64)>,
 }
 
 impl Told {
@@ -50,26 +51,27 @@ impl Told {
         connection: &Connection,
         upstream: &Upstream,
         client: Option<&Arc<Client>>,
+        origin: Origin,
         now: Timestamp,
     ) -> &[u8] {
         let period = now.as_second() / TOLD_SECONDS;
-        let is_current = self.of.as_ref().is_some_and(|(number, of, then)| {
+        let is_current = self.of.as_ref().is_some_and(|(number, of, from, then)| {
             let same = match (of, client) {
                 (Some(of), Some(client)) => Arc::ptr_eq(of, client),
                 (of, client) => of.is_none() && client.is_none(),
             };
-            same && *number == upstream.number() && *then == period
+            same && *number == upstream.number() && *from == origin && *then == period
         });
         if !is_current {
             let mut headers = HeaderMap::new();
-            upstream.tell(&mut headers, &connection.visit(client.map(|client| &**client), now));
+            upstream.tell(&mut headers, &connection.visit(client.map(|client| &**client), origin, now));
             self.lines.clear();
             for (name, value) in &headers {
                 for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
                     self.lines.extend_from_slice(part);
                 }
             }
-            self.of = Some((upstream.number(), client.cloned(), period));
+            self.of = Some((upstream.number(), client.cloned(), origin, period));
         }
         &self.lines
     }

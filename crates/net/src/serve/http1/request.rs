@@ -14,6 +14,7 @@ use super::forward::{Exchange, Told, Wish};
 use super::head::{Field, Framing, FramingError, FramingHeaders, RequestHead};
 use super::local::Local;
 use super::{Begun, Refusal};
+use crate::serve::behind::Origin;
 use crate::serve::connection::{self, Connection, TRACEPARENT};
 use crate::serve::counters::Counters;
 use crate::serve::headers::is_claim_name;
@@ -253,6 +254,8 @@ pub(super) fn begin(
         fields.iter().filter(same).map(|field| field.value(bytes)).collect()
     };
     record.trace = connection.trace(values);
+    let origin = connection.origin(values);
+    record.peer = origin.address;
     let seat = connection.judge(&lower, path, Some(method.as_str()), now, values);
     let seat =
         seat.map_err(|why| refuse(Fault { status: StatusCode::BAD_REQUEST, text: Cow::Owned(why) }))?;
@@ -281,7 +284,7 @@ pub(super) fn begin(
         }
     };
     connection.note_admitted(&mut record, &admission, client.as_deref(), &route);
-    let pass = match connection.enter(&route, client.as_deref()) {
+    let pass = match connection.enter(&route, client.as_deref(), origin) {
         Ok(pass) => pass,
         Err(turned) => {
             let response = connection::turned_away(found.wanted, &mut record, turned);
@@ -308,7 +311,7 @@ pub(super) fn begin(
             head,
             fields,
             &found,
-            &Asked { host, target: place.target, client: client.as_ref(), trace: record.trace, now },
+            &Asked { host, target: place.target, client: client.as_ref(), trace: record.trace, origin, now },
         );
         let exchange =
             Exchange::new(route, admission, out, found.framing, repeatable, wish, record, started, pass);
@@ -317,7 +320,7 @@ pub(super) fn begin(
     let mut parts =
         parts_of(bytes, fields, method, place.target, host, head.minor, &found).map_err(refuse)?;
     connection::continue_trace(&mut parts.headers, record.trace.as_ref());
-    let visit = connection.visit(client.as_deref(), now);
+    let visit = connection.visit(client.as_deref(), origin, now);
     let decoder = Decoder::new(found.framing);
     let length = match found.framing {
         Framing::Length(length) => Some(length),
@@ -337,6 +340,7 @@ struct Asked<'a> {
     target: &'a [u8],
     client: Option<&'a Arc<Client>>,
     trace: Option<TraceContext>,
+    origin: Origin,
     now: jiff::Timestamp,
 }
 
@@ -352,7 +356,7 @@ fn write_head(
     found: &Found<'_>,
     asked: &Asked<'_>,
 ) -> Vec<u8> {
-    let facts = told.facts(connection, upstream, asked.client, asked.now);
+    let facts = told.facts(connection, upstream, asked.client, asked.origin, asked.now);
     let mut out = Vec::with_capacity(head.length + facts.len() + 256);
     let mut line = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
     line(&[&bytes[head.method.clone()], b" ", asked.target, b" HTTP/1.1\r\nHost: "]);

@@ -293,10 +293,11 @@ impl Upstream {
 
     /// Writes where the request comes from, and from whom.
     pub(crate) fn tell(&self, headers: &mut HeaderMap, visit: &Visit) {
-        if let Ok(ip) = HeaderValue::from_str(&visit.address.ip().to_canonical().to_string()) {
+        if let Ok(ip) = HeaderValue::from_str(&visit.origin.address.ip().to_canonical().to_string()) {
             headers.insert(HeaderName::from_static("x-forwarded-for"), ip);
         }
-        headers.insert(HeaderName::from_static("x-forwarded-proto"), HeaderValue::from_static("https"));
+        let scheme = HeaderValue::from_static(if visit.origin.is_plain { "http" } else { "https" });
+        headers.insert(HeaderName::from_static("x-forwarded-proto"), scheme);
         identity_headers::write(headers, &self.dialects, visit.peer.as_deref(), visit.now);
     }
 
