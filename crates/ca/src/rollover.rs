@@ -157,6 +157,16 @@ pub enum RolloverError {
         /// What was asked for.
         wanted: String,
     },
+    /// A key under the new name is one that the authority has had.
+    #[error(
+        "{name} is the key of '{of}' already; a new line has keys of its own, so that losing one is not losing both"
+    )]
+    InUse {
+        /// Its name.
+        name: KeyName,
+        /// Whose it is.
+        of: String,
+    },
     /// A key cannot be made or opened.
     #[error("{name} cannot be had: {why}")]
     Key {
@@ -436,6 +446,13 @@ impl<S: Store> Authority<S> {
         if found != kind {
             let (found, wanted) = (found.to_string(), kind.to_string());
             return Err(RolloverError::OtherKind { name, found, wanted });
+        }
+        let lines = self.lines();
+        let known = lines.all().iter().flat_map(|line| [line.issuer().anchor(), line.issuer().certificate()]);
+        for ca in known {
+            if ca.public_key().ok() == Some(key.public_key()) {
+                return Err(RolloverError::InUse { name, of: ca.subject().short() });
+            }
         }
         Ok(key)
     }

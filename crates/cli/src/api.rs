@@ -53,6 +53,13 @@ pub(crate) struct RemoteArguments {
     ca_root: Option<PathBuf>,
 }
 
+impl ApiArguments {
+    /// Whether an authority elsewhere is meant.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.remote.ca.is_some()
+    }
+}
+
 impl RemoteArguments {
     /// The authority elsewhere, where one is named.
     pub(crate) fn open(&self, context: &Context) -> Result<Option<Api>, Failure> {

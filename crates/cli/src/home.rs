@@ -164,13 +164,30 @@ impl Home {
         passphrase: Option<&Passphrase>,
     ) -> Result<Box<dyn SigningKey>, Failure> {
         // Where the key is in a token or behind a signer, a file with its reference stands in its place.
-        let place = path.with_extension("uri");
-        if !place.exists() {
-            return Ok(Box::new(input::private_key(context, path, passphrase)?));
+        match reference_in(&path.with_extension("uri"))? {
+            None => Ok(Box::new(input::private_key(context, path, passphrase)?)),
+            Some(reference) => Ok(Box::new(OwnKey::open(context, Path::new(&reference), passphrase)?)),
         }
-        let reference = String::from_utf8(input::bytes(&place)?).unwrap_or_default();
-        Ok(Box::new(OwnKey::open(context, Path::new(reference.trim()), passphrase)?))
     }
+
+    /// What says where a key is that is elsewhere.
+    pub(crate) fn reference(&self, name: KeyName) -> Result<Option<String>, Failure> {
+        reference_in(&self.key_file(name).with_extension("uri"))
+    }
+
+    /// Writes down where a key is.
+    pub(crate) fn refer(&self, name: KeyName, reference: &str) -> Result<(), Failure> {
+        let place = self.key_file(name).with_extension("uri");
+        write_private(&place, format!("{reference}\n").as_bytes(), Replace::Yes).or_usage()
+    }
+}
+
+fn reference_in(place: &Path) -> Result<Option<String>, Failure> {
+    if !place.exists() {
+        return Ok(None);
+    }
+    let text = String::from_utf8(input::bytes(place)?).unwrap_or_default();
+    Ok(Some(text.trim().to_owned()))
 }
 
 /// The keys of a home, for the steps of a rollover and the lines that it makes.
@@ -184,6 +201,54 @@ impl HomeKeys {
         let context = Context::from_environment(None, true);
         self.home.read_key(&context, path, self.passphrase.as_ref()).map_err(|failure| told(&failure))
     }
+
+    /// Where the next key is to be, by the one of the line before: nothing where that is in a file.
+    fn beside_the_one_before(&self, name: KeyName) -> Result<Option<String>, String> {
+        let (number, earlier): (u32, fn(u32) -> KeyName) = match name {
+            KeyName::Root(number) => (number, KeyName::Root),
+            KeyName::Issuing(number) => (number, KeyName::Issuing),
+        };
+        // A root stays for several lines where only the issuing CA changes.
+        let Some(last) = (1..number).rev().map(earlier).find(|name| self.home.has_key(*name)) else {
+            return Ok(None);
+        };
+        let Some(reference) = self.home.reference(last).map_err(|failure| told(&failure))? else {
+            return Ok(None);
+        };
+        match reference.parse::<keys::pkcs11::Uri>() {
+            Ok(uri) => Ok(Some(next_in_token(&uri, number).to_string())),
+            Err(_) => Err(format!(
+                "the authority's keys are kept elsewhere, and another one cannot be made there from here; name it by \
+                 `countersign ca rollover start --{}-key REFERENCE` in the authority's home",
+                if matches!(name, KeyName::Root(_)) { "root" } else { "issuing" }
+            )),
+        }
+    }
+
+    /// The key of a reference, made where it is a token's that is not there yet; written down so that it is found again.
+    fn at(
+        &self,
+        name: KeyName,
+        wanted: &str,
+        algorithm: KeyAlgorithm,
+    ) -> Result<Box<dyn SigningKey>, Failure> {
+        let context = Context::from_environment(None, true);
+        let key = crate::key::new_or_at(&context, Some(wanted), algorithm)?;
+        if let OwnKey::Elsewhere(_, reference) = &key
+            && self.home.reference(name)?.as_ref() != Some(reference)
+        {
+            self.home.refer(name, reference)?;
+        }
+        Ok(Box::new(key))
+    }
+}
+
+/// A key's place in the token of an earlier one: its label with the number of the line behind it.
+fn next_in_token(earlier: &keys::pkcs11::Uri, number: u32) -> keys::pkcs11::Uri {
+    let label = earlier.object.as_deref().unwrap_or("countersign");
+    let plain = label.rsplit_once(' ').filter(|(_, last)| last.parse::<u32>().is_ok());
+    let label = plain.map_or(label, |(plain, _)| plain);
+    keys::pkcs11::Uri { object: Some(format!("{label} {number}")), id: None, class: None, ..earlier.clone() }
 }
 
 /// A failure as one sentence.
@@ -200,24 +265,24 @@ impl Keyring for HomeKeys {
     }
 
     fn make(&self, name: KeyName, algorithm: KeyAlgorithm) -> Result<Box<dyn SigningKey>, String> {
+        // The one that was named for it, or else one where the key is that it takes the place of: an authority whose keys
+        // never leave their token gets none in a file unasked.
+        let file = self.home.key_file(name);
+        let wanted = match self.home.reference(name).map_err(|failure| told(&failure))? {
+            Some(named) => Some(named),
+            None if file.exists() => None,
+            None => self.beside_the_one_before(name)?,
+        };
+        if let Some(wanted) = wanted {
+            return self.at(name, &wanted, algorithm).map_err(|failure| told(&failure));
+        }
         if let Some(key) = self.open(name)? {
             return Ok(key);
-        }
-        // An authority whose keys never leave their token gets none in a file unasked.
-        let elsewhere = |name| self.home.key_file(name).with_extension("uri").exists();
-        let is_root = matches!(name, KeyName::Root(_));
-        if elsewhere(if is_root { KeyName::Root(1) } else { KeyName::Issuing(1) }) {
-            return Err(format!(
-                "the authority's keys are kept elsewhere; write the reference of the new one (pkcs11:…, command:…) into \
-                 {}",
-                self.home.key_file(name).with_extension("uri").display()
-            ));
         }
         let key = PrivateKey::generate(algorithm).map_err(|error| error.to_string())?;
         let pem = crate::commands::init::key_pem(&key, self.passphrase.as_ref())
             .map_err(|failure| told(&failure))?;
-        write_private(&self.home.key_file(name), pem.as_bytes(), Replace::No)
-            .map_err(|error| error.to_string())?;
+        write_private(&file, pem.as_bytes(), Replace::No).map_err(|error| error.to_string())?;
         Ok(Box::new(key))
     }
 
@@ -364,7 +429,19 @@ impl Home {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
+
+    #[test]
+    fn the_next_key_is_in_the_same_token_with_the_number_of_its_line() {
+        let next = |earlier: &str, number| next_in_token(&earlier.parse().unwrap(), number).to_string();
+        let query = "?module-path=/m.so&pin-source=file:/pin";
+        let first = format!("pkcs11:token=acme;serial=12;object=Acme%20root;id=%01;type=private{query}");
+        let second = format!("pkcs11:token=acme;serial=12;object=Acme%20root%202{query}");
+        assert_eq!(next(&first, 2), second);
+        assert_eq!(next(&second, 3), second.replace("%202", "%203"));
+        assert!(next("pkcs11:token=acme;id=%01", 2).contains("object=countersign%202"));
+    }
 
     #[test]
     fn a_memory_in_postgresql_is_shared_and_a_file_is_not() {

@@ -1,5 +1,8 @@
 //! `countersign ca rollover`.
 
+use std::path::{Path, PathBuf};
+
+use ca::KeyName;
 use clap::{Args, Subcommand};
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
@@ -8,7 +11,8 @@ use serde_json::{Value, json};
 
 use crate::api::{Api, ApiArguments};
 use crate::context::{BAD, BOLD, Context, DIM, GOOD, width};
-use crate::failure::{Exit, Outcome};
+use crate::failure::{Exit, Failure, OrFail as _, Outcome};
+use crate::home::Home;
 use crate::table::{self, Cell};
 
 const PATH: &str = "/api/v1/rollover";
@@ -26,7 +30,11 @@ Examples:
   countersign ca rollover retire
       # the old root is believed no longer; refused while somebody still uses it
   countersign ca rollover start --intermediate
-      # another issuing CA under the same root")]
+      # another issuing CA under the same root
+  countersign ca rollover start \\
+      --root-key 'pkcs11:token=T;object=root-2026?module-path=M' \\
+      --issuing-key command:/usr/local/bin/kms-sign?key=issuing-2
+      # with keys that are elsewhere")]
 pub(crate) enum Rollover {
     /// Make a new root and issuing CA, and have them believed; nothing is issued by them yet
     Start(Start),
@@ -50,6 +58,15 @@ pub(crate) struct Start {
     /// The kind of the new keys [default: that of the issuing CA now]
     #[arg(long, value_name = "KIND")]
     key: Option<KeyAlgorithm>,
+
+    /// Use this key for the new root: pkcs11:URI, made in its token where it is not there yet, command:CMD or
+    /// https+signer:… [default: made where the old one is, in its token or a file]
+    #[arg(long, value_name = "REFERENCE", conflicts_with = "intermediate")]
+    root_key: Option<String>,
+
+    /// Use this key for the new issuing CA
+    #[arg(long, value_name = "REFERENCE")]
+    issuing_key: Option<String>,
 
     /// How long the new root lives, in days [default: as long as the old one was made for]
     #[arg(long, value_name = "DAYS", conflicts_with = "intermediate", value_parser = clap::value_parser!(u32).range(1..=36_500))]
@@ -131,9 +148,18 @@ impl Rollover {
                 return tell(context, &api.get(&path)?, status.common.json);
             }
             Rollover::Start(start) => {
+                let named = start.name_keys(context)?;
                 let key = start.key.map(|kind| kind.to_string());
                 let body = json!({ "step": "start", "intermediate": start.intermediate, "key": key, "days": start.days });
-                (body, start.common)
+                let api = Api::open(context, &start.common.api)?;
+                let started = api.call(Method::POST, PATH, Some(&body));
+                if started.is_err() {
+                    // What was named for a step that was not taken stands in the way of the next try.
+                    for place in named {
+                        let _ = std::fs::remove_file(place);
+                    }
+                }
+                return tell(context, &started?, start.common.json);
             }
             Rollover::Next(next) => {
                 let within = seconds(next.renew_within);
@@ -153,6 +179,54 @@ impl Rollover {
         };
         let document = Api::open(context, &common.api)?.call(Method::POST, PATH, Some(&body))?;
         tell(context, &document, common.json)
+    }
+}
+
+impl Start {
+    /// Writes down where the new keys are, and says where that was written. A reference may name a program to run, so it is
+    /// taken from whoever may write into the home, and from nobody else.
+    fn name_keys(&self, context: &Context) -> Result<Vec<PathBuf>, Failure> {
+        let wishes = [&self.root_key, &self.issuing_key];
+        if wishes.iter().all(|wish| wish.is_none()) {
+            return Ok(Vec::new());
+        }
+        if self.common.api.is_elsewhere() {
+            return Err(Failure::usage("keys are named where they are used, and not by --ca")
+                .hint("countersign ca rollover start --issuing-key REFERENCE    (in the authority's home)"));
+        }
+        let home = Home::of(context)?;
+        let lines = ca::line::known(&*home.open_memory()?).or_usage()?;
+        if lines.rollover().is_some() {
+            // The step itself says so.
+            return Ok(Vec::new());
+        }
+        let number = lines.all().iter().map(|line| line.number()).max().unwrap_or(0) + 1;
+        let mut places = Vec::new();
+        for (name, wish) in [KeyName::Root(number), KeyName::Issuing(number)].into_iter().zip(wishes) {
+            let Some(reference) = wish else { continue };
+            if crate::key::reference(Path::new(reference)).is_none() {
+                return Err(Failure::usage(format!(
+                    "{reference} refers to no key in a token or behind a signer"
+                ))
+                .hint("pkcs11:token=TOKEN;object=KEY?module-path=FILE&pin-source=file:FILE")
+                .hint("command:/PATH/PROGRAM?key=NAME    (docs/external-signers.md)"));
+            }
+            let file = home.key_file(name);
+            if file.exists() {
+                return Err(Failure::refused(format!(
+                    "{} is there already, from a step that was not finished",
+                    file.display()
+                ))
+                .hint("remove it, or leave the key's reference out"));
+            }
+            places.push((name, reference));
+        }
+        let mut named = Vec::new();
+        for (name, reference) in places {
+            home.refer(name, reference)?;
+            named.push(home.key_file(name).with_extension("uri"));
+        }
+        Ok(named)
     }
 }
 
@@ -219,6 +293,9 @@ fn tell(context: &Context, status: &Value, as_json: bool) -> Outcome {
             None => (DIM, "does not say whom it believes"),
         };
         context.data(format!("gateway {}  {style}{word}{style:#}\n", text(&gateway["name"])));
+        for shown in items(&gateway["shows_of_old_line"]) {
+            context.data(format!("  {BAD}shows a certificate of the old line{BAD:#}  {}\n", text(shown)));
+        }
     }
     for one in items(&status["still_seen"]) {
         let place = one["seen_by"].as_str().map_or_else(|| "the authority".to_owned(), explain::escape::text);
