@@ -98,7 +98,12 @@ paste 'list --good --line 1'
 assert_contains "$STDOUT" bob "what is left of the old line"
 assert_lacks "$(countersign list --good --line 2 --ca "$ca")" bob "what the new line has issued"
 for name in alice/alice bob/bob; do gets_through old.pem $name; done
+until_fact 's.gateways.some(g => g.shows_of_old_line.includes("localhost"))'
+command_of 'rollover retire'
+expect_failure 1 eval "$COMMAND --seen-within 1s"
+assert_contains "$STDERR" "shows the certificate 'localhost'" "what the gateway shows to its clients"
 expect_success countersign renew gateway/localhost.pem
+until_fact 's.gateways.every(g => g.shows_of_old_line.length === 0)'
 for root in old.pem new.pem; do
     for name in alice/alice bob/bob; do gets_through $root $name; done
 done

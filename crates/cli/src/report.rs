@@ -27,7 +27,8 @@ use crate::http::credentials;
 
 /// Between two reports.
 const EVERY: Duration = Duration::from_secs(10);
-/// How often it is looked whether the gateway believes others than it said: a step of a rollover waits for that.
+/// How often it is looked whether the gateway believes others than it said, or shows another certificate: a step of a
+/// rollover waits for that.
 const LOOK: Duration = Duration::from_secs(1);
 /// One conversation with the authority.
 const MAX_TIME: Duration = Duration::from_secs(10);
@@ -118,7 +119,7 @@ impl Teller {
         let mut next = Instant::now();
         let (mut minute, mut told) = (Instant::now(), 0);
         let mut is_silent = false;
-        let mut said = Vec::new();
+        let mut said = Default::default();
         loop {
             let left = next.saturating_duration_since(Instant::now()).min(LOOK);
             let outcome = match self.waiting.recv_timeout(left) {
@@ -133,11 +134,11 @@ impl Teller {
                     runtime.block_on(self.post(&context, "refusals", &refusal(&refused)))
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    let believed = self.observer.anchors();
-                    if Instant::now() < next && believed == said {
+                    let is = (self.observer.anchors(), self.observer.own());
+                    if Instant::now() < next && is == said {
                         continue;
                     }
-                    said = believed;
+                    said = is;
                     next = Instant::now() + EVERY;
                     let now = context.now();
                     let told = runtime.block_on(self.post(&context, "reports", &self.report(last, now)));

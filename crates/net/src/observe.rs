@@ -80,6 +80,17 @@ impl Seen {
     }
 }
 
+/// A certificate that the server shows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OwnCertificate {
+    /// The name for people.
+    pub name: String,
+    /// When it ends.
+    pub not_after: Timestamp,
+    /// Its serial number in hexadecimal digits, by which an authority knows its own.
+    pub serial: String,
+}
+
 /// What is remembered.
 #[derive(Debug)]
 pub struct Observer {
@@ -88,8 +99,8 @@ pub struct Observer {
     microseconds: AtomicU64,
     octets: AtomicU64,
     counters: Arc<Counters>,
-    /// When the server's own certificates end, by their names.
-    own: Mutex<Vec<(String, Timestamp)>>,
+    /// The server's own certificates.
+    own: Mutex<Vec<OwnCertificate>>,
     /// When revocation lists are due, by their issuers.
     lists: Mutex<Vec<(String, Option<Timestamp>)>>,
     /// The SHA-256 of each anchor whose clients are believed.
@@ -123,7 +134,7 @@ impl Observer {
     /// it believes.
     pub fn loaded(
         &self,
-        own: Vec<(String, Timestamp)>,
+        own: Vec<OwnCertificate>,
         lists: Vec<(String, Option<Timestamp>)>,
         anchors: Vec<String>,
     ) {
@@ -136,6 +147,12 @@ impl Observer {
     #[must_use]
     pub fn anchors(&self) -> Vec<String> {
         self.anchors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The server's own certificates.
+    #[must_use]
+    pub fn own(&self) -> Vec<OwnCertificate> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes a record.
@@ -265,9 +282,9 @@ impl Observer {
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let certificates: Vec<Value> = own
             .iter()
-            .map(|(name, end)| {
-                json!({ "name": name, "not_after": end.to_string(),
-                        "days_left": end.duration_since(now).as_hours().div_euclid(24) })
+            .map(|OwnCertificate { name, not_after, serial }| {
+                json!({ "name": name, "not_after": not_after.to_string(), "serial": serial,
+                        "days_left": not_after.duration_since(now).as_hours().div_euclid(24) })
             })
             .collect();
         let lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
@@ -381,8 +398,10 @@ impl Observer {
         }
         drop(seen);
         head(text, "own_certificate_expiry_seconds", "gauge", "Until a certificate of the server's ends.");
-        for (name, end) in self.own.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let left = end.duration_since(now).as_secs();
+        for OwnCertificate { name, not_after, .. } in
+            self.own.lock().unwrap_or_else(PoisonError::into_inner).iter()
+        {
+            let left = not_after.duration_since(now).as_secs();
             let _ = writeln!(
                 text,
                 "countersign_own_certificate_expiry_seconds{{name=\"{}\"}} {left}",

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
+use net::observe::OwnCertificate;
 use net::serve::AccessRecord;
 
 /// Certificates that are remembered. The one that was seen longest ago makes room.
@@ -45,8 +46,8 @@ pub(crate) struct Gateway {
     pub(crate) started: String,
     pub(crate) connections_open: u64,
     pub(crate) requests: u64,
-    /// Its own certificates, and when they end.
-    pub(crate) certificates: Vec<(String, Timestamp)>,
+    /// Its own certificates.
+    pub(crate) certificates: Vec<OwnCertificate>,
     /// Its revocation lists, and when they are due.
     pub(crate) lists: Vec<(String, Option<Timestamp>)>,
     /// The SHA-256 of each anchor whose clients it believes; nothing where it does not say.

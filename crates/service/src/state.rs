@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::log::Signed;
-use crate::radar::Radar;
+use crate::radar::{Gateway, Radar};
 use crate::refusals::Refusals;
 use crate::status::lists::Lists;
 use crate::status::ocsp::Answers;
@@ -128,6 +128,60 @@ pub(crate) struct Replica {
     pub(crate) events: u64,
     /// The lines whose keys it has.
     pub(crate) keys: Vec<u32>,
+    /// While a rollover is under way, the gateways that tell it how they do.
+    pub(crate) gateways: Vec<OfGateway>,
+}
+
+/// What the next step of a rollover depends on at a gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OfGateway {
+    pub(crate) name: String,
+    pub(crate) heard: Timestamp,
+    /// Whether it believes the root of the new line; nothing where it does not say whom it believes.
+    pub(crate) believes: Option<bool>,
+    /// The serial numbers of its own certificates.
+    pub(crate) shows: Vec<Vec<u8>>,
+}
+
+/// The most of a gateway's own certificates that are looked at.
+const MOST_SHOWN: usize = 20;
+
+impl OfGateway {
+    /// Those that tell this process, while a rollover is under way.
+    pub(crate) fn heard_here(state: &State) -> Vec<Self> {
+        let lines = state.authority().lines();
+        let Some(new) = lines.rollover().and_then(|rollover| lines.find(rollover.to)) else {
+            return Vec::new();
+        };
+        let root = pki::hex(&new.issuer().anchor().sha256());
+        let of = |one: Gateway| OfGateway {
+            name: one.name,
+            heard: one.heard_at,
+            believes: one.anchors.map(|anchors| anchors.contains(&root)),
+            shows: one
+                .certificates
+                .iter()
+                .filter_map(|own| pki::unhex(&own.serial).filter(|serial| !serial.is_empty()))
+                .take(MOST_SHOWN)
+                .collect(),
+        };
+        state.radar().gateways().into_iter().map(of).collect()
+    }
+
+    fn json(&self) -> Value {
+        json!({ "name": self.name, "heard": self.heard.to_string(), "believes": self.believes,
+                "shows": self.shows.iter().map(|serial| pki::hex(serial)).collect::<Vec<_>>() })
+    }
+
+    fn parse(value: &Value) -> Option<Self> {
+        let shows = value["shows"].as_array().into_iter().flatten();
+        Some(OfGateway {
+            name: value["name"].as_str()?.to_owned(),
+            heard: value["heard"].as_str()?.parse().ok()?,
+            believes: value["believes"].as_bool(),
+            shows: shows.filter_map(|serial| pki::unhex(serial.as_str()?)).collect(),
+        })
+    }
 }
 
 impl Replica {
@@ -139,11 +193,21 @@ impl Replica {
         let body = json!({
             "base": state.base(), "version": env!("CARGO_PKG_VERSION"), "heard": now.to_string(),
             "events": state.seen().borrow().events, "keys": keys_here(state),
+            "gateways": OfGateway::heard_here(state).iter().map(OfGateway::json).collect::<Vec<_>>(),
         });
         let found = state.store().record(Self::KIND, name)?;
         let record = found.unwrap_or_else(|| Record::new(Self::KIND, name, String::new()));
         let record = Record { body: body.to_string(), expires: now.checked_add(REMEMBERED).ok(), ..record };
         state.store().commit(Commit::of(Write::Put(record)))
+    }
+
+    /// Says that this process is there no longer, so that no step of a rollover waits for it.
+    fn leave(state: &State) -> Result<(), StoreError> {
+        let Some(name) = &state.settings().replica else { return Ok(()) };
+        match state.store().record(Self::KIND, name)? {
+            Some(record) => state.store().commit(Commit::of(Write::Delete(record))),
+            None => Ok(()),
+        }
     }
 
     /// Those that were heard in the last hour.
@@ -158,6 +222,12 @@ impl Replica {
                 heard: value["heard"].as_str()?.parse().ok()?,
                 events: value["events"].as_u64()?,
                 keys: numbers(&value["keys"]),
+                gateways: value["gateways"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(OfGateway::parse)
+                    .collect(),
             })
         };
         let all = records.iter().filter_map(read);
@@ -324,6 +394,11 @@ impl State {
             is_news
         });
         Ok(seen)
+    }
+
+    /// Says that this process ends. Blocks. Where that cannot be said, it is late a moment from now.
+    pub fn leave(&self) {
+        let _ = Replica::leave(self);
     }
 
     /// Keeps looking, so that what any process writes is known here at once, or a moment later. Runs until it is dropped.

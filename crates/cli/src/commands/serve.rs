@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
-use net::observe::Observer;
+use net::observe::{Observer, OwnCertificate};
 use net::quota::Quota;
 use net::serve::{AccessRecord, Options, Shutdown};
 use net::snapshot::{ClientAuth, Handle, Snapshot};
@@ -354,7 +354,11 @@ fn tell(observer: &Observer, snapshots: &[Snapshot]) {
     for snapshot in snapshots {
         for credentials in std::iter::once(&snapshot.credentials).chain(&snapshot.more_credentials) {
             let leaf = credentials.leaf();
-            own.push((leaf.short_name(), leaf.not_after()));
+            own.push(OwnCertificate {
+                name: leaf.short_name(),
+                not_after: leaf.not_after(),
+                serial: pki::hex(leaf.serial()),
+            });
         }
         anchors.extend(snapshot.trust.anchors().iter().map(|anchor| pki::hex(&anchor.sha256())));
         lists.extend(snapshot.crls.iter().map(|crl| (crl.issuer().to_string(), crl.next_update())));

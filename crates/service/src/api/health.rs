@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use axum::extract::{Query as FromQuery, State as FromState};
 use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
+use net::observe::OwnCertificate;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -34,8 +35,9 @@ pub(super) async fn health(FromState(state): FromState<State>) -> Result<Respons
         .gateways()
         .iter()
         .map(|one| {
-            let certificates = one.certificates.iter().map(|(name, end)| {
-                json!({ "name": name, "not_after": end.to_string(), "expired": *end < now })
+            let certificates = one.certificates.iter().map(|own| {
+                json!({ "name": own.name, "serial": own.serial, "not_after": own.not_after.to_string(),
+                        "expired": own.not_after < now })
             });
             let lists = one.lists.iter().map(|(issuer, due)| {
                 json!({ "issuer": issuer, "next_update": due.map(|due| due.to_string()),
@@ -135,6 +137,9 @@ struct Status {
 struct Own {
     name: String,
     not_after: String,
+    /// Gateways of before do not say it.
+    #[serde(default)]
+    serial: String,
 }
 
 #[derive(Deserialize)]
@@ -173,7 +178,11 @@ pub(super) async fn report(
     let name = short(&format!("{}: {gateway}", caller.label));
     let mut certificates = Vec::new();
     for own in status.certificates.iter().take(50) {
-        certificates.push((short(&own.name), time(&own.not_after)?));
+        certificates.push(OwnCertificate {
+            name: short(&own.name),
+            not_after: time(&own.not_after)?,
+            serial: short(&own.serial),
+        });
     }
     let mut lists = Vec::new();
     for list in status.revocation_lists.iter().take(50) {

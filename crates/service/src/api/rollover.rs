@@ -1,12 +1,14 @@
 //! Changing the CA, step by step: how far it has come, what remains, and the next step. A step that would cut somebody
 //! off is refused, with who that is, unless it is forced.
 
+use std::collections::BTreeMap;
+
 use axum::Extension;
 use axum::extract::{Query as FromQuery, State as FromState};
 use axum::response::Response;
 use bytes::Bytes;
 use ca::rollover::{self, NewLine, Rollover, RolloverError, Seen, Step};
-use ca::{Entry, Line, Query, StateFilter};
+use ca::{Entry, Line, Query, Selector, StateFilter};
 use jiff::{SignedDuration, Timestamp};
 use pki::certificate::serial_hex;
 use pki::key::KeyAlgorithm;
@@ -15,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::{Caller, ok, read};
 use crate::radar::LATE_AFTER;
-use crate::state::Replica;
+use crate::state::{OfGateway, Replica};
 use crate::{Problem, State};
 
 /// Whoever was seen within this time counts as still there, where nothing is said.
@@ -133,6 +135,7 @@ fn problem(error: RolloverError) -> Problem {
         }
         RolloverError::NoKeyring
         | RolloverError::RootKey(_)
+        | RolloverError::InUse { .. }
         | RolloverError::OtherKind { .. }
         | RolloverError::Key { .. } => Problem::of(409, "no-key", error),
         RolloverError::Lifetime(_) | RolloverError::Prepare(_) => Problem::of(400, "bad-request", error),
@@ -149,8 +152,8 @@ struct Facts {
     seen: Vec<(Entry, Seen)>,
     /// Replicas that were heard lately and could not issue after the switch.
     without_key: Vec<String>,
-    /// Gateways that were heard lately, and whether they believe the root of the new line.
-    gateways: Vec<(String, Option<bool>)>,
+    /// Gateways that were heard lately, by whichever replica, and which certificates of the line that is left they show.
+    gateways: Vec<(OfGateway, Vec<Entry>)>,
 }
 
 impl Facts {
@@ -171,15 +174,25 @@ impl Facts {
         let replicas = Replica::heard(state.store(), now)?;
         let lacks = |one: &&Replica| !is_late(one.heard) && !one.keys.contains(&rollover.to);
         let without_key = replicas.iter().filter(lacks).map(|one| one.name.clone()).collect();
-        let root = lines.find(rollover.to).map(|line| pki::hex(&line.issuer().anchor().sha256()));
-        let believes = |anchors: &Vec<String>| root.as_ref().is_some_and(|root| anchors.contains(root));
-        let gateways = state
-            .radar()
-            .gateways()
-            .iter()
-            .filter(|one| !is_late(one.heard_at))
-            .map(|one| (one.name.clone(), one.anchors.as_ref().map(believes)))
-            .collect();
+        let mut heard: BTreeMap<String, OfGateway> = BTreeMap::new();
+        let of_replicas = replicas.into_iter().flat_map(|replica| replica.gateways);
+        for one in of_replicas.chain(OfGateway::heard_here(state)).filter(|one| !is_late(one.heard)) {
+            match heard.get(&one.name) {
+                Some(known) if known.heard > one.heard => {}
+                _ => drop(heard.insert(one.name.clone(), one)),
+            }
+        }
+        let mut gateways = Vec::new();
+        for gateway in heard.into_values() {
+            let mut old = Vec::new();
+            for serial in &gateway.shows {
+                let found = state.store().find(&Selector::Serial(serial.clone()))?;
+                old.extend(
+                    found.into_iter().filter(|entry| entry.line == rollover.from && entry.is_good(now)),
+                );
+            }
+            gateways.push((gateway, old));
+        }
         Ok(Facts { rollover: Some(rollover), seen, without_key, gateways })
     }
 
@@ -219,6 +232,15 @@ impl Facts {
         if self.seen.len() > 10 {
             reasons.push(format!("and {} more", self.seen.len() - 10));
         }
+        for (gateway, old) in &self.gateways {
+            reasons.extend(old.iter().take(5).map(|entry| {
+                let serial: String = serial_hex(&entry.serial).chars().take(8).collect();
+                format!(
+                    "{} shows the certificate '{}' ({serial}…) of the old line, which its clients would refuse then: renew it",
+                    gateway.name, entry.label
+                )
+            }));
+        }
         reasons.extend(self.unbelieving("would refuse all of the new line's clients"));
         reasons
     }
@@ -228,8 +250,8 @@ impl Facts {
         let names: Vec<&str> = self
             .gateways
             .iter()
-            .filter(|(_, believes)| *believes == Some(false))
-            .map(|(name, _)| &**name)
+            .filter(|(gateway, _)| gateway.believes == Some(false))
+            .map(|(gateway, _)| &*gateway.name)
             .collect();
         (!names.is_empty())
             .then(|| format!("{} does not believe the new root yet and {what}", names.join(", ")))
@@ -305,7 +327,10 @@ pub(crate) fn status(state: &State, within: SignedDuration) -> Result<Value, Pro
     let gateways: Vec<Value> = facts
         .gateways
         .iter()
-        .map(|(name, believes)| json!({ "name": name, "believes_new_root": believes }))
+        .map(|(gateway, old)| {
+            json!({ "name": gateway.name, "believes_new_root": gateway.believes,
+                    "shows_of_old_line": old.iter().map(|entry| &entry.label).collect::<Vec<_>>() })
+        })
         .collect();
     Ok(json!({
         "step": rollover.step.name(),

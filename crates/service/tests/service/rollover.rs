@@ -582,6 +582,58 @@ async fn only_an_admin_takes_a_step_and_whoever_may_read_sees_how_far_it_is() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_shows_a_certificate_of_the_old_line_holds_the_retiring_back_at_every_replica() {
+    let keys = Arc::new(Keys::default());
+    let store = create(&keys);
+    let world = World::of(open(&store, &keys), |settings| settings.replica = Some("first".to_owned())).await;
+    let other = World::of(open(&store, &keys), |_| {}).await;
+    let server = || issue(world.state.authority(), Profile::Server, "edge.test", None).0.certificate;
+    let gateway = world.caller("gw1", Some(Role::Gateway));
+    let report = async |shown: &Certificate| {
+        let anchors = world.state.authority().anchors();
+        let anchors: Vec<String> = anchors.anchors().iter().map(|root| pki::hex(&root.sha256())).collect();
+        let own =
+            |serial: &str| json!({ "name": "edge.test", "not_after": clock().to_string(), "serial": serial });
+        let shown = [own(&pki::hex(shown.serial())), own("0badcafe"), own("")];
+        let body = json!({ "gateway": "edge", "status": { "anchors": anchors, "certificates": shown } });
+        assert_eq!(gateway.post("/api/v1/reports", &body).await.status, 200);
+    };
+    let old = server();
+    assert_eq!(take(&world, json!({ "step": "start" })).await.0, 200);
+    report(&old).await;
+    assert_eq!(take(&world, json!({ "step": "next" })).await.0, 200, "it is nobody's harm yet");
+    other.state.authority().refresh().unwrap();
+
+    // Nobody else is looked at here: who was seen in the future was not seen.
+    let retire = json!({ "step": "retire", "seen_within_seconds": -1 });
+    for asked in [&world, &other] {
+        let (code, refusal) = take(asked, retire.clone()).await;
+        let detail = refusal["detail"].as_str().unwrap();
+        assert_eq!(code, 409, "{refusal}");
+        assert!(detail.contains("gw1: edge shows the certificate 'edge.test'"), "{detail}");
+    }
+    assert_eq!(status(&world).await["gateways"][0]["shows_of_old_line"], json!(["edge.test"]));
+
+    // One that is revoked, or of the new line, is not in the way.
+    report(&server()).await;
+    assert_eq!(status(&world).await["gateways"][0]["shows_of_old_line"], json!([]));
+    assert_eq!(take(&world, retire).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_key_of_an_earlier_line_is_taken_for_no_new_one() {
+    let (world, _, keys) = world().await;
+    let old = keys.kept.lock().unwrap()["issuing-key"].clone();
+    keys.kept.lock().unwrap().insert("issuing-key-2".to_owned(), old);
+    let (code, refusal) = take(&world, json!({ "step": "start" })).await;
+    assert_eq!(code, 409, "{refusal}");
+    assert!(
+        refusal["detail"].as_str().unwrap().contains("issuing-key-2 is the key of 'Test Issuing CA' already")
+    );
+    assert_eq!(world.state.authority().lines().all().len(), 1);
+}
+
+#[tokio::test]
 async fn a_root_key_that_is_kept_elsewhere_is_asked_for_and_no_step_is_half_taken() {
     let (mut world, store, keys) = world().await;
     let root = keys.kept.lock().unwrap().remove("root-key").unwrap();

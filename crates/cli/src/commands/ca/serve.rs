@@ -169,7 +169,7 @@ impl Serve {
         };
         let credentials = front.credentials(context.now())?;
         front.renew_responders(context.now())?;
-        tokio::spawn(state.clone().follow());
+        let following = tokio::spawn(state.clone().follow());
         if let Some(notices) = notices {
             tokio::spawn(service::expiry::follow(state.clone(), notices));
         }
@@ -217,6 +217,8 @@ impl Serve {
         ));
         runtime.block_on(async { while others.join_next().await.is_some() {} });
         keeper.stop();
+        following.abort();
+        state.leave();
         if cut_off > 0 {
             context.warn(format!("{cut_off} connection(s) had not ended in time and were cut off"));
         }
