@@ -2,11 +2,15 @@
 //! all day, and two of the three signature verifications of a handshake are the chain's: so a path that was found
 //! valid is kept, under the hash of everything that was presented, for as long as its snapshot lives. What is kept
 //! says nothing about who holds the key: CertificateVerify is checked in every full handshake.
+//!
+//! Of a client that was never seen before the CA is known all the same: the intermediates of valid paths are kept with
+//! the knowledge that their signatures are right. And whoever is refused tends to come again at once, a program with a
+//! certificate that ended and no pause between two attempts: so refusals are remembered too, for a moment.
 
 use std::collections::HashMap;
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest;
 use jiff::{SignedDuration, Timestamp};
@@ -14,7 +18,7 @@ use pki::Certificate;
 use pki::certificate::CertificateError;
 use pki::crl::CertificateRevocationList;
 use pki::identity::VerifiedPeer;
-use pki::verify::{Purpose, Refusal, RevocationMode, Rules, TrustBundle, VerifiedPath, verify};
+use pki::verify::{Purpose, ReasonCode, Refusal, RevocationMode, Rules, TrustBundle, VerifiedPath, verify};
 use rustls::pki_types::CertificateDer;
 
 use crate::disagreement;
@@ -23,6 +27,14 @@ use crate::revocation::Unvouched;
 /// Chains kept in each of the two halves of the memory. One of two certificates takes about 8 KiB, so the whole
 /// stays under 64 MiB. Only a holder of a valid certificate can fill it, by presenting it with other company.
 const KEPT: usize = 4096;
+
+/// Intermediates kept; an authority has few.
+const INTERMEDIATES: usize = 1024;
+
+/// How long a refusal is remembered. What a certificate has to become first, it may become within this time.
+const REFUSED: SignedDuration = SignedDuration::from_secs(5);
+/// Refusals remembered in each of the two halves; strangers decide how many come.
+const REFUSALS: usize = 128;
 
 /// A client whose certificate was found valid. Shared by all its connections.
 #[derive(Debug)]
@@ -68,19 +80,6 @@ pub(crate) struct Presented {
     pub(crate) intermediates: Vec<Certificate>,
 }
 
-impl Presented {
-    fn read(
-        digest: [u8; 32],
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-    ) -> Result<Self, CertificateError> {
-        let leaf = Certificate::from_der(end_entity)?;
-        // One that cannot be read cannot be part of a path; whether one is missing, the search for it will tell.
-        let intermediates = intermediates.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
-        Ok(Presented { digest, leaf, intermediates })
-    }
-}
-
 /// Why a certificate makes nobody a client.
 #[derive(Debug, Clone)]
 pub(crate) enum NoClient {
@@ -104,6 +103,8 @@ pub(crate) struct Judge {
     revocation: RevocationMode,
     grace: SignedDuration,
     known: Mutex<Known>,
+    /// The intermediates of valid paths, by their DER.
+    intermediates: Mutex<HashMap<Vec<u8>, Certificate>>,
     pub(crate) hits: AtomicU64,
     pub(crate) misses: AtomicU64,
 }
@@ -113,6 +114,8 @@ pub(crate) struct Judge {
 struct Known {
     young: HashMap<[u8; 32], Arc<Client>>,
     old: HashMap<[u8; 32], Arc<Client>>,
+    refused: HashMap<[u8; 32], (Timestamp, NoClient)>,
+    refused_before: HashMap<[u8; 32], (Timestamp, NoClient)>,
 }
 
 impl Judge {
@@ -128,6 +131,7 @@ impl Judge {
             revocation,
             grace,
             known: Mutex::default(),
+            intermediates: Mutex::default(),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
         }
@@ -144,8 +148,28 @@ impl Judge {
         if let Some(client) = self.known(&digest, now) {
             return Ok(client);
         }
-        let presented = Presented::read(digest, end_entity, intermediates).map_err(NoClient::Unreadable)?;
-        self.verify(presented, now)
+        if let Some(refused) = lock(&self.known).refusal(&digest, now) {
+            return Err(refused);
+        }
+        let presented = self.read(digest, end_entity, intermediates).map_err(NoClient::Unreadable)?;
+        self.verify(presented, now).inspect_err(|refused| lock(&self.known).refuse(digest, refused, now))
+    }
+
+    fn read(
+        &self,
+        digest: [u8; 32],
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+    ) -> Result<Presented, CertificateError> {
+        let leaf = Certificate::from_der(end_entity)?;
+        let kept = lock(&self.intermediates);
+        let read = |der: &CertificateDer<'_>| match kept.get(der.as_ref()) {
+            Some(known) => Some(known.clone()),
+            // One that cannot be read cannot be part of a path; whether one is missing, the search for it will tell.
+            None => Certificate::from_der(der).ok(),
+        };
+        let intermediates = intermediates.iter().filter_map(read).collect();
+        Ok(Presented { digest, leaf, intermediates })
     }
 
     /// Judges again what was presented under another snapshot.
@@ -173,7 +197,7 @@ impl Judge {
     }
 
     fn known(&self, digest: &[u8; 32], now: Timestamp) -> Option<Arc<Client>> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         let found = match known.young.get(digest) {
             Some(client) => Some(Arc::clone(client)),
             None => known.old.remove(digest).inspect(|client| known.keep(*digest, Arc::clone(client))),
@@ -206,6 +230,7 @@ impl Judge {
         // A list that ends while the path is kept could change the verdict, so the verdict ends with the first one.
         let lists = self.crls.iter().filter_map(CertificateRevocationList::next_update);
         let good_until = lists.filter(|next| *next >= now).fold(self.end_of(&path), Timestamp::min);
+        self.keep_intermediates(&path);
         let peer = VerifiedPeer::new(path);
         let digest = presented.digest;
         let client = Arc::new(Client {
@@ -216,10 +241,23 @@ impl Judge {
             judged_at: now,
             good_until,
         });
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.keep(digest, Arc::clone(&client));
+        lock(&self.known).keep(digest, Arc::clone(&client));
         Ok(client)
     }
+
+    fn keep_intermediates(&self, path: &VerifiedPath) {
+        let [_, between @ .., _] = path.certificates() else { return };
+        let mut kept = lock(&self.intermediates);
+        for intermediate in between {
+            if kept.len() < INTERMEDIATES && !kept.contains_key(intermediate.der()) {
+                kept.insert(intermediate.der().to_vec(), intermediate.clone());
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Known {
@@ -228,6 +266,24 @@ impl Known {
             self.old = mem::take(&mut self.young);
         }
         self.young.insert(digest, client);
+    }
+
+    /// Remembers a refusal, unless time alone may heal it.
+    fn refuse(&mut self, digest: [u8; 32], refused: &NoClient, now: Timestamp) {
+        let NoClient::Refused { refusal, .. } = refused else { return };
+        if refusal.reasons().iter().any(|reason| reason.code == ReasonCode::CertificateNotYetValid) {
+            return;
+        }
+        if self.refused.len() >= REFUSALS {
+            self.refused_before = mem::take(&mut self.refused);
+        }
+        self.refused.insert(digest, (now, refused.clone()));
+    }
+
+    fn refusal(&self, digest: &[u8; 32], now: Timestamp) -> Option<NoClient> {
+        let (at, refused) = self.refused.get(digest).or_else(|| self.refused_before.get(digest))?;
+        let age = now.duration_since(*at);
+        (SignedDuration::ZERO..REFUSED).contains(&age).then(|| refused.clone())
     }
 }
 
@@ -294,6 +350,52 @@ mod tests {
         assert!(judged(&judge, &stranger, testkit::now()).is_err());
         let known = judge.known.lock().unwrap();
         assert_eq!(known.young.len() + known.old.len(), 1);
+    }
+
+    #[test]
+    fn a_new_client_of_a_known_ca_brings_an_intermediate_that_is_known() {
+        let ca = TestCa::new();
+        let judge = Judge::new(ca.anchors(), Vec::new(), RevocationMode::default(), SignedDuration::ZERO);
+        let (alice, bob) = (chain(&ca.issue_client("alice")), chain(&ca.issue_client("bob")));
+        assert!(judged(&judge, &alice, testkit::now()).is_ok());
+        let kept = lock(&judge.intermediates)[alice[1].as_ref()].clone();
+        let bob = judge.read([0; 32], &bob[0], &bob[1..]).unwrap();
+        assert_eq!(
+            std::ptr::from_ref(bob.intermediates[0].der()),
+            std::ptr::from_ref(kept.der()),
+            "the same one"
+        );
+        let stranger = chain(&TestCa::new().named("Other").issue_client("alice"));
+        assert!(judged(&judge, &stranger, testkit::now()).is_err());
+        assert_eq!(lock(&judge.intermediates).len(), 1, "a stranger's is not kept");
+    }
+
+    #[test]
+    fn a_refusal_is_remembered_for_a_moment_and_only_where_time_does_not_heal_it() {
+        let ca = TestCa::new();
+        let alice = ca.issue_client("alice");
+        let (not_before, not_after) = (alice.certificate.not_before(), alice.certificate.not_after());
+        let alice = chain(&alice);
+        let judge = Judge::new(ca.anchors(), Vec::new(), RevocationMode::default(), SignedDuration::ZERO);
+        let second = SignedDuration::from_secs(1);
+        let remembered = || lock(&judge.known).refused.len();
+        assert!(judged(&judge, &alice, not_before - second).is_err());
+        assert_eq!(remembered(), 0, "it becomes valid by itself");
+        assert!(judged(&judge, &alice, not_before).is_ok());
+        assert!(judged(&judge, &alice, not_after + second).is_err());
+        assert_eq!(remembered(), 1);
+        let digest = digest_of(&alice[0], &alice[1..]);
+        let asked = |at| lock(&judge.known).refusal(&digest, at).is_some();
+        assert!(asked(not_after + second) && asked(not_after + second * 5), "as it was");
+        assert!(!asked(not_after + second * 6) && !asked(not_after), "not later, nor on a clock set back");
+        let refused = judged(&judge, &alice, not_after + second).unwrap_err();
+        for number in 0..3 * REFUSALS as u64 {
+            let mut digest = [0; 32];
+            digest[..8].copy_from_slice(&number.to_be_bytes());
+            lock(&judge.known).refuse(digest, &refused, not_after);
+        }
+        let known = lock(&judge.known);
+        assert!(known.refused.len() <= REFUSALS && known.refused_before.len() <= REFUSALS);
     }
 
     #[test]
