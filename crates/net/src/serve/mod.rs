@@ -7,6 +7,7 @@ mod body;
 mod connection;
 mod counters;
 mod directory;
+pub(crate) mod facts;
 mod front;
 #[doc(hidden)]
 pub mod fuzzing;

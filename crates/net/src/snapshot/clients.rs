@@ -23,6 +23,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::disagreement;
 use crate::revocation::Unvouched;
+use crate::serve::facts::Written;
 
 /// Chains kept in each of the two halves of the memory. One of two certificates takes about 8 KiB, so the whole
 /// stays under 64 MiB. Only a holder of a valid certificate can fill it, by presenting it with other company.
@@ -43,6 +44,8 @@ pub(crate) struct Client {
     /// The name to show, and the serial number in hexadecimal, for the log.
     pub(crate) name: Arc<str>,
     pub(crate) serial: Arc<str>,
+    /// What upstreams are told of it.
+    pub(crate) written: Written,
     presented: Presented,
     judged_at: Timestamp,
     /// The last moment at which the judgement holds: then the path ends, or a list that was looked at does.
@@ -237,6 +240,7 @@ impl Judge {
             name: peer.display_name().into(),
             serial: peer.certificate().serial_hex().into(),
             peer: Arc::new(peer),
+            written: Written::default(),
             presented,
             judged_at: now,
             good_until,

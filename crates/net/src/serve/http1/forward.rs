@@ -9,14 +9,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use http::{HeaderMap, Response};
-use jiff::Timestamp;
+use http::Response;
 
 use super::body::{Decoder, write_chunk, write_last_chunk};
 use super::head::{self, Field, Framing, FramingHeaders, ResponseHead};
 use super::{After, local, poll_sent};
 use crate::serve::access::{AccessRecord, RequestRecord};
-use crate::serve::behind::Origin;
 use crate::serve::body::AnswerBody;
 use crate::serve::connection::Connection;
 use crate::serve::counters::{Counters, Pass};
@@ -24,57 +22,15 @@ use crate::serve::pages::Wanted;
 use crate::serve::relay::{Relay, Sides, poll_link};
 use crate::serve::upstream::{self, ExchangeError, Link, Upstream, pool};
 use crate::serve::{Handler, Route};
-use crate::snapshot::{Admission, Client};
+use crate::snapshot::Admission;
 use crate::tls::socket::TlsSocket;
 
 /// The longest head of an answer.
 const HEAD: usize = 256 * 1024;
-/// How long what an upstream is told of a client is used: it holds the days that a certificate has left.
-const TOLD_SECONDS: i64 = 600;
 
 thread_local! {
     static FIELDS: RefCell<Vec<Field>> = RefCell::default();
     static OUT: RefCell<Vec<u8>> = RefCell::default();
-}
-
-/// What an upstream is told of a connection's client, as header lines, made once for many requests.
-#[derive(Default)]
-pub(super) struct Told {
-    lines: Vec<u8>,
-    /// Which upstream was told of which client from where, and when.
-    of: Option<(u64, Option<Arc<Client>>, Origin, i64)>,
-}
-
-impl Told {
-    pub(super) fn facts(
-        &mut self,
-        connection: &Connection,
-        upstream: &Upstream,
-        client: Option<&Arc<Client>>,
-        origin: Origin,
-        now: Timestamp,
-    ) -> &[u8] {
-        let period = now.as_second() / TOLD_SECONDS;
-        let is_current = self.of.as_ref().is_some_and(|(number, of, from, then)| {
-            let same = match (of, client) {
-                (Some(of), Some(client)) => Arc::ptr_eq(of, client),
-                (of, client) => of.is_none() && client.is_none(),
-            };
-            same && *number == upstream.number() && *from == origin && *then == period
-        });
-        if !is_current {
-            let mut headers = HeaderMap::new();
-            upstream.tell(&mut headers, &connection.visit(client.map(|client| &**client), origin, now));
-            self.lines.clear();
-            for (name, value) in &headers {
-                for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-                    self.lines.extend_from_slice(part);
-                }
-            }
-            self.of = Some((upstream.number(), client.cloned(), origin, period));
-        }
-        &self.lines
-    }
 }
 
 /// What matters of a request for its answer.

@@ -23,10 +23,11 @@ use tokio::time::timeout;
 use super::access::AccessRecord;
 use super::body::AnswerBody;
 use super::connection::Connection;
+use super::facts::Told;
 use super::pages::{self, Wanted};
 use crate::accept;
 use crate::tls::socket::TlsSocket;
-use forward::{Exchange, Told};
+use forward::Exchange;
 use head::Field;
 use local::Local;
 

@@ -10,13 +10,14 @@ use http::request::Parts;
 use http::{Method, Request, StatusCode, Uri, Version};
 
 use super::body::Decoder;
-use super::forward::{Exchange, Told, Wish};
+use super::forward::{Exchange, Wish};
 use super::head::{Field, Framing, FramingError, FramingHeaders, RequestHead};
 use super::local::Local;
 use super::{Begun, Refusal};
 use crate::serve::behind::Origin;
 use crate::serve::connection::{self, Connection, TRACEPARENT};
 use crate::serve::counters::Counters;
+use crate::serve::facts::Told;
 use crate::serve::headers::is_claim_name;
 use crate::serve::pages::{self, Wanted};
 use crate::serve::route::host_of;
@@ -304,7 +305,6 @@ pub(super) fn begin(
     {
         let repeatable = !has_body && matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
         let out = write_head(
-            connection,
             upstream,
             told,
             bytes,
@@ -347,7 +347,6 @@ struct Asked<'a> {
 /// Writes the head that the upstream gets.
 #[allow(clippy::too_many_arguments, reason = "the parts of one head, all of which stay where they are")]
 fn write_head(
-    connection: &Connection,
     upstream: &Upstream,
     told: &mut Told,
     bytes: &[u8],
@@ -356,8 +355,8 @@ fn write_head(
     found: &Found<'_>,
     asked: &Asked<'_>,
 ) -> Vec<u8> {
-    let facts = told.facts(connection, upstream, asked.client, asked.origin, asked.now);
-    let mut out = Vec::with_capacity(head.length + facts.len() + 256);
+    let [origin, facts] = told.facts(upstream, asked.client, asked.origin, asked.now);
+    let mut out = Vec::with_capacity(head.length + origin.len() + facts.len() + 256);
     let mut line = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
     line(&[&bytes[head.method.clone()], b" ", asked.target, b" HTTP/1.1\r\nHost: "]);
     match asked.host {
@@ -408,7 +407,7 @@ fn write_head(
     if let Some(trace) = &asked.trace {
         line(&[b"traceparent: ", trace.traceparent().as_bytes(), b"\r\n"]);
     }
-    line(&[facts, b"\r\n"]);
+    line(&[origin, facts, b"\r\n"]);
     out
 }
 

@@ -17,6 +17,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode, Uri, Version};
+use jiff::Timestamp;
+use pki::identity::VerifiedPeer;
 
 pub(crate) use exchange::UpstreamBody;
 pub use health::HealthCheck;
@@ -24,6 +26,7 @@ use health::Node;
 pub(crate) use link::{ConnectError, Link};
 pub use target::{Target, TargetError};
 
+use super::behind::Origin;
 use super::body::{AnswerBody, RequestBody};
 use super::connection::Visit;
 use super::headers::{ForwardedBody, Progress, join_cookies, strip_claims, strip_hop_by_hop};
@@ -293,12 +296,22 @@ impl Upstream {
 
     /// Writes where the request comes from, and from whom.
     pub(crate) fn tell(&self, headers: &mut HeaderMap, visit: &Visit) {
-        if let Ok(ip) = HeaderValue::from_str(&visit.origin.address.ip().to_canonical().to_string()) {
+        Self::tell_origin(headers, visit.origin);
+        self.tell_client(headers, visit.peer.as_deref(), visit.now);
+    }
+
+    /// Writes where the request comes from.
+    pub(crate) fn tell_origin(headers: &mut HeaderMap, origin: Origin) {
+        if let Ok(ip) = HeaderValue::from_str(&origin.address.ip().to_canonical().to_string()) {
             headers.insert(HeaderName::from_static("x-forwarded-for"), ip);
         }
-        let scheme = HeaderValue::from_static(if visit.origin.is_plain { "http" } else { "https" });
+        let scheme = HeaderValue::from_static(if origin.is_plain { "http" } else { "https" });
         headers.insert(HeaderName::from_static("x-forwarded-proto"), scheme);
-        identity_headers::write(headers, &self.dialects, visit.peer.as_deref(), visit.now);
+    }
+
+    /// Writes whom it comes from.
+    pub(crate) fn tell_client(&self, headers: &mut HeaderMap, peer: Option<&VerifiedPeer>, now: Timestamp) {
+        identity_headers::write(headers, &self.dialects, peer, now);
     }
 
     /// The answer in place of one that did not come.
