@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -72,8 +73,9 @@ pub(crate) async fn serve(
 ) {
     let watch = Arc::clone(&place.watch);
     let phase = server.phase.clone();
-    // The handshake's state is in a box of its own, which is gone when it is done.
-    let task = async move {
+    // The handshake's state is in a box of its own, which is gone when it is done. The task is pinned where it is made:
+    // as an argument it would take its room twice.
+    let mut task = pin!(async move {
         let Some((connection, socket)) = Box::pin(accept(server, tcp, address, place, slot)).await else {
             return;
         };
@@ -84,8 +86,8 @@ pub(crate) async fn serve(
         } else {
             http1::serve(connection, socket).await;
         }
-    };
-    until_cut(&watch, &phase, task).await;
+    });
+    until_cut(&watch, &phase, task.as_mut()).await;
 }
 
 async fn accept(

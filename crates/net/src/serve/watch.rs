@@ -248,9 +248,8 @@ impl Drop for Place {
 pub(crate) async fn until_cut<T>(
     watch: &Watch,
     phase: &watch::Sender<Phase>,
-    task: impl Future<Output = T>,
+    mut task: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
-    let mut task = std::pin::pin!(task);
     let mut registered = false;
     std::future::poll_fn(|cx| poll_until_cut(watch, phase, task.as_mut(), &mut registered, cx)).await
 }

@@ -43,7 +43,8 @@ thread_local! {
 /// A TLS connection from its first octet on.
 pub(crate) struct TlsSocket {
     tcp: TcpStream,
-    tls: UnbufferedServerConnection,
+    /// In a box: a future keeps room for its arguments twice, and this is a kilobyte.
+    tls: Box<UnbufferedServerConnection>,
     /// Open while the handshake's records are processed.
     slot: Option<Box<Slot>>,
     /// The part of a record that has arrived.
@@ -68,7 +69,7 @@ pub(crate) struct TlsSocket {
 
 /// A step of a handshake that may wait for a token or a service: what went into it, and what came out.
 struct Step {
-    tls: UnbufferedServerConnection,
+    tls: Box<UnbufferedServerConnection>,
     slot: Box<Slot>,
     records: Vec<u8>,
     plain: Vec<u8>,
@@ -107,7 +108,7 @@ impl TlsSocket {
     ) -> Result<Self, rustls::Error> {
         Ok(TlsSocket {
             tcp,
-            tls: UnbufferedServerConnection::new(config)?,
+            tls: Box::new(UnbufferedServerConnection::new(config)?),
             slot: Some(Box::new(Slot::new(now))),
             incoming: Vec::new(),
             plain: Vec::new(),
@@ -282,7 +283,7 @@ impl TlsSocket {
     fn begin_step(&mut self, mut records: Vec<u8>, count: usize) -> Result<(), Failure> {
         let (Some(config), Some(mut slot)) = (&self.elsewhere, self.slot.take()) else { return Ok(()) };
         let stand_in = UnbufferedServerConnection::new(Arc::clone(config)).map_err(Failure::Tls)?;
-        let mut tls = std::mem::replace(&mut self.tls, stand_in);
+        let mut tls = std::mem::replace(&mut self.tls, Box::new(stand_in));
         self.step = Some(tokio::task::spawn_blocking(move || {
             let (mut plain, mut outgoing) = (Vec::new(), Vec::new());
             slot.may_wait = true;
