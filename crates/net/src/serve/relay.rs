@@ -56,6 +56,10 @@ impl Relay {
     /// Passes on what can be passed on. Ready when both sides have ended.
     pub(crate) fn poll(&mut self, sides: &mut Sides<'_>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let before = self.up + self.down;
+        if sides.socket.has_tickets_alone() && self.up > 0 {
+            // An answer takes the tickets with it; after this look they are sent alone.
+            let _ = self.poll_down(sides, cx)?;
+        }
         let up = self.poll_up(sides, cx)?;
         let down = self.poll_down(sides, cx)?;
         if let Some(idle) = sides.idle {
@@ -74,6 +78,9 @@ impl Relay {
             while !socket.plain().is_empty() {
                 let count = ready!(link.poll_write(cx, socket.plain()))?;
                 socket.take(count);
+                if self.up == 0 {
+                    socket.hold_tickets();
+                }
                 self.up += count as u64;
             }
             if self.client_ended {
@@ -104,12 +111,17 @@ impl Relay {
     fn poll_down(&mut self, sides: &mut Sides<'_>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Sides { socket, link, .. } = sides;
         loop {
-            if socket.backlog() > 0 {
+            if socket.backlog() > 0 && !socket.has_tickets_alone() {
                 ready!(socket.poll_flush(cx))?;
             }
             if self.upstream_ended {
                 if !self.told_client {
-                    ready!(socket.poll_close(cx))?;
+                    // Where both have ended the connection is closed as a whole.
+                    ready!(if self.told_upstream {
+                        socket.poll_farewell(cx)
+                    } else {
+                        socket.poll_close(cx)
+                    })?;
                     self.told_client = true;
                 }
                 return Poll::Ready(Ok(()));

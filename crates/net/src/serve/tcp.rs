@@ -69,7 +69,7 @@ fn finish(connection: &Connection, mut record: Box<RequestRecord>, started: Inst
 }
 
 async fn close(socket: &mut TlsSocket) {
-    let _ = poll_fn(|cx| socket.poll_close(cx)).await;
+    let _ = poll_fn(|cx| socket.poll_farewell(cx)).await;
 }
 
 async fn pass_on(

@@ -38,6 +38,8 @@ const OVERHEAD: usize = 5 + 1 + 16 + 8;
 thread_local! {
     static READ_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; KEPT + READ]);
     static SEAL_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 2 * READ]);
+    /// Room for plaintext, with whichever connection has some.
+    static PLAIN_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A TLS connection from its first octet on.
@@ -54,6 +56,10 @@ pub(crate) struct TlsSocket {
     taken: usize,
     /// What was sealed and not sent.
     outgoing: Vec<u8>,
+    /// All of that is tickets, which have time until something else is sent.
+    only_tickets: bool,
+    /// The next wait does not send them.
+    holds: bool,
     /// The client said that it sends no more.
     peer_closed: bool,
     /// The client's TCP is at its end.
@@ -114,6 +120,8 @@ impl TlsSocket {
             plain: Vec::new(),
             taken: 0,
             outgoing: Vec::new(),
+            only_tickets: false,
+            holds: false,
             peer_closed: false,
             ended: false,
             said_close: false,
@@ -158,14 +166,39 @@ impl TlsSocket {
     pub(crate) fn take(&mut self, count: usize) {
         self.taken += count;
         if self.taken >= self.plain.len() {
-            self.taken = 0;
-            self.plain.clear();
+            self.release();
+        }
+    }
+
+    /// Hands the room for plaintext on, since there is none: an idle connection holds no buffer.
+    fn release(&mut self) {
+        self.taken = 0;
+        let mut room = std::mem::take(&mut self.plain);
+        if room.capacity() <= 2 * READ {
+            PLAIN_BUFFER.with_borrow_mut(|spare| {
+                if spare.capacity() < room.capacity() {
+                    room.clear();
+                    *spare = room;
+                }
+            });
         }
     }
 
     /// The octets that are sealed and not sent.
     pub(crate) fn backlog(&self) -> usize {
         self.outgoing.len()
+    }
+
+    /// Whether all of that are tickets of the handshake. Sent alone they cost a system call and a segment, and the client a
+    /// wake-up, so they wait for an answer that is on its way.
+    pub(crate) fn has_tickets_alone(&self) -> bool {
+        self.only_tickets
+    }
+
+    /// What is due to be sent stays here at the next wait, once, where it is tickets alone: the client has asked for
+    /// something, so it is not these that it waits for.
+    pub(crate) fn hold_tickets(&mut self) {
+        self.holds = self.only_tickets;
     }
 
     /// Whether the client ended its side in the way of TLS, so that nothing is missing.
@@ -191,6 +224,7 @@ impl TlsSocket {
                 }
             }
         }
+        self.only_tickets = !self.outgoing.is_empty();
         Poll::Ready(Ok(()))
     }
 
@@ -209,12 +243,11 @@ impl TlsSocket {
                 }
                 Poll::Ready(_) => {}
                 Poll::Pending => {
-                    if !self.outgoing.is_empty() {
+                    if !std::mem::take(&mut self.holds) && !self.outgoing.is_empty() {
                         let _ = self.poll_flush(cx)?;
                     }
                     if self.plain.is_empty() && self.plain.capacity() > 0 {
-                        // An idle connection holds no buffer.
-                        self.plain = Vec::new();
+                        self.release();
                     }
                     return Poll::Pending;
                 }
@@ -254,6 +287,9 @@ impl TlsSocket {
             if self.elsewhere.is_some() && self.slot.is_some() {
                 self.begin_step(records.to_vec(), count)?;
                 return self.poll_step(cx);
+            }
+            if self.plain.capacity() == 0 {
+                self.plain = PLAIN_BUFFER.take();
             }
             let processed = match &mut self.slot {
                 None => process(&mut self.tls, records, &mut self.plain, &mut self.outgoing),
@@ -344,6 +380,7 @@ impl TlsSocket {
             recorder.bytes(Sender::Server, &sealed[..sent]);
         }
         self.outgoing.clear();
+        self.only_tickets = false;
         if sent < sealed.len() {
             self.outgoing.extend_from_slice(&sealed[sent..]);
         } else if self.outgoing.capacity() > 0 {
@@ -401,6 +438,7 @@ impl TlsSocket {
 
     /// Sends what was kept.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.only_tickets = false;
         let mut sent = 0;
         let result = loop {
             if sent == self.outgoing.len() {
@@ -425,9 +463,20 @@ impl TlsSocket {
         result
     }
 
-    /// Says that nothing more will be sent, and ends our side of the connection.
+    /// Says that nothing more will be sent, and ends our side of the connection, while the client may go on.
     pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.said_close {
+        ready!(self.poll_farewell(cx))?;
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+
+    /// Says that nothing more will be sent. What ends the TCP connection is dropping it, or [`Self::poll_close`].
+    pub(crate) fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A client whose TCP ended without a word in TLS is not there any more, and would answer with a reset.
+        let is_gone = self.ended && !self.peer_closed;
+        if is_gone && self.only_tickets {
+            self.outgoing.clear();
+        }
+        if !self.said_close && !is_gone {
             self.said_close = true;
             let notify =
                 |tls: &mut UnbufferedServerConnection, incoming: &mut [u8], outgoing: &mut Vec<u8>| {
@@ -441,8 +490,7 @@ impl TlsSocket {
                 };
             notify(&mut self.tls, &mut self.incoming, &mut self.outgoing);
         }
-        ready!(self.poll_flush(cx))?;
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        self.poll_flush(cx)
     }
 
     /// The address that the client dialled.

@@ -1,13 +1,14 @@
 //! Tickets as an attack: none lets anyone in who would not get in without.
 
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
-use net::serve::{Handler, HostPattern, Route};
+use net::serve::{Handler, HostPattern, Route, Target, TcpUpstream, Upstream};
 use pki::policy::{Policy, Rule};
-use rustls::{ClientConfig, HandshakeKind};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind};
 use testkit::{TestCa, TestIdentity, TestOrder};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::common::*;
 
@@ -214,4 +215,103 @@ impl rustls::client::danger::ServerCertVerifier for AnyServer {
     fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
         rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// A client that says its first words in the flight of its Finished.
+struct Hasty {
+    tcp: TcpStream,
+    tls: ClientConnection,
+}
+
+impl Hasty {
+    async fn connect(server: &TestServer, config: &Arc<ClientConfig>, words: &[u8]) -> Self {
+        let tcp = TcpStream::connect(server.address).await.unwrap();
+        let tls = ClientConnection::new(Arc::clone(config), "localhost".try_into().unwrap()).unwrap();
+        let mut hasty = Hasty { tcp, tls };
+        hasty.say(words).await;
+        while hasty.tls.is_handshaking() {
+            hasty.hear().await;
+            hasty.say(b"").await;
+        }
+        hasty
+    }
+
+    async fn say(&mut self, words: &[u8]) {
+        self.tls.writer().write_all(words).unwrap();
+        let mut flight = Vec::new();
+        while self.tls.wants_write() {
+            self.tls.write_tls(&mut flight).unwrap();
+        }
+        self.tcp.write_all(&flight).await.unwrap();
+    }
+
+    /// What one read brings.
+    async fn hear(&mut self) -> String {
+        let mut octets = vec![0; 64 * 1024];
+        let count = self.tcp.read(&mut octets).await.unwrap();
+        assert!(count > 0, "the server ended the connection");
+        let mut rest = &octets[..count];
+        while !rest.is_empty() {
+            self.tls.read_tls(&mut rest).unwrap();
+            self.tls.process_new_packets().unwrap();
+        }
+        let mut heard = String::new();
+        // An open connection without more to read is an error to `Read`.
+        let _ = self.tls.reader().read_to_string(&mut heard);
+        heard
+    }
+}
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+#[tokio::test]
+async fn tickets_come_with_the_answer_to_a_client_that_asked() {
+    for tcp in [false, true] {
+        let ca = TestCa::new();
+        let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = service.local_addr().unwrap();
+        let answering = tokio::spawn(async move {
+            let (mut stream, _) = service.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                stream.read_buf(&mut request).await.unwrap();
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n").await.unwrap();
+            stream
+        });
+        let handler = match tcp {
+            true => {
+                let target = Target::parse(&format!("tcp://{address}")).unwrap();
+                Handler::Tcp(TcpUpstream::new(vec![target]).unwrap())
+            }
+            false => Handler::Upstream(Upstream::parse(&format!("http://{address}")).unwrap()),
+        };
+        let server = TestServer::start(snapshot(&ca), handler).await;
+        let config = keeper(Some(&ca.issue_client("alice")), &rustls::version::TLS13);
+        let mut client = Hasty::connect(&server, &config, REQUEST).await;
+        let heard = client.hear().await;
+        assert!(heard.ends_with("ok\n"), "{heard:?}");
+        assert_eq!(client.tls.tls13_tickets_received(), 1, "in one flight, tcp: {tcp}");
+        drop(answering.await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_silent_service_does_not_keep_tickets_from_a_client() {
+    let ca = TestCa::new();
+    let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = Target::parse(&format!("tcp://{}", service.local_addr().unwrap())).unwrap();
+    let server =
+        TestServer::start(snapshot(&ca), Handler::Tcp(TcpUpstream::new(vec![target]).unwrap())).await;
+    let config = keeper(Some(&ca.issue_client("alice")), &rustls::version::TLS13);
+    let mut talks = Hasty::connect(&server, &config, b"one").await;
+    let (mut heard, _) = service.accept().await.unwrap();
+    let mut octets = [0; 3];
+    heard.read_exact(&mut octets).await.unwrap();
+    talks.say(b"two").await;
+    talks.hear().await;
+    assert_eq!(talks.tls.tls13_tickets_received(), 1, "it only talks");
+    let mut listens = Hasty::connect(&server, &config, b"").await;
+    listens.hear().await;
+    assert_eq!(listens.tls.tls13_tickets_received(), 1, "it only listens");
 }

@@ -377,7 +377,8 @@ impl Exchange {
         cx: &mut Context<'_>,
     ) -> Poll<Ended> {
         loop {
-            if let Err(error) = ready!(poll_sent(connection, socket, cx)) {
+            let waits_for_answer = matches!(self.answer, Answer::Head(_)) && socket.has_tickets_alone();
+            if !waits_for_answer && let Err(error) = ready!(poll_sent(connection, socket, cx)) {
                 return Poll::Ready(Ended::Broken(error));
             }
             if let Answer::Body { decoder, .. } = &self.answer

@@ -109,11 +109,11 @@ pub(crate) async fn serve(connection: Arc<Connection>, mut socket: TlsSocket) {
     match after {
         After::Abort => {}
         After::Linger => {
-            let _ = timeout(limit, poll_fn(|cx| socket.poll_close(cx))).await;
+            let _ = timeout(limit, poll_fn(|cx| socket.poll_farewell(cx))).await;
             accept::linger(socket.into_tcp()).await;
         }
         After::Close | After::Next => {
-            let _ = timeout(limit, poll_fn(|cx| socket.poll_close(cx))).await;
+            let _ = timeout(limit, poll_fn(|cx| socket.poll_farewell(cx))).await;
         }
     }
 }
