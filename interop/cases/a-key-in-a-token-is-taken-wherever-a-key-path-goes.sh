@@ -13,8 +13,8 @@ done
 mkdir tokens
 printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n' "$PWD/tokens" > softhsm2.conf
 export SOFTHSM2_CONF=$PWD/softhsm2.conf
-expect_success softhsm2-util --init-token --free --label acme --pin 471147 --so-pin 990099
-(umask 077 && echo 471147 > pin && echo 000000 > wrong-pin)
+expect_success softhsm2-util --init-token --free --label acme --pin 4815162342 --so-pin 990099
+(umask 077 && echo 4815162342 > pin && echo 481516234200 > wrong-pin)
 query="module-path=$module&pin-source=file:$PWD/pin"
 at() { echo "pkcs11:token=acme;object=$1?$query"; }
 port_of() { grep -o -E ':[0-9]+' <<<"${1#*https:}" | head -n1 | tr -d :; }
@@ -22,7 +22,7 @@ key_of() { openssl x509 -in "$1" -noout -pubkey; }
 
 say "an authority over two keys that somebody else made"
 for name in root issuing; do
-    expect_success pkcs11-tool --module "$module" --token-label acme --login --pin 471147 --keypairgen --key-type EC:secp384r1 \
+    expect_success pkcs11-tool --module "$module" --token-label acme --login --pin 4815162342 --keypairgen --key-type EC:secp384r1 \
         --label "$name" --id "$(printf '%s' "$name" | od -An -tx1 | tr -d ' \n')"
 done
 expect_success "$COUNTERSIGN" init --name Acme --root-key "$(at root)" --issuing-key "$(at issuing)"

@@ -31,7 +31,7 @@ assert_contains "$STDOUT" "hello, robot" "what fetch got"
 
 say "the same behind HTTPS, with a bearer token"
 expect_success "$COUNTERSIGN" issue server localhost --out "$PWD/kms"
-(umask 077 && echo not-for-everybody > token && echo another > wrong-token)
+(umask 077 && echo planted-secret-for-few > token && echo planted-secret-of-another > wrong-token)
 kms_port=$(free_port)
 cat > service.py <<'PY'
 import http.server, importlib.util, json, ssl, sys
@@ -42,7 +42,7 @@ class Service(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         try:
-            if self.headers["authorization"] != "Bearer not-for-everybody":
+            if self.headers["authorization"] != "Bearer " + open("token").read().strip():
                 raise ValueError("who are you?")
             answer = signer.answer("kms", request)
         except (ValueError, KeyError) as error:

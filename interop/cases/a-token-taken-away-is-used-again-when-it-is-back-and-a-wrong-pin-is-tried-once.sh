@@ -13,8 +13,8 @@ mkdir tokens state
 printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n' "$PWD/tokens" > softhsm2.conf
 export SHIM_REAL SHIM_STATE=$PWD/state SOFTHSM2_CONF=$PWD/softhsm2.conf
 expect_success cc -shared -fPIC -O1 -Wall -o shim.so "$(dirname "$0")/../pkcs11/shim.c" -ldl
-expect_success softhsm2-util --init-token --free --label acme --pin 471147 --so-pin 990099
-(umask 077 && echo 471147 > pin && echo 000000 > wrong-pin)
+expect_success softhsm2-util --init-token --free --label acme --pin 4815162342 --so-pin 990099
+(umask 077 && echo 4815162342 > pin && echo 481516234200 > wrong-pin)
 logins() {
     [ ! -e state/logins ] || wc -l < state/logins
 }

@@ -29,8 +29,8 @@ for _ in $(seq 100); do
 done
 assert_contains "$STDOUT" "TPM2_PT_FAMILY_INDICATOR" "what the TPM says"
 expect_success tpm2_ptool init --path store
-expect_success tpm2_ptool addtoken --pid 1 --label tpm --sopin 990099 --userpin 471147 --path store
-(umask 077 && echo 471147 > pin && echo 000000 > wrong-pin)
+expect_success tpm2_ptool addtoken --pid 1 --label tpm --sopin 990099 --userpin 4815162342 --path store
+(umask 077 && echo 4815162342 > pin && echo 481516234200 > wrong-pin)
 query="module-path=$module&pin-source=file:$PWD/pin"
 
 say "an authority whose keys are made in the TPM"
@@ -42,7 +42,7 @@ for kind in p256 p384 rsa2048; do
     expect_success openssl verify -x509_strict -CAfile rootCA.pem -untrusted "$kind.pem" "$kind.pem"
 done
 say "a key that tpm2_ptool made is used, and not made again"
-expect_success tpm2_ptool addkey --algorithm ecc256 --label tpm --key-label made-elsewhere --userpin 471147 --path store
+expect_success tpm2_ptool addkey --algorithm ecc256 --label tpm --key-label made-elsewhere --userpin 4815162342 --path store
 expect_success "$COUNTERSIGN" issue server localhost --key-at "pkcs11:token=tpm;object=made-elsewhere?$query"
 expect_success "$COUNTERSIGN" issue client curl
 expect_success "$COUNTERSIGN" crl --out lists.pem

@@ -56,7 +56,7 @@ expect_failure 2 serve --cert localhost-key.pem --key localhost.pem
 assert_contains "$STDERR" "no certificate" "the words for a swapped pair"
 expect_failure 2 serve --cert localhost.pem --key alice-key.pem
 assert_contains "$STDERR" "does not belong" "the words for a wrong key"
-openssl pkcs8 -topk8 -in localhost-key.pem -passout pass:secret -v2 aes-256-cbc -out encrypted-key.pem
+openssl pkcs8 -topk8 -in localhost-key.pem -passout pass:planted-secret -v2 aes-256-cbc -out encrypted-key.pem
 expect_failure 2 serve --cert localhost.pem --key encrypted-key.pem
 assert_contains "$STDERR" "passphrase" "the words for an encrypted key"
 

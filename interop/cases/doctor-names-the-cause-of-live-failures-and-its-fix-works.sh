@@ -80,8 +80,8 @@ pair_F45() {
 pair_F50() { make_pair; make_key other.key; serve_nginx "$(asks)"; FLAGS=(--cacert ca.pem --cert client.pem --key other.key); }
 pair_F53() {
     make_pair; openssl pkcs12 -export -legacy -certpbe PBE-SHA1-RC2-40 -keypbe PBE-SHA1-3DES -macalg sha1 -in client.pem \
-        -inkey client.key -passout pass:x -out old.p12
-    serve_openssl -Verify 2 -verify_return_error -CAfile ca.pem; FLAGS=(--cacert ca.pem --cert-type P12 --cert old.p12:x)
+        -inkey client.key -passout pass:planted-secret-x -out old.p12
+    serve_openssl -Verify 2 -verify_return_error -CAfile ca.pem; FLAGS=(--cacert ca.pem --cert-type P12 --cert old.p12:planted-secret-x)
 }
 pair_F55() {
     make_pair; make_ca other "Other CA"; { printf %s "$(cat other.pem)"; cat ca.pem; } >glued.pem

@@ -50,25 +50,25 @@ assert_contains "$STDERR" "connecting as your client connects"
 assert_eq "$before" "$(sha256sum ./*.pem ./*.key)" "the files after the doctor looked"
 
 # What a Java client believes stands in key stores, of both kinds; in the runtime's own where none is named.
-openssl pkcs12 -export -in client.pem -inkey client.key -out client.p12 -passout pass:of-the-key
+openssl pkcs12 -export -in client.pem -inkey client.key -out client.p12 -passout pass:planted-secret-of-the-key
 import() { expect_success keytool -importcert -noprompt -alias ca -file "$1" -keystore "$2" -storetype "$3" -storepass "$4"; }
-import ca.pem trust.p12 pkcs12 of-the-store
-import ca.pem trust.jks jks of-the-store
-import other.pem others.jks jks of-the-store
+import ca.pem trust.p12 pkcs12 planted-secret-of-the-store
+import ca.pem trust.jks jks planted-secret-of-the-store
+import other.pem others.jks jks planted-secret-of-the-store
 mkdir -p jdk/lib/security && import ca.pem jdk/lib/security/cacerts jks changeit
-java=(java -Djavax.net.ssl.keyStore=client.p12 -Djavax.net.ssl.keyStorePassword=of-the-key)
+java=(java -Djavax.net.ssl.keyStore=client.p12 -Djavax.net.ssl.keyStorePassword=planted-secret-of-the-key)
 for store in trust.p12 trust.jks; do
-    examined none none 0 -- "${java[@]}" "-Djavax.net.ssl.trustStore=$store" -Djavax.net.ssl.trustStorePassword=of-the-store -jar a.jar "$url"
+    examined none none 0 -- "${java[@]}" "-Djavax.net.ssl.trustStore=$store" -Djavax.net.ssl.trustStorePassword=planted-secret-of-the-store -jar a.jar "$url"
 done
 examined unknown_issuer client 1 -- "${java[@]}" -Djavax.net.ssl.trustStore=others.jks -jar a.jar "$url"
-JAVA_HOME=$PWD/jdk examined none none 0 "$url" --as java --cert-type P12 --cert client.p12:of-the-key
-JAVA_HOME=$PWD/jdk examined unknown_issuer client 1 "https://localhost:$PORT" --as java --cert-type P12 --cert client.p12:of-the-key --cacert other.pem
+JAVA_HOME=$PWD/jdk examined none none 0 "$url" --as java --cert-type P12 --cert client.p12:planted-secret-of-the-key
+JAVA_HOME=$PWD/jdk examined unknown_issuer client 1 "https://localhost:$PORT" --as java --cert-type P12 --cert client.p12:planted-secret-of-the-key --cacert other.pem
 cp others.jks jdk/lib/security/jssecacerts
-JAVA_HOME=$PWD/jdk examined unknown_issuer client 1 "$url" --as java --cert-type P12 --cert client.p12:of-the-key
+JAVA_HOME=$PWD/jdk examined unknown_issuer client 1 "$url" --as java --cert-type P12 --cert client.p12:planted-secret-of-the-key
 assert_contains "$(cat report.json)" jdk/lib/security/jssecacerts
 # What openssl puts into a PKCS#12 is marked as trusted nowhere, so Java believes nothing of it.
-openssl pkcs12 -export -nokeys -in ca.pem -out unmarked.p12 -passout pass:of-the-store
-examined configuration_unusable client 1 -- "${java[@]}" -Djavax.net.ssl.trustStore=unmarked.p12 -Djavax.net.ssl.trustStorePassword=of-the-store "$url"
+openssl pkcs12 -export -nokeys -in ca.pem -out unmarked.p12 -passout pass:planted-secret-of-the-store
+examined configuration_unusable client 1 -- "${java[@]}" -Djavax.net.ssl.trustStore=unmarked.p12 -Djavax.net.ssl.trustStorePassword=planted-secret-of-the-store "$url"
 
 # The texts of real programs, as they come from them; and one that nobody knows.
 words() { run "$@" && printf '%s\n%s\n' "$STDOUT" "$STDERR" >text.txt; }
@@ -96,12 +96,12 @@ assert_contains "$STDOUT" "client.key holds the key of CN=alice"
 examined key_mismatch client 1 files client.pem stranger.key ca.pem
 
 # An encrypted key: without the passphrase, with a wrong one, with the right one; and none of it is ever shown.
-openssl pkcs8 -topk8 -in client.key -out sealed.key -passout pass:correct-horse -v2 aes-256-cbc
+openssl pkcs8 -topk8 -in client.key -out sealed.key -passout pass:planted-secret-horse -v2 aes-256-cbc
 examined passphrase_missing client 1 "$url" --cert client.pem --key sealed.key --cacert ca.pem
-examined passphrase_wrong client 1 -- curl --cert client.pem --key sealed.key --pass battery-staple --cacert ca.pem "$url"
-examined none none 0 -- curl --cert client.pem --key sealed.key --pass correct-horse --cacert ca.pem "$url"
-run "$COUNTERSIGN" doctor -v -- curl --cert client.pem --key sealed.key --pass battery-staple --cacert ca.pem "$url"
-assert_lacks "$STDOUT$STDERR" battery-staple
+examined passphrase_wrong client 1 -- curl --cert client.pem --key sealed.key --pass planted-secret-staple --cacert ca.pem "$url"
+examined none none 0 -- curl --cert client.pem --key sealed.key --pass planted-secret-horse --cacert ca.pem "$url"
+run "$COUNTERSIGN" doctor -v -- curl --cert client.pem --key sealed.key --pass planted-secret-staple --cacert ca.pem "$url"
+assert_lacks "$STDOUT$STDERR" planted-secret-staple
 for key in client.key stranger.key; do
     middle=$(sed -n 2p "$key")
     run "$COUNTERSIGN" doctor "$url" --cert stranger.pem --key "$key" --cacert ca.pem

@@ -13,9 +13,9 @@ mkdir tokens
 printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n' "$PWD/tokens" > softhsm2.conf
 export SOFTHSM2_CONF=$PWD/softhsm2.conf
 for label in acme twin twin; do
-    expect_success softhsm2-util --init-token --free --label "$label" --pin 471147 --so-pin 990099
+    expect_success softhsm2-util --init-token --free --label "$label" --pin 4815162342 --so-pin 990099
 done
-(umask 077 && echo 471147 > pin && echo 739164 > wrong-pin && echo 1 > short-pin && echo secret > passphrase.txt)
+(umask 077 && echo 4815162342 > pin && echo 481516234299 > wrong-pin && echo 1 > short-pin && echo planted-secret > passphrase.txt)
 expect_success "$COUNTERSIGN" init --name Hostile
 expect_success "$COUNTERSIGN" issue client alice --key-at "pkcs11:token=acme;object=alice?module-path=$module&pin-source=file:$PWD/pin"
 echo document > document
@@ -148,7 +148,7 @@ def judge(name, argv, says="", codes=(1, 2, 58)):
         assert err.startswith("error: ") or out, (shown, err[:500])
         assert len(err) < 3000, (shown, len(err))
         assert says in err, (shown, says, err)
-        assert "471147" not in err and "739164" not in err, shown
+        assert "4815162" not in err, shown
         if best < SECONDS:
             break
     assert best < SECONDS, (shown, best)

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/../lib.sh"
 
 key() { "$COUNTERSIGN" key "$@"; }
-(umask 077 && echo "correct horse" >passphrase.txt)
+(umask 077 && echo "planted-secret horse" >passphrase.txt)
 expect_success "$COUNTERSIGN" init --name "Keys"
 expect_success "$COUNTERSIGN" issue client ecc
 expect_success "$COUNTERSIGN" issue client rsa --key rsa2048
@@ -130,7 +130,7 @@ expect_failure any key convert ecc-key.pem --to pkcs1 --out wrong.pem
 expect_failure 2 key encrypt ecc-key.pem --new-passphrase-file passphrase.txt --out enc-pbkdf2.pem
 assert_contains "$STDERR" "is not overwritten" "a file that is there"
 [ ! -e wrong.p12 ] && [ ! -e wrong.pem ] || fail "a refused conversion wrote a file"
-(umask 077 && echo "pässwort" >umlaut-passphrase.txt)
+(umask 077 && echo "planted-secret pässwort" >umlaut-passphrase.txt)
 expect_success key convert ecc-key.pem --cert ecc.pem --to pkcs12 --new-passphrase-file umlaut-passphrase.txt --out umlaut.p12
 assert_contains "$STDERR" "keytool opens no PKCS#12 whose password is not ASCII"
 expect_success openssl pkcs12 -in umlaut.p12 -passin file:umlaut-passphrase.txt -noenc -out opened.pem

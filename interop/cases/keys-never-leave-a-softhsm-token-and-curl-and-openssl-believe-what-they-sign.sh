@@ -12,15 +12,15 @@ done
 mkdir tokens
 printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n' "$PWD/tokens" > softhsm2.conf
 export SOFTHSM2_CONF=$PWD/softhsm2.conf
-expect_success softhsm2-util --init-token --free --label acme --pin 471147 --so-pin 990099
-(umask 077 && echo 471147 > pin && echo 000000 > wrong-pin)
+expect_success softhsm2-util --init-token --free --label acme --pin 4815162342 --so-pin 990099
+(umask 077 && echo 4815162342 > pin && echo 481516234200 > wrong-pin)
 query="module-path=$module&pin-source=file:$PWD/pin"
 
 say "an authority whose keys are made in the token"
 expect_success "$COUNTERSIGN" init --name Acme --pkcs11-module "$module" --token acme --pin-file pin
 assert_contains "$STDERR" "Acme%20root" "what init says"
 assert_eq 0 "$(find "$COUNTERSIGN_HOME/keys" -name '*.pem' | wc -l)" "private keys in files"
-expect_success pkcs11-tool --module "$module" --token-label acme --login --pin 471147 --list-objects --type privkey
+expect_success pkcs11-tool --module "$module" --token-label acme --login --pin 4815162342 --list-objects --type privkey
 assert_contains "$STDOUT" "Acme issuing" "the keys in the token"
 assert_contains "$STDOUT" "never extractable" "the keys in the token"
 
@@ -31,7 +31,7 @@ for kind in p256 p384 rsa2048 ed25519; do
     expect_success openssl verify -x509_strict -CAfile "$COUNTERSIGN_HOME/rootCA.pem" -untrusted "$kind.pem" "$kind.pem"
 done
 say "a key that pkcs11-tool made is used, and not made again"
-expect_success pkcs11-tool --module "$module" --token-label acme --login --pin 471147 --keypairgen --key-type EC:prime256v1 \
+expect_success pkcs11-tool --module "$module" --token-label acme --login --pin 4815162342 --keypairgen --key-type EC:prime256v1 \
     --label made-elsewhere --id 0a0b
 expect_success "$COUNTERSIGN" issue server localhost --key-at "pkcs11:token=acme;id=%0A%0B?$query"
 expect_success "$COUNTERSIGN" issue client curl
@@ -72,7 +72,7 @@ say "what is wrong is named"
 refused() {
     expect_failure 58 "$COUNTERSIGN" fetch --cert p256.pem --key "$1" --cacert rootCA.pem https://localhost:1/
     assert_contains "$STDERR" "$2" "the error of $1"
-    assert_lacks "$STDERR" "471147" "a PIN in an error"
+    assert_lacks "$STDERR" "4815162342" "a PIN in an error"
 }
 refused "pkcs11:token=nope;object=p256?$query" "has 'acme' (serial="
 refused "pkcs11:token=acme;object=nope?$query" "it has "
@@ -80,7 +80,7 @@ refused "pkcs11:token=acme?$query" "has several private keys"
 refused "pkcs11:token=acme;object=p384?$query" "does not belong to the certificate"
 refused "pkcs11:token=acme;object=p256?module-path=$module&pin-source=file:$PWD/wrong-pin" "refused the PIN"
 refused "pkcs11:token=acme;object=p256?module-path=$module" "wants a PIN"
-refused "pkcs11:token=acme;object=p256?module-path=$module&pin-value=471147" "pin-source=file:"
+refused "pkcs11:token=acme;object=p256?module-path=$module&pin-value=4815162342" "pin-source=file:"
 refused "pkcs11:token=acme;object=p256?module-path=$PWD/pin&pin-source=file:$PWD/pin" "no library that can be loaded"
 refused "pkcs11:token=acme;object=p256?module-path=/no/such.so" "there is no such file"
 refused "pkcs11:label=p256?$query" "which RFC 7512 does not have"

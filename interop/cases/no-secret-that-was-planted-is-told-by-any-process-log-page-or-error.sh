@@ -9,7 +9,7 @@ mkdir said work
 mkdir -m 700 secrets
 umask 077
 planted() { # planted NAME: a new secret, in its file
-    printf '%s\n' "planted-$1-$RANDOM$RANDOM$RANDOM" >"secrets/$1"
+    printf '%s\n' "planted-secret-$1-$RANDOM$RANDOM$RANDOM" >"secrets/$1"
 }
 number=0
 # tell COMMAND…: runs it, and keeps what it says and the command line and environment of whatever it starts.
@@ -28,8 +28,8 @@ tell_failure() {
     grep -q '^exit code' "said/out-$number" || fail "it succeeds: $*"
 }
 for name in passphrase wrong-passphrase p12 token database; do planted "$name"; done
-shuf -i 100000000000-999999999999 -n 1 >secrets/pin
-shuf -i 100000000000-999999999999 -n 1 >secrets/wrong-pin
+echo "4815162342$RANDOM" >secrets/pin
+echo "48151623429$RANDOM" >secrets/wrong-pin
 export SOFTHSM2_CONF=$PWD/softhsm2.conf
 mkdir tokens
 printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = DEBUG\n' "$PWD/tokens" >softhsm2.conf

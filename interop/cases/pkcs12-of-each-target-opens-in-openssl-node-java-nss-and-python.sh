@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../lib.sh"
 
 key() { "$COUNTERSIGN" key "$@"; }
-(umask 077 && echo "correct horse" >passphrase.txt && echo "another battery" >other-passphrase.txt)
+(umask 077 && echo "planted-secret horse" >passphrase.txt && echo "planted-secret battery" >other-passphrase.txt)
 expect_success "$COUNTERSIGN" init --name "Keys"
 expect_success "$COUNTERSIGN" issue client ecc
 expect_success "$COUNTERSIGN" issue client rsa --key rsa2048

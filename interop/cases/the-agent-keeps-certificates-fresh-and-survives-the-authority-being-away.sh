@@ -15,8 +15,8 @@ done
 mkdir tokens
 printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n' "$PWD/tokens" >softhsm2.conf
 export SOFTHSM2_CONF=$PWD/softhsm2.conf
-expect_success softhsm2-util --init-token --free --label agent --pin 471147 --so-pin 990099
-(umask 077 && echo 471147 >pin)
+expect_success softhsm2-util --init-token --free --label agent --pin 4815162342 --so-pin 990099
+(umask 077 && echo 4815162342 >pin)
 at() { echo "pkcs11:token=agent;object=$1?module-path=$module&pin-source=file:$PWD/pin"; }
 expect_success "$COUNTERSIGN" acme eab add robot --json
 kid=$(sed -n 's/.*"kid": "\(.*\)".*/\1/p' <<<"$STDOUT")

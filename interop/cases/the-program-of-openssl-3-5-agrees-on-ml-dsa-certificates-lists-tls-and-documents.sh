@@ -102,7 +102,7 @@ for size in 44 65 87; do
         expect_failure 1 "$COUNTERSIGN" document verify document --signature weak --cacert rootCA.pem --untrusted chain.pem
         assert_contains "$STDOUT" "RFC 9882 section 3.3" "our verdict on SHA-256"
     fi
-    (umask 077 && echo "correct horse" >passphrase.txt)
+    (umask 077 && echo "planted-secret horse" >passphrase.txt)
     expect_success "$COUNTERSIGN" key encrypt alice-key.pem --new-passphrase-file passphrase.txt --out encrypted.pem
     expect_success "$openssl35" pkey -in encrypted.pem -passin file:passphrase.txt -pubout
     assert_eq "$("$openssl35" x509 -in alice.pem -noout -pubkey)" "$STDOUT" "the public half of the encrypted key"

@@ -9,7 +9,7 @@ expect_success "$COUNTERSIGN" init
 
 database=$HOME/.pki/nssdb
 mkdir -p "$database"
-echo "a primary password" >password
+echo "planted-secret primary" >password
 expect_success certutil -N -d "sql:$database" -f password
 expect_success certutil -L -d "sql:$database"
 before=$STDOUT

@@ -13,6 +13,7 @@ mod report;
 mod reproducible;
 mod rust_source;
 mod sbom;
+mod secrets;
 mod soak;
 mod test;
 mod tidy;

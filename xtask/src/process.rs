@@ -3,10 +3,11 @@
 //! Not a shell: the caller builds the [`Command`]; this decides only when it has had its time.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufRead as _};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
@@ -44,6 +45,43 @@ pub(crate) fn run_bounded(mut command: Command, output: &Path, limit: Duration) 
     let _ = kill_process_group(group, Signal::KILL);
     let status = child.wait()?;
     Ok(if in_time { Ending::Exited(status) } else { Ending::TimedOut })
+}
+
+/// Runs a command to its end with both outputs passed on as they come, but for the lines that `is_shown` holds back, and
+/// returned as one text.
+pub(crate) fn run_watched(
+    mut command: Command,
+    is_shown: impl FnMut(&str) -> bool + Send,
+) -> io::Result<(ExitStatus, String)> {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let (output, errors) = (child.stdout.take(), child.stderr.take());
+    let text = Mutex::new(String::new());
+    std::thread::scope(|scope| {
+        scope.spawn(|| pass_on(output, &mut io::stdout(), is_shown, &text));
+        scope.spawn(|| pass_on(errors, &mut io::stderr(), |_| true, &text));
+    });
+    let status = child.wait()?;
+    Ok((status, text.into_inner().unwrap_or_else(PoisonError::into_inner)))
+}
+
+fn pass_on(
+    from: Option<impl io::Read>,
+    to: &mut impl io::Write,
+    mut is_shown: impl FnMut(&str) -> bool,
+    text: &Mutex<String>,
+) {
+    let Some(from) = from else { return };
+    let mut from = io::BufReader::new(from);
+    let mut line = Vec::new();
+    // What cannot be read any more has ended; what nobody looks at is kept all the same.
+    while from.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+        let read = String::from_utf8_lossy(&line);
+        if is_shown(&read) {
+            let _ = to.write_all(&line).and_then(|()| to.flush());
+        }
+        text.lock().unwrap_or_else(PoisonError::into_inner).push_str(&read);
+        line.clear();
+    }
 }
 
 /// Waits for `process` to end without reaping it. `false` when it still ran at `deadline`.
@@ -133,6 +171,24 @@ mod tests {
             assert!(Instant::now() < deadline, "process {output} outlived its case");
             std::thread::sleep(LOOK);
         }
+    }
+
+    #[test]
+    fn both_outputs_of_a_watched_run_are_kept_with_what_is_held_back() {
+        let mut command = Command::new("bash");
+        command.args(["-c", "echo out; echo quiet; echo err >&2; printf 'no end'; exit 3"]);
+        let mut shown = Vec::new();
+        let (status, text) = run_watched(command, |line| {
+            shown.push(line.to_owned());
+            !line.contains("quiet")
+        })
+        .unwrap();
+        assert_eq!(status.code(), Some(3));
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        // Which pipe is read first is nobody's promise; a line without an end may have another behind it.
+        assert_eq!(lines.concat().len(), "outquieterrno end".len(), "{text}");
+        assert_eq!(shown, ["out\n", "quiet\n", "no end"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! more: check metadata (clippy and docs share it), debug (the tests), release (the binary that real peers
 //! meet).
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::interop::{Options, Selection, Tally};
 use crate::report::{Outcome, Row, banner, duration, table};
 use crate::workspace::Workspace;
-use crate::{deny, interop, tidy};
+use crate::{deny, interop, process, secrets, tidy};
 
 /// One step: its name in the closing table, what it is in a few words, and the work.
 struct Step {
@@ -147,8 +148,38 @@ fn peers(run: &mut Run) -> anyhow::Result<Outcome> {
     })
 }
 
+/// What tests print is kept, of those that pass too, and searched for secrets: a log, an error, a panic that tells one
+/// fails the step.
 fn unit_tests(run: &mut Run) -> anyhow::Result<Outcome> {
-    judged(run.workspace.cargo(&["test", "--workspace", "--no-fail-fast"]))
+    let mut command = run.workspace.cargo(&["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
+    if std::io::stderr().is_terminal() {
+        command.env("CARGO_TERM_COLOR", "always");
+    }
+    let mut successes = Successes::default();
+    let (status, output) = process::run_watched(command, |line| !successes.holds(line))?;
+    Ok(match secrets::complaint("the output of the tests", &output) {
+        Some(complaint) => Outcome::Failed(complaint),
+        None if status.success() => Outcome::Passed,
+        None => Outcome::Failed(status.to_string()),
+    })
+}
+
+/// Where the test harness says again what passed, and all that it printed: for the search, and for nobody to read.
+#[derive(Default)]
+struct Successes {
+    is_inside: bool,
+}
+
+impl Successes {
+    fn holds(&mut self, line: &str) -> bool {
+        match line.trim_end() {
+            "successes:" => self.is_inside = true,
+            "failures:" => self.is_inside = false,
+            line if line.starts_with("test result:") => self.is_inside = false,
+            _ => {}
+        }
+        self.is_inside
+    }
 }
 
 fn release(run: &mut Run) -> anyhow::Result<Outcome> {
@@ -186,6 +217,25 @@ fn deny(run: &mut Run) -> anyhow::Result<Outcome> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_passing_tests_print_is_held_back_and_what_failed_is_shown() {
+        let output = [
+            "running 2 tests",
+            "test a ... ok",
+            "test b ... FAILED",
+            "successes:",
+            "---- a stdout ----",
+            "well",
+            "failures:",
+            "---- b stdout ----",
+            "not well",
+            "test result: FAILED. 1 passed; 1 failed",
+        ];
+        let mut successes = Successes::default();
+        let held: Vec<&str> = output.into_iter().filter(|line| successes.holds(line)).collect();
+        assert_eq!(held, ["successes:", "---- a stdout ----", "well"]);
+    }
 
     #[test]
     fn cheap_steps_come_before_builds_and_the_peers_before_their_cases() {

@@ -184,11 +184,11 @@ fn unreadable_key_files_are_explained() {
 fn a_passphrase_file_gives_its_first_line() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("passphrase");
-    fs::write(&path, "correct horse\nignored\n").unwrap();
+    fs::write(&path, "planted-secret horse\nignored\n").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     let (passphrase, warnings) = read_passphrase_file(&path).unwrap();
     assert!(warnings.is_empty());
     let key = support::key(KeyAlgorithm::P256);
-    let der = keys::encrypted::encrypt(key, &Passphrase::new("correct horse")).unwrap();
+    let der = keys::encrypted::encrypt(key, &Passphrase::new("planted-secret horse")).unwrap();
     assert_eq!(keys::encrypted::decrypt(&der, &passphrase).unwrap().public_key(), key.public_key());
 }

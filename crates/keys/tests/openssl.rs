@@ -15,7 +15,7 @@ use keys::read::{ReadKeyError, read_private_key};
 use keys::{Passphrase, PrivateKey};
 use pki::key::{KeyAlgorithm, SigningKey};
 
-const PASSWORD: &str = "correct horse";
+const PASSWORD: &str = "planted-secret horse";
 
 /// A directory in which openssl runs.
 struct Bench(tempfile::TempDir);
@@ -40,7 +40,7 @@ impl Bench {
     /// Runs one openssl command, its words separated by single spaces, and gives its output.
     fn openssl(&self, arguments: &str) -> Vec<u8> {
         let output = Command::new("openssl")
-            .args(arguments.split(' ').map(|word| if word == "PASS" { "pass:correct horse" } else { word }))
+            .args(arguments.split(' ').map(|word| if word == "PASS" { "pass:planted-secret horse" } else { word }))
             .current_dir(self.0.path())
             .stdin(std::process::Stdio::null())
             .output()
@@ -181,7 +181,7 @@ fn old_and_memory_hard_encryption_of_openssl_is_read() {
         let read =
             read_private_key(&der, Some(&password())).unwrap_or_else(|error| panic!("{form}: {error}"));
         assert_eq!(read.public_key().spki_der(), public, "{form}");
-        let wrong = read_private_key(&der, Some(&Passphrase::new("wrong"))).unwrap_err();
+        let wrong = read_private_key(&der, Some(&Passphrase::new("planted-secret wrong"))).unwrap_err();
         assert!(matches!(wrong, ReadKeyError::Decrypt(DecryptKeyError::WrongPassphrase)), "{form}: {wrong}");
     }
 }
@@ -299,7 +299,8 @@ fn pkcs12_files_of_openssl_are_read() {
         assert_eq!(contents.certificates[0].local_key_id, contents.keys[0].local_key_id);
         let encrypted = !form.contains("-certpbe NONE") || !form.contains("-nomac");
         if encrypted {
-            let wrong = read_pkcs12(&bench.read("file"), &Passphrase::new("wrong")).unwrap_err();
+            let wrong =
+                read_pkcs12(&bench.read("file"), &Passphrase::new("planted-secret wrong")).unwrap_err();
             assert_eq!(wrong, ReadPkcs12Error::WrongPassword, "{form}");
         }
     }

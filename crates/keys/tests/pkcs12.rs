@@ -13,7 +13,7 @@ use pki::key::{KeyAlgorithm, SigningKey};
 use pki::oid::{self, Oid};
 
 fn password() -> Passphrase {
-    Passphrase::new("s3cret pässword")
+    Passphrase::new("planted-secret pässword")
 }
 
 fn sequence(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
@@ -140,10 +140,10 @@ fn the_wrong_password_is_its_own_error() {
     let key = support::key(KeyAlgorithm::P256);
     let file =
         write_pkcs12(key, &[&support::certificate(key, "a")], "", &password(), Target::Modern).unwrap();
-    for wrong in ["", "s3cret passwort", "s3cret pässword "] {
+    for wrong in ["", "planted-secret passwort", "planted-secret pässword "] {
         assert_eq!(read_pkcs12(&file, &Passphrase::new(wrong)).unwrap_err(), ReadPkcs12Error::WrongPassword);
     }
-    let latin1 = Passphrase::new(&b"s3cret p\xe4ssword"[..]);
+    let latin1 = Passphrase::new(&b"planted-secret p\xe4ssword"[..]);
     // Octets that are no UTF-8 are letters each, as OpenSSL before 1.1 took them: that spelling fits the seal, whose
     // derivation takes letters, and not the encryption, whose derivation takes octets.
     let error = read_pkcs12(&file, &latin1).unwrap_err();
@@ -173,7 +173,7 @@ fn files_without_a_mac_are_read() {
     let contents = read_pkcs12(&file, &password()).unwrap();
     assert!(contents.keys.iter().all(|read| read.key.public_key() == key.public_key()));
     assert_eq!(contents.keys.len(), 2);
-    let error = read_pkcs12(&file, &Passphrase::new("other")).unwrap_err();
+    let error = read_pkcs12(&file, &Passphrase::new("planted-secret other")).unwrap_err();
     assert_eq!(error, ReadPkcs12Error::WrongPassword);
 }
 

@@ -44,14 +44,14 @@ fn text_that_starts_with_a_zero_is_not_taken_for_der() {
 #[test]
 fn encrypted_key_without_passphrase_is_refused_with_the_remedy() {
     let key = support::key(KeyAlgorithm::Rsa(2048));
-    let passphrase = Passphrase::new("correct horse");
+    let passphrase = Passphrase::new("planted-secret horse");
     let der = encrypted::encrypt(key, &passphrase).unwrap();
     let text = encrypted::encrypt_to_pem(key, &passphrase).unwrap();
     for bytes in [&der[..], text.as_bytes()] {
         let error = read_private_key(bytes, None).unwrap_err();
         assert!(matches!(error, ReadKeyError::NeedsPassphrase), "{error}");
         assert!(error.to_string().contains("countersign key decrypt"), "{error}");
-        let wrong = read_private_key(bytes, Some(&Passphrase::new("Correct horse"))).unwrap_err();
+        let wrong = read_private_key(bytes, Some(&Passphrase::new("Planted-secret horse"))).unwrap_err();
         assert!(matches!(wrong, ReadKeyError::Decrypt(DecryptKeyError::WrongPassphrase)), "{wrong}");
         let read = read_private_key(bytes, Some(&passphrase)).unwrap();
         assert_eq!(read.to_pkcs8_der(), key.to_pkcs8_der());
@@ -106,9 +106,14 @@ fn empty_and_foreign_files_are_named() {
     assert!(matches!(error("<html>404</html>"), ReadKeyError::NotAKey(_)));
     let key = support::key(KeyAlgorithm::P256);
     let certificate = support::certificate(key, "a");
-    let file =
-        pkcs12::write_pkcs12(key, &[&certificate], "", &Passphrase::new("secret"), pkcs12::Target::Modern)
-            .unwrap();
+    let file = pkcs12::write_pkcs12(
+        key,
+        &[&certificate],
+        "",
+        &Passphrase::new("planted-secret secret"),
+        pkcs12::Target::Modern,
+    )
+    .unwrap();
     assert!(matches!(read_private_key(&file, None), Err(ReadKeyError::Pkcs12)));
 }
 
@@ -138,18 +143,24 @@ fn corpus() -> &'static [Vec<u8>] {
             files.push(key.to_pkcs8_pem().as_bytes().to_vec());
         }
         let key = support::key(KeyAlgorithm::P256);
-        files.push(encrypted::encrypt(key, &Passphrase::new("pass")).unwrap());
+        files.push(encrypted::encrypt(key, &Passphrase::new("planted-secret pass")).unwrap());
         let certificate = support::certificate(key, "a");
         files.push(
-            pkcs12::write_pkcs12(key, &[&certificate], "a", &Passphrase::new("pass"), pkcs12::Target::Modern)
-                .unwrap(),
+            pkcs12::write_pkcs12(
+                key,
+                &[&certificate],
+                "a",
+                &Passphrase::new("planted-secret pass"),
+                pkcs12::Target::Modern,
+            )
+            .unwrap(),
         );
         files
     })
 }
 
 fn read_every_way(bytes: &[u8]) {
-    let passphrase = Passphrase::new("not it");
+    let passphrase = Passphrase::new("planted-secret not it");
     let _ = PrivateKey::from_der(bytes);
     let _ = PrivateKey::from_pkcs8_der(bytes);
     let _ = read_private_key(bytes, None);

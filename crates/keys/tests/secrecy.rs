@@ -11,7 +11,7 @@ use keys::read::read_private_key;
 use keys::{Passphrase, PrivateKey, encrypted, pkcs12};
 use pki::key::{KeyAlgorithm, SigningKey};
 
-const PLANTED: &str = "planted-passphrase-7b1f";
+const PLANTED: &str = "planted-secret-7b1f";
 
 /// So many octets of a secret in a row count as found.
 const RUN: usize = 6;
@@ -189,12 +189,17 @@ fn errors_about_passphrases_show_nothing_secret() {
     let key = support::key(KeyAlgorithm::Ed25519);
     let secrets = Secrets::of(key);
     let planted = Passphrase::new(PLANTED);
-    let other = encrypted::encrypt(key, &Passphrase::new("another")).unwrap();
+    let other = encrypted::encrypt(key, &Passphrase::new("planted-secret another")).unwrap();
     secrets.check_all(&encrypted::decrypt(&other, &planted).unwrap_err());
     let certificate = support::certificate(key, "a");
-    let file =
-        pkcs12::write_pkcs12(key, &[&certificate], "", &Passphrase::new("another"), pkcs12::Target::Modern)
-            .unwrap();
+    let file = pkcs12::write_pkcs12(
+        key,
+        &[&certificate],
+        "",
+        &Passphrase::new("planted-secret another"),
+        pkcs12::Target::Modern,
+    )
+    .unwrap();
     secrets.check_all(&pkcs12::read_pkcs12(&file, &planted).unwrap_err());
     let bytes = Passphrase::new([PLANTED.as_bytes(), &[0xff]].concat());
     secrets.check_all(&pkcs12::read_pkcs12(&file, &bytes).unwrap_err());

@@ -7,6 +7,7 @@ mod arrows;
 mod calls;
 mod cases;
 mod links;
+mod planted;
 mod sources;
 mod threats;
 
@@ -76,6 +77,7 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
         // A file that is not text has nothing that these rules read.
         let Ok(text) = std::fs::read_to_string(workspace.root.join(file)) else { continue };
         findings.extend(sources::machine_paths(file, &text));
+        findings.extend(planted::unmarked(file, &text));
         match file.extension().and_then(|extension| extension.to_str()) {
             Some("rs") => {
                 findings.extend(sources::introduction(file, &text));
