@@ -310,7 +310,7 @@ fn pkcs12_files_of_openssl_are_read() {
 fn pkcs12_files_of_openssl_with_odd_passwords_are_read() {
     let bench = Bench::new();
     make_chain(&bench);
-    for password in ["", "pässwörd", "密码🔑"] {
+    for password in ["", "planted-secret-pässwörd", "planted-secret-密码🔑"] {
         // Words are separated by spaces, so a password without any can stand among them.
         for form in ["", " -legacy"] {
             let export = "pkcs12 -export -inkey leaf-key -in leaf";

@@ -30,7 +30,7 @@ pub(super) fn unmarked(file: &Path, text: &str) -> Vec<Finding> {
                 let is_planted =
                     secret.to_ascii_lowercase().starts_with(PLANTED) || secret.starts_with(PLANTED_DIGITS);
                 // A variable has its secret from elsewhere.
-                if !is_planted && !PUBLIC.contains(&secret) && !secret.starts_with('$') {
+                if !is_planted && !PUBLIC.contains(&secret) && !secret.starts_with(['$', '{']) {
                     findings.push(Finding::new(
                         file.display().to_string(),
                         Some(number),
