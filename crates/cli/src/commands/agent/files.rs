@@ -4,20 +4,24 @@
 //! leaves the certificate's half beside its place, and the next start finishes what was begun: whoever loads the pair
 //! after that finds one.
 //!
+//! The key is there before it is asked with: one who was cut off, or whose answer was lost, asks again with the same key. An
+//! invite is good once, and the authority gives the certificate again to the key that it was made for and to no other.
+//!
 //! A key in a token or behind a signer is the same one before and after. Its reference is written after the first certificate
 //! for it: without one, what is in place is the pair before, or none.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use keys::file::{Replace, write_private, write_public};
+use keys::file::{Replace, read_key_file, write_private, write_public};
 use pki::Certificate;
 use pki::key::SigningKey as _;
 
 use crate::commands::agent::config::Wanted;
+use crate::context::Context;
 use crate::failure::{Failure, OrFail as _};
 use crate::input::{self, plain};
-use crate::key::OwnKey;
+use crate::key::{self, OwnKey};
 use crate::material::remove;
 
 /// Where the half of a pair waits.
@@ -25,6 +29,28 @@ fn beside(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     path.with_file_name(name)
+}
+
+/// The key to ask for a certificate with: the one that waits beside its place, or a new one, which then waits there.
+pub(super) fn next_key(context: &Context, wanted: &Wanted) -> Result<OwnKey, Failure> {
+    // One that is elsewhere stays there; the file in the key's place says where, once there is a certificate for it.
+    let place = wanted.key_at.clone().or_else(|| wanted.files.key_elsewhere());
+    let waiting = beside(&wanted.files.key());
+    if place.is_none()
+        && let Ok((key, _)) = read_key_file(&waiting, None)
+        && key.public_key().algorithm() == wanted.key
+    {
+        return Ok(OwnKey::File(key));
+    }
+    match (key::new_or_at(context, place.as_deref(), wanted.key)?, place) {
+        // As it is configured, so that it is known again.
+        (OwnKey::Elsewhere(key, _), Some(place)) => Ok(OwnKey::Elsewhere(key, place)),
+        (OwnKey::File(key), _) => {
+            write_private(&waiting, key.to_pkcs8_pem().as_bytes(), Replace::Yes).or_usage()?;
+            Ok(OwnKey::File(key))
+        }
+        (key, None) => Ok(key),
+    }
 }
 
 /// Puts a new pair in place.
@@ -71,8 +97,9 @@ pub(super) fn recover(wanted: &Wanted) -> Result<(), Failure> {
             return move_in(&certificate_path);
         }
     }
-    // Written before the other half was: neither was in use.
-    for leftover in [new_key, new_certificate] {
+    // A certificate without its key is of no use. A key waits for the next pass, unless keys are elsewhere now.
+    let leftovers = [Some(new_certificate), wanted.key_at.as_ref().map(|_| new_key)];
+    for leftover in leftovers.into_iter().flatten() {
         match fs::remove_file(&leftover) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -90,7 +117,7 @@ pub(super) fn recover(wanted: &Wanted) -> Result<(), Failure> {
 
 fn belong_together(certificate: &Path, key: &Path) -> bool {
     let Ok(chain) = input::certificates(certificate) else { return false };
-    let Ok((key, _)) = keys::file::read_key_file(key, None) else { return false };
+    let Ok((key, _)) = read_key_file(key, None) else { return false };
     chain.first().and_then(|leaf| leaf.public_key().ok()) == Some(key.public_key())
 }
 
@@ -165,8 +192,37 @@ mod tests {
             recover(&wanted).unwrap();
             let found = current(&wanted).unwrap_or_else(|| panic!("no pair after step {step}"));
             assert_eq!(found, if step > 1 { new[0].clone() } else { old[0].clone() }, "step {step}");
-            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left over");
+            // A key that nothing was obtained for yet is the one that is asked with next.
+            let waiting = usize::from(step == 1);
+            assert_eq!(
+                fs::read_dir(folder.path()).unwrap().count(),
+                2 + waiting,
+                "nothing else is left over"
+            );
         }
+    }
+
+    /// An invite is good once, and for its key: with another one after a crash, or after an answer that was lost, there would
+    /// be no certificate.
+    #[test]
+    fn the_key_that_was_asked_with_is_asked_with_again_until_there_is_a_certificate() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut wanted = wanted(folder.path());
+        let context = Context::from_environment(None, true);
+        let public = |key: &OwnKey| key.public_key().spki_der().to_vec();
+        let first = next_key(&context, &wanted).unwrap();
+        recover(&wanted).unwrap();
+        let again = next_key(&context, &wanted).unwrap();
+        assert_eq!(public(&again), public(&first));
+        // One of another kind than is wanted now is not asked with.
+        wanted.key = KeyAlgorithm::P384;
+        let other = next_key(&context, &wanted).unwrap();
+        assert_ne!(public(&other), public(&first));
+        assert_eq!(public(&next_key(&context, &wanted).unwrap()), public(&other));
+        // Once keys are elsewhere, none waits.
+        wanted.key_at = Some("pkcs11:token=t;object=a".to_owned());
+        recover(&wanted).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]

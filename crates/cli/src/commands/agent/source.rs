@@ -20,6 +20,7 @@ use pki::{Certificate, csr};
 
 use crate::commands::agent::challenge;
 use crate::commands::agent::config::{Acme, Est, Join, Source, Wanted};
+use crate::commands::agent::files;
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _};
 use crate::input;
@@ -76,13 +77,7 @@ pub(super) async fn obtain(
     wanted: &Wanted,
     current: Option<&Certificate>,
 ) -> Result<Pair, Denied> {
-    // One that is elsewhere stays there; the file in the key's place says where, once there is a certificate for it.
-    let place = wanted.key_at.clone().or_else(|| wanted.files.key_elsewhere());
-    let key = match (key::new_or_at(context, place.as_deref(), wanted.key)?, place) {
-        // As it is configured, so that it is known again.
-        (OwnKey::Elsewhere(key, _), Some(place)) => OwnKey::Elsewhere(key, place),
-        (key, _) => key,
-    };
+    let key = files::next_key(context, wanted)?;
     let chain = match &wanted.source {
         Source::Join(join) => renew(context, wanted, join, current, &key).await?,
         Source::Acme(acme) => order(context, acme, current, &key).await?,
