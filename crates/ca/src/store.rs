@@ -52,11 +52,13 @@ pub enum StoreError {
     Full,
     /// The disk did not take or give what it was asked for.
     #[error(
-        "the disk failed under the database {0}, or a limit on the size of files was reached; nothing was changed"
+        "the disk failed under the database {0}, or is full, or a limit on the size of files was reached; nothing was changed"
     )]
     Disk(String),
     /// The file or its directory cannot be written.
-    #[error("the database {0} cannot be written; check who owns it and its directory")]
+    #[error(
+        "the database {0} cannot be written; check who owns it and its directory, and that its file system is not read-only"
+    )]
     ReadOnly(String),
     /// Another process holds the lock for too long.
     #[error("another process has been writing to the database for too long; try again")]

@@ -7,9 +7,11 @@ use keys::file::{Replace, WriteFileError, write_private, write_public};
 use keys::pkcs12::Target;
 use keys::{Passphrase, PrivateKey};
 use pki::Certificate;
+use rustix::fs::Access;
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, OrFail as _};
+use crate::input;
 use crate::key::OwnKey;
 
 /// The name of the anchor's file.
@@ -88,6 +90,12 @@ impl Files {
             return Err(Failure::usage(format!("{} is no directory", self.directory.display()))
                 .hint(format!("mkdir -p {}", self.directory.display())));
         }
+        // Else what is issued would have no place, and nobody its key.
+        rustix::fs::access(&self.directory, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
+            let why = input::plain(&error.into());
+            Failure::usage(format!("nothing can be written in {}: {why}", self.directory.display()))
+                .hint("--out DIR writes elsewhere")
+        })?;
         if replace == Replace::Yes {
             return Ok(());
         }
