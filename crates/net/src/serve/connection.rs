@@ -377,6 +377,10 @@ pub(crate) async fn answer(
     let origin = connection.origin(values);
     record.peer = origin.address;
     let seat = host.map_err(str::to_owned).and_then(|host| {
+        // What HTTP/1.1 refuses with its first line, HTTP/2 brings as far as here (RFC 9113 section 8.3.1).
+        if parts.uri.path() == "*" && parts.method != Method::OPTIONS {
+            return Err("The request target is none that a server answers.".to_owned());
+        }
         let (host, method) = (host.as_deref().unwrap_or(""), Some(parts.method.as_str()));
         connection.judge(host, parts.uri.path(), method, now, values)
     });

@@ -13,9 +13,9 @@ use std::task::{Context, Poll, ready};
 use explain::capture::What;
 use explain::finding::Sender;
 use jiff::Timestamp;
-use rustls::ServerConfig;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
+use rustls::{AlertDescription, PeerMisbehaved, ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -236,7 +236,13 @@ impl TlsSocket {
             if self.peer_closed || self.ended {
                 return Poll::Ready(Ok(0));
             }
-            match self.poll_receive(cx).map_err(io::Error::from)? {
+            let received = self.poll_receive(cx).map_err(|failure| {
+                // Whoever reads gives up now; the alert that says why would be dropped with the connection (RFC 8446
+                // section 6.2). It is a record of some thirty octets, and waits for nothing.
+                let _ = self.poll_flush(cx);
+                io::Error::from(failure)
+            });
+            match received? {
                 Poll::Ready(0) => return Poll::Ready(Ok(0)),
                 Poll::Ready(_) if self.plain.len() > before => {
                     return Poll::Ready(Ok(self.plain.len() - before));
@@ -308,7 +314,7 @@ impl TlsSocket {
                     Poll::Ready(Ok(count))
                 }
                 Err(error) => {
-                    queue_alert(&mut self.tls, &mut self.outgoing);
+                    queue_alert(&mut self.tls, &mut self.outgoing, &error);
                     Poll::Ready(Err(Failure::Tls(error)))
                 }
             }
@@ -325,8 +331,8 @@ impl TlsSocket {
             slot.may_wait = true;
             let processed =
                 slot::within(&mut slot, || process(&mut tls, &mut records, &mut plain, &mut outgoing));
-            if processed.is_err() {
-                queue_alert(&mut tls, &mut outgoing);
+            if let Err(error) = &processed {
+                queue_alert(&mut tls, &mut outgoing, error);
             }
             Step { tls, slot, records, plain, outgoing, processed, count }
         }));
@@ -570,13 +576,35 @@ fn process(
 
 /// Puts the alert of a failed connection among what is to be sent. Asked for only while there is something to encode:
 /// then rustls does not look at the records, of which it may still remember places.
-fn queue_alert(tls: &mut UnbufferedServerConnection, outgoing: &mut Vec<u8>) {
+fn queue_alert(tls: &mut UnbufferedServerConnection, outgoing: &mut Vec<u8>, error: &rustls::Error) {
+    let before = outgoing.len();
     while tls.wants_write() {
         let UnbufferedStatus { state, .. } = tls.process_tls_records(&mut []);
         let Ok(ConnectionState::EncodeTlsData(mut data)) = state else { return };
         let start = outgoing.len();
         let count = encode(&mut data, outgoing, start).unwrap_or(0);
         outgoing.truncate(start + count);
+    }
+    // Some errors rustls 0.23 has no alert for, which RFC 5246 section 7.2.2 wants before the end. Until TLS 1.3 is agreed
+    // upon, and in TLS 1.2 until the client's Finished, a server's records are in the clear and anybody's to write.
+    let is_clear = tls.is_handshaking() && tls.protocol_version() != Some(ProtocolVersion::TLSv1_3);
+    if outgoing.len() == before
+        && is_clear
+        && let Some(alert) = alert_of(error)
+    {
+        outgoing.extend([21, 3, 3, 0, 2, 2, alert.into()]);
+    }
+}
+
+/// The alert for an error that came without one. What the client said in an alert of its own is not answered.
+fn alert_of(error: &rustls::Error) -> Option<AlertDescription> {
+    match error {
+        rustls::Error::PeerMisbehaved(PeerMisbehaved::MessageInterleavedWithHandshakeMessage) => {
+            Some(AlertDescription::UnexpectedMessage)
+        }
+        rustls::Error::PeerMisbehaved(_) => Some(AlertDescription::IllegalParameter),
+        rustls::Error::InvalidMessage(_) => Some(AlertDescription::DecodeError),
+        _ => None,
     }
 }
 
