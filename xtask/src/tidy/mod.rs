@@ -100,6 +100,7 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
     }
     let threats = std::fs::read_to_string(workspace.root.join(threats::FILE))?;
     findings.extend(threats::unproven(Path::new(threats::FILE), &threats, &known_tests));
+    findings.extend(threats::unknown(Path::new(threats::FILE), &threats, &known_tests));
     findings.extend(sources::length(&lengths, sources::LONG_FILES));
     findings.sort();
     findings.dedup();

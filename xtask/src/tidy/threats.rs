@@ -55,9 +55,49 @@ pub(super) fn unproven(file: &Path, text: &str, known: &BTreeSet<String>) -> Vec
     findings
 }
 
+/// Names of tests elsewhere in a file, in tables of attacks and in sentences, that do not exist: what is in backquotes and
+/// has so many words is a test's name or a case's.
+pub(super) fn unknown(file: &Path, text: &str, known: &BTreeSet<String>) -> Vec<Finding> {
+    /// Nothing else that is quoted there has as many words with underscores, or with hyphens, between.
+    const WORDS: (usize, usize) = (4, 6);
+    let mut findings = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        for quoted in line.split('`').skip(1).step_by(2) {
+            let name = quoted.rsplit("::").next().unwrap_or(quoted);
+            let is_of = |separator: char, words: usize| {
+                let is_word = |word: &str| {
+                    !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+                };
+                name.split(separator).count() >= words && name.split(separator).all(is_word)
+            };
+            if (is_of('_', WORDS.0) || is_of('-', WORDS.1)) && !known.contains(name) {
+                let message = format!("'{name}' is neither a test nor an interop case");
+                findings.push(Finding::new(file.display().to_string(), Some(number), message));
+            }
+        }
+    }
+    findings
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn name_of_a_test_anywhere_that_does_not_exist_is_found_and_other_words_are_left_alone() {
+        let known = ["a_thing_holds_well", "curl-gets-in-with-a-key"].map(str::to_owned).into();
+        let text = "| attack | `main::a_thing_holds_well`, `a_thing_is_gone_now` |\n\
+                    see `curl-gets-in-with-a-key` and `curl-gets-in-with-no-key`, `--max-connections-per-address`, `clear_text`";
+        let found: Vec<String> =
+            unknown(Path::new("A.md"), text, &known).iter().map(Finding::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "A.md:1: 'a_thing_is_gone_now' is neither a test nor an interop case",
+                "A.md:2: 'curl-gets-in-with-no-key' is neither a test nor an interop case",
+            ]
+        );
+    }
 
     fn said(text: &str) -> Vec<String> {
         let known = ["a_thing_holds", "curl-gets-in-with-tls1.3"].map(str::to_owned).into();
