@@ -103,9 +103,8 @@ start_server "${ordinary[@]}" "$COUNTERSIGN" ca serve --listen "127.0.0.1:$port"
 ca=$SERVER_PID ca_log=$SERVER_LOG
 wait_for_line "$ca_log" 'Ctrl-C'
 base=https://localhost:$port
-link_for() {
-    run countersign invite "$1" --json
-    sed -n 's/.*"link": "\([^"]*\)".*/\1/p' <<<"$STDOUT" | sed -E "s#^(https://[^/]*)?#$base#"
+link_for() { # link_for NAME: prints the link of an invite
+    countersign invite "$1" --json | sed -n 's/.*"link": "\([^"]*\)".*/\1/p' | sed -E "s#^(https://[^/]*)?#$base#"
 }
 link=$(link_for frida)
 mkdir joined
@@ -165,7 +164,7 @@ for file in localhost-key.pem localhost.pem rootCA.pem; do
     mode=$(stat -c %a "$file")
     chmod 000 "$file"
     kill -HUP "$SERVER_PID"
-    wait_for_line "$SERVER_LOG" "$file.*ermission"
+    wait_for_line "$SERVER_LOG" "$file.*(cannot be read|ermission)"
     chmod 644 rootCA.pem
     assert_eq 200 "$(ask)" "the answer while $file cannot be read"
     chmod "$mode" "$file"

@@ -40,6 +40,17 @@ takes() {
 }
 own=(--cert alice.pem --key alice-key.pem --cacert rootCA.pem)
 
+# These wait for as long as an answer may take: beside all else.
+mkdir joined-silent
+silently() { # silently NAME COMMAND…
+    local name=$1 status=0
+    shift
+    "$@" </dev/null >"$name.out" 2>"$name.err" || status=$?
+    echo "$status" >"$name.code"
+}
+silently join "$COUNTERSIGN" join "https://$silent$link" --out joined-silent &
+silently renew "$COUNTERSIGN" renew alice.pem --ca "https://$silent" &
+
 say "fetch has curl's exit codes"
 takes 6 "$unknown" "$COUNTERSIGN" fetch "${own[@]}" "https://$unknown/"
 takes 7 "$nobody" "$COUNTERSIGN" fetch "${own[@]}" "https://$nobody/"
@@ -58,11 +69,10 @@ mkdir joined
 for server in "$unknown" "$nobody"; do
     takes 3 "${server%:*}" "$COUNTERSIGN" join "https://$server$link" --out joined
 done
-takes 3 "" "$COUNTERSIGN" join "https://$silent$link" --out joined
 expect_success "$COUNTERSIGN" join "$base$link" --out joined
 before=$(cat joined/bob.pem)
-for server in "$unknown" "$nobody" "$silent"; do
-    takes 3 "" "$COUNTERSIGN" renew joined/bob.pem --ca "https://$server"
+for server in "$unknown" "$nobody"; do
+    takes 3 "${server%:*}" "$COUNTERSIGN" renew joined/bob.pem --ca "https://$server"
     assert_eq "$before" "$(cat joined/bob.pem)" "the certificate in place"
 done
 expect_success "$COUNTERSIGN" renew joined/bob.pem --ca "$base"
@@ -126,3 +136,12 @@ for target in "$unknown:443" "$nobody" "$silent"; do
     expect_success curl -sS --max-time 100 "http://127.0.0.1:${other%% *}/"
     stop_server
 done
+
+say "who asked the silent server has given up by now, or does"
+for name in join renew; do
+    SERVER_PID='' WAIT=120 _wait_until "$name ended" test -s "$name.code"
+    assert_eq 3 "$(cat "$name.code")" "the exit code of $name"
+    assert_contains "$(cat "$name.err")" "error: " "what $name says"
+    assert_contains "$(cat "$name.err")" "localhost" "what $name says"
+done
+[ -z "$(ls -A joined-silent)" ] || fail "join left something: $(ls -A joined-silent)"
