@@ -13,12 +13,12 @@ done
 mkdir tokens
 printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n' "$PWD/tokens" > softhsm2.conf
 export SOFTHSM2_CONF=$PWD/softhsm2.conf
-expect_success softhsm2-util --init-token --free --label acme --pin 471147 --so-pin 990099
-(umask 077 && echo 471147 > pin)
+expect_success softhsm2-util --init-token --free --label acme --pin 4815162342 --so-pin 990099
+(umask 077 && echo 4815162342 > pin)
 query="module-path=$module&pin-source=file:$PWD/pin"
 _private_files() { find "$COUNTERSIGN_HOME/keys" -name '*.pem' | wc -l; }
 _private_objects() {
-    expect_success pkcs11-tool --module "$module" --token-label acme --login --pin 471147 --list-objects --type privkey
+    expect_success pkcs11-tool --module "$module" --token-label acme --login --pin 4815162342 --list-objects --type privkey
 }
 
 expect_success "$COUNTERSIGN" init --name Acme --no-constraints --pkcs11-module "$module" --token acme --pin-file pin
@@ -55,7 +55,7 @@ expect_success "$COUNTERSIGN" audit log verify
 stop_server "$serving"
 
 say "the next issuing CA, with a key that is named"
-expect_success pkcs11-tool --module "$module" --token-label acme --login --pin 471147 --keypairgen --key-type EC:prime256v1 \
+expect_success pkcs11-tool --module "$module" --token-label acme --login --pin 4815162342 --keypairgen --key-type EC:prime256v1 \
     --label made-elsewhere --id 0a0b
 expect_failure 1 "$COUNTERSIGN" ca rollover start --intermediate --issuing-key "$(cat "$COUNTERSIGN_HOME/keys/issuing-key-2.uri")"
 assert_contains "$STDERR" "is the key of 'Acme Issuing CA 2' already" "one that the authority has had"
