@@ -13,6 +13,7 @@ mod issue;
 pub mod line;
 pub mod log;
 mod names;
+pub mod observed;
 mod own;
 mod place;
 pub mod publication;

@@ -9,6 +9,7 @@ use pki::crl::{RevocationReason, RevokedEntry};
 
 use crate::audit::{AuditEvent, NewEvent};
 use crate::log::Hash;
+use crate::observed::{Observed, RefusedHandshake, Said, Span, Tally};
 use crate::record::{CaCertificate, Commit, Record};
 use crate::selector::Selector;
 use crate::statistics::Statistics;
@@ -467,6 +468,36 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn prune_records(&self, before: Timestamp) -> Result<u64, StoreError>;
+
+    /// Takes in what a process saw, and forgets what is beyond the bounds in [`crate::observed`] at this moment.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn observe(&self, observed: Observed, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The tallies of a kind in the stretches of this length that begin at `from` or later, in the order of time.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn tallies(&self, kind: &str, span: Span, from: Timestamp) -> Result<Vec<Tally>, StoreError>;
+
+    /// The refused handshakes behind this number, newest first, as many as the limit lets through, without recordings.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn refused_handshakes(&self, after: u64, limit: usize) -> Result<Vec<RefusedHandshake>, StoreError>;
+
+    /// The refused handshake of this number, with its recording.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn refused_handshake(&self, number: u64) -> Result<Option<RefusedHandshake>, StoreError>;
+
+    /// What was said of things of this kind behind this change, in the order of changes.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn said(&self, kind: &str, after: u64) -> Result<Vec<Said>, StoreError>;
 }
 
 /// A shared memory is a memory.
@@ -608,5 +639,25 @@ impl<T: Store + ?Sized> Store for std::sync::Arc<T> {
 
     fn prune_records(&self, before: Timestamp) -> Result<u64, StoreError> {
         (**self).prune_records(before)
+    }
+
+    fn observe(&self, observed: Observed, now: Timestamp) -> Result<(), StoreError> {
+        (**self).observe(observed, now)
+    }
+
+    fn tallies(&self, kind: &str, span: Span, from: Timestamp) -> Result<Vec<Tally>, StoreError> {
+        (**self).tallies(kind, span, from)
+    }
+
+    fn refused_handshakes(&self, after: u64, limit: usize) -> Result<Vec<RefusedHandshake>, StoreError> {
+        (**self).refused_handshakes(after, limit)
+    }
+
+    fn refused_handshake(&self, number: u64) -> Result<Option<RefusedHandshake>, StoreError> {
+        (**self).refused_handshake(number)
+    }
+
+    fn said(&self, kind: &str, after: u64) -> Result<Vec<Said>, StoreError> {
+        (**self).said(kind, after)
     }
 }

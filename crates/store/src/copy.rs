@@ -1,10 +1,12 @@
 //! Moving an authority's memory into another, empty one: everything that happened happens again there, in the same
 //! order, so that the audit trail ends with the same hash. That it does is the proof that nothing was lost or changed.
 
+use ca::observed::{HANDSHAKES, MOST_SAID, Observed, REFUSALS, Span};
 use ca::{
     AuditEvent, CaCertificate, Commit, Completion, Entry, Intent, NewEvent, RevocationRecord, Selector,
     Store, StoreError, Unfinished, Write,
 };
+use jiff::Timestamp;
 use pki::Certificate;
 use pki::crl::RevocationReason;
 
@@ -89,6 +91,7 @@ pub fn copy(from: &dyn Store, to: &dyn Store) -> Result<Copied, CopyError> {
             }
         }
     }
+    copy_observed(from, to)?;
     // List numbers go on from where they were: one that was used must not come again (RFC 5280 section 5.2.3).
     let last = from.list_number()?;
     to.skip_list_numbers(last)?;
@@ -102,6 +105,29 @@ pub fn copy(from: &dyn Store, to: &dyn Store) -> Result<Copied, CopyError> {
         Ok((size, ca::log::root(size, |level, start, count| store.log_hashes(level, start, count))?))
     };
     if root(from)? == root(to)? { Ok(copied) } else { Err(CopyError::OtherLog) }
+}
+
+/// What was seen of TLS, as it is now; nothing of it is too old for that.
+fn copy_observed(from: &dyn Store, to: &dyn Store) -> Result<(), StoreError> {
+    let keep = |observed| to.observe(observed, Timestamp::UNIX_EPOCH);
+    for (kind, span) in [HANDSHAKES, REFUSALS].into_iter().flat_map(|kind| Span::ALL.map(|span| (kind, span)))
+    {
+        let tallies = from.tallies(kind, span, Timestamp::UNIX_EPOCH)?;
+        keep(Observed { tallies, ..Observed::default() })?;
+    }
+    let mut refusals = from.refused_handshakes(0, usize::MAX)?;
+    refusals.reverse();
+    for one in refusals {
+        // One at a time: with their recordings they are 16 MiB.
+        let refusals = from.refused_handshake(one.number)?.into_iter().collect();
+        keep(Observed { refusals, ..Observed::default() })?;
+    }
+    for (kind, _) in MOST_SAID {
+        for said in from.said(kind, 0)?.chunks(PAGE) {
+            keep(Observed { said: said.to_vec(), ..Observed::default() })?;
+        }
+    }
+    Ok(())
 }
 
 /// What an event tells of, once more.

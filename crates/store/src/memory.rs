@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ca::log::{Hash, leaf_hash, tile_root};
+use ca::observed::{Observed, RefusedHandshake, Said, Span, Tally};
 use ca::statistics::{Day, SOON, Week, day_bounds, week_bounds};
 use ca::{
     AuditEvent, AuthorityRecord, CaCertificate, Commit, Completion, Entry, Intent, LineStanding, NewEvent,
@@ -17,6 +18,7 @@ use pki::Profile;
 use pki::crl::{RevocationReason, RevokedEntry};
 
 use crate::log::logged_already;
+use crate::memory_observed::Kept;
 use crate::news::News;
 
 /// An authority's memory in this process alone.
@@ -42,6 +44,7 @@ struct State {
     /// The lists that are being signed, and their moments.
     begun_lists: BTreeMap<u64, i64>,
     records: BTreeMap<(String, String), Record>,
+    observed: Kept,
 }
 
 /// What an entry of the log is.
@@ -171,7 +174,7 @@ pub(crate) fn milliseconds(at: Timestamp) -> u64 {
 }
 
 /// What is left of a time in whole seconds.
-fn seconds(time: Timestamp) -> Timestamp {
+pub(crate) fn seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
@@ -516,5 +519,27 @@ impl Store for MemoryStore {
         let length = state.records.len();
         state.records.retain(|_, record| record.expires.is_none_or(|expires| expires >= before));
         Ok((length - state.records.len()) as u64)
+    }
+
+    fn observe(&self, observed: Observed, now: Timestamp) -> Result<(), StoreError> {
+        self.state().observed.take(observed, now);
+        self.news.tell();
+        Ok(())
+    }
+
+    fn tallies(&self, kind: &str, span: Span, from: Timestamp) -> Result<Vec<Tally>, StoreError> {
+        Ok(self.state().observed.tallies(kind, span, from))
+    }
+
+    fn refused_handshakes(&self, after: u64, limit: usize) -> Result<Vec<RefusedHandshake>, StoreError> {
+        Ok(self.state().observed.refused_handshakes(after, limit))
+    }
+
+    fn refused_handshake(&self, number: u64) -> Result<Option<RefusedHandshake>, StoreError> {
+        Ok(self.state().observed.refused_handshake(number))
+    }
+
+    fn said(&self, kind: &str, after: u64) -> Result<Vec<Said>, StoreError> {
+        Ok(self.state().observed.said(kind, after))
     }
 }

@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0003_log.sql"),
     include_str!("../migrations/0004_lines.sql"),
     include_str!("../migrations/0005_ca_certificates.sql"),
+    include_str!("../migrations/0006_observed.sql"),
 ];
 
 /// How long a process waits for another one's transaction.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ca::log::Hash;
+use ca::observed::{Observed, RefusedHandshake, Said, Span, Tally};
 use ca::{
     AuditEvent, AuthorityRecord, CaCertificate, Commit, Completion, Entry, Intent, LineStanding, NewEvent,
     Page, Query, Record, RevocationRecord, Selector, Statistics, Store, StoreError, Unfinished,
@@ -17,7 +18,7 @@ use crate::error::store_error;
 use crate::news::{LOOK_AGAIN, News};
 use crate::pool::{self, Lent, Pool};
 use crate::writer::Writer;
-use crate::{log, open, read, records, statistics, write};
+use crate::{log, observed, open, read, records, statistics, write};
 
 /// An authority's memory in one SQLite file.
 pub struct SqliteStore {
@@ -237,5 +238,25 @@ impl Store for SqliteStore {
 
     fn prune_records(&self, before: Timestamp) -> Result<u64, StoreError> {
         self.writing(move |connection| records::prune(connection, before))
+    }
+
+    fn observe(&self, observed: Observed, now: Timestamp) -> Result<(), StoreError> {
+        self.writing(move |connection| observed::observe(connection, &observed, now))
+    }
+
+    fn tallies(&self, kind: &str, span: Span, from: Timestamp) -> Result<Vec<Tally>, StoreError> {
+        self.reading(|connection| observed::tallies(connection, kind, span, from))
+    }
+
+    fn refused_handshakes(&self, after: u64, limit: usize) -> Result<Vec<RefusedHandshake>, StoreError> {
+        self.reading(|connection| observed::refused_handshakes(connection, after, limit))
+    }
+
+    fn refused_handshake(&self, number: u64) -> Result<Option<RefusedHandshake>, StoreError> {
+        self.reading(|connection| observed::refused_handshake(connection, number))
+    }
+
+    fn said(&self, kind: &str, after: u64) -> Result<Vec<Said>, StoreError> {
+        self.reading(|connection| observed::said(connection, kind, after))
     }
 }

@@ -3,6 +3,7 @@
 
 mod log;
 mod news;
+mod observed;
 mod open;
 mod read;
 mod reader;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ca::log::Hash;
+use ca::observed::{Observed, RefusedHandshake, Said, Span, Tally};
 use ca::{
     AuditEvent, AuthorityRecord, CaCertificate, Commit, Completion, Entry, Intent, LineStanding, NewEvent,
     Page, Query, Record, RevocationRecord, Selector, Statistics, Store, StoreError, Unfinished,
@@ -254,5 +256,25 @@ impl Store for PostgresStore {
 
     fn prune_records(&self, before: Timestamp) -> Result<u64, StoreError> {
         self.writing(move |group| write::prune_records(group, before))
+    }
+
+    fn observe(&self, observed: Observed, now: Timestamp) -> Result<(), StoreError> {
+        self.writing(move |group| observed::observe(group, &observed, now))
+    }
+
+    fn tallies(&self, kind: &str, span: Span, from: Timestamp) -> Result<Vec<Tally>, StoreError> {
+        self.reading(|reader| observed::tallies(reader, kind, span, from))
+    }
+
+    fn refused_handshakes(&self, after: u64, limit: usize) -> Result<Vec<RefusedHandshake>, StoreError> {
+        self.reading(|reader| observed::refused_handshakes(reader, after, limit))
+    }
+
+    fn refused_handshake(&self, number: u64) -> Result<Option<RefusedHandshake>, StoreError> {
+        self.reading(|reader| observed::refused_handshake(reader, number))
+    }
+
+    fn said(&self, kind: &str, after: u64) -> Result<Vec<Said>, StoreError> {
+        self.reading(|reader| observed::said(reader, kind, after))
     }
 }

@@ -30,6 +30,8 @@ fn a_copy_holds_everything_ends_with_the_same_hash_and_goes_on_from_there() {
     }
     let record = Record::new("thing", "ä", "{\"x\":1}".to_owned()).owned_by("me").until(testkit::now());
     from.commit(Commit::of(Write::Put(record))).unwrap();
+    let seen = crate::observed::seen("alice", testkit::now());
+    from.observe(seen, testkit::now()).unwrap();
     every_memory(|to| {
         let copied = copy(&from, &to).unwrap();
         assert_eq!((copied.certificates, copied.records), (4, 1));
@@ -38,6 +40,7 @@ fn a_copy_holds_everything_ends_with_the_same_hash_and_goes_on_from_there() {
         assert_eq!(all(&to), all(&from));
         assert_eq!(to.authority().unwrap(), from.authority().unwrap());
         assert_eq!(to.record("thing", "ä").unwrap(), from.record("thing", "ä").unwrap());
+        assert_eq!(crate::observed::all(&to), crate::observed::all(&from));
         // List numbers go on, and so does the trail.
         let last = from.list_number().unwrap();
         assert_eq!(to.begin_crl(testkit::days_from_now(4)).unwrap().0, last + 1);

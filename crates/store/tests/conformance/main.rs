@@ -5,6 +5,7 @@ mod backup;
 mod certificates;
 mod copying;
 mod log;
+mod observed;
 mod partners;
 mod postgres;
 mod records;
