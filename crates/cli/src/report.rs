@@ -1,6 +1,8 @@
 //! A gateway that follows an authority's feed tells it how it does, whom it sees, and whom it refuses, so that the
 //! console can show it. Nothing waits for that: what cannot be told is told later, or not at all.
 
+mod handshakes;
+
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +26,7 @@ use crate::context::Context;
 use crate::failure::{Failure, OrFail as _};
 use crate::feed::Feed;
 use crate::http::credentials;
+use handshakes::Waiting;
 
 /// Between two reports.
 const EVERY: Duration = Duration::from_secs(10);
@@ -40,6 +43,9 @@ const A_MINUTE: usize = 120;
 const CLIENTS: usize = 48 * 1024;
 /// A recording that is longer is not sent, for the same reason: base64 makes a third more of it.
 const RECORDING: usize = 40 * 1024;
+
+/// Messages of handshakes told at a time; what is left waits for the next report.
+const MESSAGES: usize = 4;
 
 /// Transcripts, each with the address of the client that it is of.
 type Recorded = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
@@ -120,6 +126,7 @@ impl Teller {
         let (mut minute, mut told) = (Instant::now(), 0);
         let mut is_silent = false;
         let mut said = Default::default();
+        let mut handshakes = Waiting::default();
         loop {
             let left = next.saturating_duration_since(Instant::now()).min(LOOK);
             let outcome = match self.waiting.recv_timeout(left) {
@@ -145,7 +152,8 @@ impl Teller {
                     if told.is_ok() {
                         last = Some(now);
                     }
-                    told
+                    handshakes.add(self.observer.take_handshakes(), now);
+                    told.and_then(|()| runtime.block_on(self.tell_handshakes(&context, &mut handshakes)))
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             };
@@ -187,6 +195,15 @@ impl Teller {
         json!({ "gateway": own_name(), "status": self.observer.status(now), "clients": clients })
     }
 
+    async fn tell_handshakes(&self, context: &Context, waiting: &mut Waiting) -> Result<(), Failure> {
+        for _ in 0..MESSAGES {
+            let Some((message, rest)) = waiting.message(&own_name()) else { return Ok(()) };
+            self.post(context, "handshakes", &message).await?;
+            *waiting = rest;
+        }
+        Ok(())
+    }
+
     async fn post(&self, context: &Context, what: &str, body: &Value) -> Result<(), Failure> {
         let base = self.source.url.trim_end_matches('/');
         let url = Url::parse(&format!("{base}/api/v1/{what}")).or_usage()?;
@@ -202,6 +219,8 @@ impl Teller {
         };
         match fetch(request, &options).await.map_err(cannot)?.status() {
             200 => Ok(()),
+            // One from before handshakes were counted has no place for them.
+            404 if what == "handshakes" => Ok(()),
             status => Err(Failure::refused(format!("{base} answered a report with the status {status}"))),
         }
     }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use pki::Certificate;
 use serde_json::{Value, json};
 
-use crate::serve::{AccessRecord, Counters, RequestRecord};
+use crate::serve::{AccessRecord, Counters, HandshakeCount, RequestRecord};
 use crate::tls::Offers;
 
 /// Identities that the radar remembers; about 500 octets each, and the certificate of those of a public CA. The one that
@@ -153,6 +153,12 @@ impl Observer {
     #[must_use]
     pub fn own(&self) -> Vec<OwnCertificate> {
         self.own.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes the handshakes since the last time.
+    #[must_use]
+    pub fn take_handshakes(&self) -> Vec<HandshakeCount> {
+        self.counters.handshakes.take()
     }
 
     /// Takes a record.

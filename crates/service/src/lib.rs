@@ -22,6 +22,7 @@ pub mod radar;
 pub mod refusals;
 mod router;
 pub mod server;
+mod sharing;
 pub mod state;
 mod status;
 

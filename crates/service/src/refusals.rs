@@ -1,32 +1,41 @@
 //! The handshakes that were refused lately, at this service's own listener and at gateways that report theirs, so that
-//! an operator can open each while the client is still puzzled. They live in this process alone and are bounded in
-//! number and octets, since strangers decide how many come; the log has all of them.
+//! an operator can open each while the client is still puzzled. What waits here to be told to the memory of all replicas
+//! is bounded in number and octets, since strangers decide how many come: of a flood most are counted and not kept. The
+//! log has all of them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
+use ca::observed::{Observed, REFUSALS, RefusedHandshake, Span, Tally};
 use explain::capture::Transcript;
 use explain::doctor::{Beside, Direction, Ranked, Report, Weight, judge_recorded};
+use explain::finding::Fix;
 use explain::tls::Conversation;
-use explain::{Fault, Finding, FindingCode};
+use explain::{Confidence, Fault, Finding, FindingCode};
 use jiff::{SignedDuration, Timestamp};
 use net::serve::{AccessRecord, RefusalRecord};
 use pki::Certificate;
+use serde_json::{Value, json};
 
-/// As many are remembered.
-const MOST: usize = 500;
-/// The octets of all recordings together. One has about 4 KiB, and 80 at most.
-const MOST_OCTETS: usize = 8 << 20;
-/// Hours that are counted.
-pub(crate) const HOURS: usize = 24;
+/// Refusals that are kept of a minute; the rest is counted.
+const A_MINUTE: usize = 240;
+/// Those of one code, so that a flood of one kind does not push all others out.
+const OF_ONE_CODE: usize = 120;
+/// Those that wait to be told.
+const WAITING: usize = 256;
+/// The octets of the recordings that wait. One has about 4 KiB, and 80 at most.
+const WAITING_OCTETS: usize = 4 << 20;
+/// Characters of a text that is kept, and the texts of evidence.
+const LONGEST: usize = 1000;
+const MOST_EVIDENCE: usize = 20;
 
 /// One refused handshake.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
-    /// Counted from 1 in this process.
+    /// Counted from 1 over all replicas; 0 before it is in their memory.
     pub(crate) number: u64,
     pub(crate) at: Timestamp,
-    /// The name of the gateway that refused it; nothing for this service itself.
+    /// The name of the gateway that refused it; nothing for the service itself.
     pub(crate) gateway: Option<String>,
     /// Where the client came from.
     pub(crate) from: String,
@@ -37,19 +46,26 @@ pub(crate) struct Refusal {
     pub(crate) transcript: Option<Vec<u8>>,
 }
 
-/// The memory of them.
+/// Those that wait to be told.
 #[derive(Debug, Default)]
 pub struct Refusals(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    next: u64,
-    octets: usize,
-    all: VecDeque<Refusal>,
     /// Recordings whose record has not come yet, with the client's address.
-    waiting: VecDeque<(String, Vec<u8>)>,
-    /// By the hour, counted from the epoch, and the code.
-    hours: BTreeMap<i64, BTreeMap<&'static str, u64>>,
+    recorded: VecDeque<(String, Vec<u8>)>,
+    waiting: Waiting,
+    /// The minute that runs, and how many of each code were kept in it.
+    minute: i64,
+    in_minute: BTreeMap<&'static str, usize>,
+}
+
+/// What is to be told.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    refusals: Vec<Refusal>,
+    /// All of them, those that are not kept too, by hour and code.
+    counts: BTreeMap<(Timestamp, &'static str), u64>,
 }
 
 impl Refusals {
@@ -57,10 +73,10 @@ impl Refusals {
     pub fn recorded(&self, transcript: &Transcript) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A record that never comes must not keep its recording for ever.
-        if kept.waiting.len() >= 64 {
-            kept.waiting.pop_front();
+        if kept.recorded.len() >= 64 {
+            kept.recorded.pop_front();
         }
-        kept.waiting.push_back((transcript.client.clone(), transcript.to_bytes().to_vec()));
+        kept.recorded.push_back((transcript.client.clone(), transcript.to_bytes().to_vec()));
     }
 
     /// Takes an access record; those of requests are none of its business.
@@ -69,8 +85,8 @@ impl Refusals {
         let RefusalRecord { time, peer, finding, subject, serial, .. } = record;
         let from = peer.to_string();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = kept.waiting.iter().position(|(client, _)| *client == from);
-        let transcript = place.and_then(|place| kept.waiting.remove(place)).map(|(_, octets)| octets);
+        let place = kept.recorded.iter().position(|(client, _)| *client == from);
+        let transcript = place.and_then(|place| kept.recorded.remove(place)).map(|(_, octets)| octets);
         kept.keep(Refusal {
             number: 0,
             at: *time,
@@ -83,65 +99,149 @@ impl Refusals {
         });
     }
 
-    /// Takes what a gateway reports.
-    pub(crate) fn reported(&self, refusal: Refusal) -> u64 {
+    /// Takes what a gateway reports, and says whether it is kept, or counted alone.
+    pub(crate) fn reported(&self, refusal: Refusal) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).keep(refusal)
     }
 
-    /// The newest behind `after`, the newest first.
-    pub(crate) fn list(&self, after: u64, limit: usize) -> Vec<Refusal> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let newer = kept.all.iter().rev().take_while(|refusal| refusal.number > after);
-        // A list needs no recordings.
-        newer.take(limit).map(|refusal| Refusal { transcript: None, ..refusal.clone() }).collect()
+    /// Takes what waits, which is to be told now.
+    pub(crate) fn take(&self) -> Waiting {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).waiting)
     }
 
-    /// The one with this number.
-    pub(crate) fn find(&self, number: u64) -> Option<Refusal> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.all.iter().find(|refusal| refusal.number == number).cloned()
-    }
-
-    /// How many there were in this process, in all.
-    pub(crate) fn total(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).next
-    }
-
-    /// For each of the last hours, the oldest first: its start, and how many of each code.
-    pub(crate) fn by_hour(&self, now: Timestamp) -> Vec<(Timestamp, BTreeMap<&'static str, u64>)> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let this = now.as_second().div_euclid(3600);
-        let hours = this + 1 - HOURS as i64..=this;
-        hours
-            .map(|hour| {
-                let start = Timestamp::from_second(hour * 3600).unwrap_or(now);
-                (start, kept.hours.get(&hour).cloned().unwrap_or_default())
-            })
-            .collect()
+    /// Puts back what could not be told.
+    pub(crate) fn put_back(&self, untold: Waiting) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let newer = std::mem::replace(&mut kept.waiting, untold);
+        for (place, count) in newer.counts {
+            *kept.waiting.counts.entry(place).or_default() += count;
+        }
+        for refusal in newer.refusals {
+            kept.waiting.push(refusal);
+        }
     }
 }
 
 impl Kept {
-    fn keep(&mut self, mut refusal: Refusal) -> u64 {
-        self.next += 1;
-        refusal.number = self.next;
-        let hour = refusal.at.as_second().div_euclid(3600);
-        *self.hours.entry(hour).or_default().entry(refusal.finding.code.name()).or_default() += 1;
-        while self.hours.len() > HOURS {
-            self.hours.pop_first();
+    fn keep(&mut self, refusal: Refusal) -> bool {
+        let code = refusal.finding.code.name();
+        *self.waiting.counts.entry((Span::Hour.start(refusal.at), code)).or_default() += 1;
+        let minute = refusal.at.as_second().div_euclid(60);
+        if minute > self.minute {
+            (self.minute, self.in_minute) = (minute, BTreeMap::new());
         }
-        self.octets += refusal.transcript.as_ref().map_or(0, Vec::len);
-        self.all.push_back(refusal);
-        while (self.all.len() > MOST || self.octets > MOST_OCTETS)
-            && let Some(oldest) = self.all.pop_front()
-        {
-            self.octets -= oldest.transcript.as_ref().map_or(0, Vec::len);
+        let all: usize = self.in_minute.values().sum();
+        let of_code = self.in_minute.entry(code).or_default();
+        if all >= A_MINUTE || *of_code >= OF_ONE_CODE {
+            return false;
         }
-        self.next
+        *of_code += 1;
+        self.waiting.push(refusal)
     }
 }
 
+impl Waiting {
+    fn push(&mut self, mut refusal: Refusal) -> bool {
+        if self.refusals.len() >= WAITING {
+            return false;
+        }
+        let octets = |refusal: &Refusal| refusal.transcript.as_ref().map_or(0, Vec::len);
+        let waiting: usize = self.refusals.iter().map(octets).sum();
+        if waiting + octets(&refusal) > WAITING_OCTETS {
+            refusal.transcript = None;
+        }
+        self.refusals.push(refusal);
+        true
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.refusals.is_empty() && self.counts.is_empty()
+    }
+
+    /// The same as the memory takes it.
+    pub(crate) fn observed(&self) -> Observed {
+        let mut tallies: BTreeMap<(Span, Timestamp, &str), u64> = BTreeMap::new();
+        for ((hour, code), count) in &self.counts {
+            for span in Span::ALL {
+                *tallies.entry((span, span.start(*hour), code)).or_default() += count;
+            }
+        }
+        let tally = |((span, start, code), count): ((Span, Timestamp, &str), u64)| Tally {
+            kind: REFUSALS.to_owned(),
+            span,
+            start,
+            name: code.to_owned(),
+            key: String::new(),
+            tls_version: String::new(),
+            count,
+        };
+        let stored = |refusal: &Refusal| RefusedHandshake {
+            number: 0,
+            at: refusal.at,
+            body: refusal.body(),
+            recording: refusal.transcript.clone(),
+        };
+        Observed {
+            tallies: tallies.into_iter().map(tally).collect(),
+            refusals: self.refusals.iter().map(stored).collect(),
+            said: Vec::new(),
+        }
+    }
+}
+
+/// As much of a text as is kept.
+fn short(text: &str) -> String {
+    text.chars().take(LONGEST).collect()
+}
+
+fn fix(value: &Value) -> Option<Box<Fix>> {
+    Some(Box::new(Fix::new(fault(value["where"].as_str()?), value["command"].as_str()?)))
+}
+
 impl Refusal {
+    /// What is remembered of it beside its time and recording.
+    fn body(&self) -> String {
+        let mut finding = self.finding.clone();
+        finding.summary = short(&finding.summary);
+        finding.evidence = finding.evidence.iter().take(MOST_EVIDENCE).map(|one| short(one)).collect();
+        finding.remedy = finding.remedy.as_deref().map(short);
+        json!({
+            "gateway": self.gateway, "from": short(&self.from), "finding": finding.json(),
+            "subject": self.subject.as_deref().map(short), "serial_number": self.serial.as_deref().map(short),
+        })
+        .to_string()
+    }
+
+    /// The same again; nothing where it is of a later version's making.
+    pub(crate) fn read(stored: RefusedHandshake) -> Option<Self> {
+        let RefusedHandshake { number, at, body, recording } = stored;
+        let value: Value = serde_json::from_str(&body).ok()?;
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let told = &value["finding"];
+        let code = FindingCode::from_name(told["code"].as_str()?)?;
+        let fault = fault(told["fault"].as_str().unwrap_or_default());
+        let mut finding = Finding::new(code, fault, told["summary"].as_str()?).confidence(
+            match told["confidence"].as_str() {
+                Some("possible") => Confidence::Possible,
+                Some("certain") => Confidence::Certain,
+                _ => Confidence::Likely,
+            },
+        );
+        finding.evidence = told["evidence"].as_array().into_iter().flatten().filter_map(text).collect();
+        finding.remedy = text(&told["remedy"]);
+        (finding.fix, finding.alternative) = (fix(&told["fix"]), fix(&told["alternative"]));
+        Some(Refusal {
+            number,
+            at,
+            gateway: text(&value["gateway"]),
+            from: text(&value["from"]).unwrap_or_default(),
+            finding,
+            subject: text(&value["subject"]),
+            serial: text(&value["serial_number"]),
+            transcript: recording,
+        })
+    }
+
     /// What was said, decoded, where it was recorded.
     pub(crate) fn conversation(&self) -> Option<Conversation> {
         let transcript = Transcript::from_bytes(self.transcript.as_deref()?).ok()?;
@@ -218,48 +318,71 @@ pub(crate) fn is_recent(at: Timestamp, now: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
-    fn one(octets: usize) -> Refusal {
+    fn one(code: FindingCode, octets: usize) -> Refusal {
         Refusal {
             number: 0,
             at: testkit::now(),
-            gateway: None,
+            gateway: Some("edge".to_owned()),
             from: "192.0.2.1:4".to_owned(),
-            finding: Finding::new(FindingCode::UnknownIssuer, Fault::Client, "unknown"),
-            subject: None,
+            finding: Finding::new(code, Fault::Client, "unknown")
+                .confidence(Confidence::Certain)
+                .evidence("its issuer is CN=Nobody")
+                .remedy("ask for another"),
+            subject: Some("CN=alice\u{0}\u{202e}".to_owned()),
             serial: None,
-            transcript: Some(vec![0; octets]),
+            transcript: (octets > 0).then(|| vec![0; octets]),
         }
     }
 
     #[test]
-    fn the_memory_is_bounded_in_number_and_octets_and_counts_on() {
+    fn a_flood_of_one_kind_is_counted_and_leaves_room_for_others() {
         let refusals = Refusals::default();
-        for _ in 0..2 * MOST {
-            refusals.reported(one(10));
+        for _ in 0..10_000 {
+            refusals.reported(one(FindingCode::UnknownIssuer, 1000));
         }
-        assert_eq!(refusals.list(0, usize::MAX).len(), MOST);
-        for _ in 0..200 {
-            refusals.reported(one(100 << 10));
-        }
-        let kept = refusals.0.lock().unwrap_or_else(PoisonError::into_inner);
-        assert!(kept.octets <= MOST_OCTETS, "{}", kept.octets);
-        drop(kept);
-        assert_eq!(refusals.total(), 2 * MOST as u64 + 200);
-        let hours = refusals.by_hour(testkit::now());
-        assert_eq!(hours.len(), HOURS);
-        assert_eq!(hours[HOURS - 1].1["unknown_issuer"], 2 * MOST as u64 + 200);
+        assert!(refusals.reported(one(FindingCode::CertificateExpired, 1000)), "another kind has its place");
+        let waiting = refusals.take();
+        assert_eq!(waiting.refusals.len(), OF_ONE_CODE + 1);
+        let observed = waiting.observed();
+        let hour = observed.tallies.iter().find(|one| one.span == Span::Hour && one.name == "unknown_issuer");
+        assert_eq!(hour.unwrap().count, 10_000);
+        assert!(refusals.take().is_empty());
+        // A minute later there is room again.
+        let later = testkit::now() + SignedDuration::from_mins(1);
+        assert!(refusals.reported(Refusal { at: later, ..one(FindingCode::UnknownIssuer, 0) }));
     }
 
     #[test]
-    fn only_newer_ones_are_listed_the_newest_first() {
+    fn what_waits_is_bounded_in_number_and_octets_however_long_the_memory_is_away() {
         let refusals = Refusals::default();
-        for _ in 0..5 {
-            refusals.reported(one(1));
+        let total = |waiting: &Waiting| waiting.counts.values().sum::<u64>();
+        for minute in 0..100 {
+            let at = testkit::now() + SignedDuration::from_mins(minute);
+            for _ in 0..10 {
+                refusals.reported(Refusal { at, ..one(FindingCode::UnknownIssuer, 80 << 10) });
+            }
+            refusals.put_back(refusals.take());
         }
-        let numbers: Vec<u64> = refusals.list(2, 10).iter().map(|refusal| refusal.number).collect();
-        assert_eq!(numbers, [5, 4, 3]);
-        assert!(refusals.list(5, 10).is_empty());
+        let waiting = refusals.take();
+        let octets: usize =
+            waiting.refusals.iter().filter_map(|one| one.transcript.as_ref()).map(Vec::len).sum();
+        assert_eq!(waiting.refusals.len(), WAITING);
+        assert!(octets <= WAITING_OCTETS, "{octets}");
+        assert_eq!(total(&waiting), 1000, "all of them are counted");
+    }
+
+    #[test]
+    fn a_refusal_is_read_as_it_was_told() {
+        let mut told = one(FindingCode::CertificateExpired, 3);
+        told.finding.fix = Some(Box::new(Fix::new(Fault::Issuer, "countersign renew alice")));
+        let refusals = Refusals::default();
+        refusals.reported(told.clone());
+        let stored = refusals.take().observed().refusals.remove(0);
+        assert!(!stored.body.contains('\0'), "PostgreSQL takes no text with it");
+        let read = Refusal::read(stored).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{told:?}"));
     }
 }

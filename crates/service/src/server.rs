@@ -101,6 +101,7 @@ pub async fn serve(
     let mut options = Options::new();
     let (recorded, heard) = (Arc::clone(state.refusals()), Arc::clone(state.refusals()));
     let radar = Arc::clone(state.radar());
+    options.counters = Arc::clone(state.counters());
     options.recordings = Some(Arc::new(move |transcript| recorded.recorded(&transcript)));
     let log: Log = Arc::new(move |record| {
         heard.record(record);

@@ -9,6 +9,7 @@ use ca::rollover::{self, Seen as InUse, Step};
 use ca::{Authority, Commit, IssueRequest, Issued, Line, Lines, Record, Store, StoreError, Write};
 use jiff::{SignedDuration, Timestamp};
 
+use net::serve::Counters;
 use pki::Certificate;
 use pki::key::SigningKey;
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use crate::log::Signed;
 use crate::radar::{Gateway, Radar};
 use crate::refusals::Refusals;
+use crate::sharing::Sharing;
 use crate::status::lists::Lists;
 use crate::status::ocsp::Answers;
 use crate::{Problem, acme, expiry};
@@ -79,6 +81,8 @@ struct Inner {
     /// By the number of the line that each speaks for.
     responders: RwLock<BTreeMap<u32, Arc<Responder>>>,
     refusals: Arc<Refusals>,
+    sharing: Sharing,
+    counters: Arc<Counters>,
     signed_log: Signed,
     radar: Arc<Radar>,
     expiry_counts: expiry::Counts,
@@ -246,6 +250,8 @@ impl State {
             answers: Answers::default(),
             responders: RwLock::default(),
             refusals: Arc::default(),
+            sharing: Sharing::default(),
+            counters: Arc::default(),
             signed_log: Signed::default(),
             radar: Arc::default(),
             expiry_counts: expiry::Counts::default(),
@@ -301,6 +307,16 @@ impl State {
     #[must_use]
     pub fn refusals(&self) -> &Arc<Refusals> {
         &self.0.refusals
+    }
+
+    pub(crate) fn sharing(&self) -> &Sharing {
+        &self.0.sharing
+    }
+
+    /// What this service's own listeners count.
+    #[must_use]
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.0.counters
     }
 
     /// Who is connected where.
@@ -431,6 +447,8 @@ impl State {
                 }
                 Err(_) => {}
             }
+            // What cannot be told now is told later, and that the memory is away was said above.
+            let _ = self.blocking(State::share_what_is_due).await;
             let wait = move |state: &State| Ok(state.store().wait_for_news(heard, LOOK_AGAIN));
             // It fails where the thread cannot be had, and then time passes in another way.
             match self.blocking(wait).await {

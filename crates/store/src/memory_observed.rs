@@ -8,6 +8,7 @@ use ca::observed::{
 use jiff::Timestamp;
 
 use crate::memory::seconds;
+use crate::observed::MOST_COUNTED;
 
 /// Kind, span, start, name, key, TLS version.
 type Counted = (String, Span, Timestamp, String, String, String);
@@ -52,7 +53,8 @@ impl Kept {
                 counted.3.clear();
             }
         }
-        *self.tallies.entry(counted).or_default() += count;
+        let known = self.tallies.entry(counted).or_default();
+        *known = known.saturating_add(count).min(MOST_COUNTED.unsigned_abs());
     }
 
     fn say(&mut self, said: Vec<Said>) {

@@ -11,6 +11,10 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use crate::read::time;
 use crate::write::WriteError;
 
+/// The highest count, 2^62 - 1: one more of them is still a number of the database, where an error would be that of all
+/// who write at the same moment.
+pub(crate) const MOST_COUNTED: i64 = (1 << 62) - 1;
+
 /// Takes it in, and forgets what is beyond the bounds.
 pub(crate) fn observe(
     connection: &Connection,
@@ -28,7 +32,7 @@ type Stretch = (String, i64, i64);
 
 fn count(connection: &Connection, tallies: &[Tally], now: Timestamp) -> rusqlite::Result<()> {
     let mut add = connection.prepare_cached(
-        "UPDATE tally SET count = count + ?7
+        "UPDATE tally SET count = min(count + ?7, 4611686018427387903)
          WHERE kind = ?1 AND span = ?2 AND start = ?3 AND name = ?4 AND key = ?5 AND tls_version = ?6",
     )?;
     let mut make = connection.prepare_cached(
@@ -39,7 +43,7 @@ fn count(connection: &Connection, tallies: &[Tally], now: Timestamp) -> rusqlite
     let mut known: HashMap<Stretch, usize> = HashMap::new();
     for tally in tallies {
         let values = |name: &'_ str| {
-            let number = i64::try_from(tally.count).unwrap_or(i64::MAX);
+            let number = i64::try_from(tally.count).unwrap_or(MOST_COUNTED).min(MOST_COUNTED);
             let Tally { kind, key, tls_version, .. } = tally;
             let (span, start) = (tally.span.seconds(), tally.start.as_second());
             (kind.clone(), span, start, name.to_owned(), key.clone(), tls_version.clone(), number)

@@ -137,6 +137,7 @@ async fn accept(
     let counters = &server.counters;
     Counters::add(if resumed { &counters.handshakes_resumed } else { &counters.handshakes_full });
     counters.groups.add(&negotiated.group);
+    counters.handshakes.add(client.as_deref(), &negotiated);
     // Octets that are passed on as they come have no headers: there the front is a client like any other.
     let front = current.front_at(from.ip()).filter(|_| !current.is_tcp());
     let now = (server.clock)();

@@ -9,6 +9,7 @@ use explain::Finding;
 use pki::identity::VerifiedPeer;
 
 use super::Route;
+use super::handshakes::HandshakeCounters;
 
 /// Numbers that only grow, and some that go up and down.
 #[derive(Debug, Default)]
@@ -31,6 +32,8 @@ pub struct Counters {
     pub turned_away: AtomicU64,
     /// Handshakes by what the key exchange was.
     pub groups: GroupCounters,
+    /// Handshakes by who came, with which kind of key, over which version.
+    pub handshakes: HandshakeCounters,
 }
 
 /// The key exchange groups that are spoken here, in the names of the registry; the last stands for none, which is a

@@ -11,6 +11,7 @@ pub(crate) mod facts;
 mod front;
 #[doc(hidden)]
 pub mod fuzzing;
+pub(crate) mod handshakes;
 mod headers;
 mod http1;
 mod identity_headers;
@@ -46,6 +47,7 @@ pub use behind::{AddressHeader, IdentityFront, UnknownAddressHeader};
 pub use body::IncomingBody;
 pub use counters::{Counters, Gate, GroupCounters, Pass, TurnedAway};
 pub use directory::{Directory, DirectoryError};
+pub use handshakes::{HandshakeCount, HandshakeCounters};
 pub(crate) use headers::percent_encode;
 pub use identity_headers::{Dialect, UnknownDialect};
 pub use pages::STYLE_SHEET;

@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use aws_lc_rs::digest;
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +24,7 @@ use rustls::pki_types::CertificateDer;
 use crate::disagreement;
 use crate::revocation::Unvouched;
 use crate::serve::facts::Written;
+use crate::serve::handshakes::Versions;
 
 /// Chains kept in each of the two halves of the memory. One of two certificates takes about 8 KiB, so the whole
 /// stays under 64 MiB. Only a holder of a valid certificate can fill it, by presenting it with other company.
@@ -50,9 +51,22 @@ pub(crate) struct Client {
     judged_at: Timestamp,
     /// The last moment at which the judgement holds: then the path ends, or a list that was looked at does.
     good_until: Timestamp,
+    /// Where its handshakes are counted, once the first one was.
+    handshakes: OnceLock<Arc<Versions>>,
 }
 
 impl Client {
+    /// Where its handshakes are counted; `of` finds the place for an identity and a kind of key.
+    pub(crate) fn handshakes(&self, of: impl FnOnce(String, String) -> Arc<Versions>) -> &Versions {
+        self.handshakes.get_or_init(|| {
+            let identity = self.peer.primary().map_or_else(|| self.peer.display_name(), ToString::to_string);
+            // A name of many octets must not take them once more in every report.
+            let identity = identity.chars().take(200).collect();
+            let key = self.peer.certificate().public_key();
+            of(identity, key.map_or_else(|_| "unknown".to_owned(), |key| key.algorithm().to_string()))
+        })
+    }
+
     /// Whether the judgement still holds as far as time goes. A clock that was set back makes it void.
     pub(crate) fn holds_at(&self, now: Timestamp) -> bool {
         self.judged_at <= now && now <= self.good_until
@@ -244,6 +258,7 @@ impl Judge {
             presented,
             judged_at: now,
             good_until,
+            handshakes: OnceLock::new(),
         });
         lock(&self.known).keep(digest, Arc::clone(&client));
         Ok(client)

@@ -222,7 +222,7 @@ pub(super) async fn report(
     Ok(ok(&json!({ "clients": taken })))
 }
 
-/// As much of a text as is kept.
-fn short(text: &str) -> String {
-    text.chars().take(LONGEST).collect()
+/// As much of a text as is kept. No database keeps the character 0 in a text.
+pub(super) fn short(text: &str) -> String {
+    text.chars().filter(|character| *character != '\0').take(LONGEST).collect()
 }

@@ -8,13 +8,14 @@ mod caller;
 mod certificates;
 mod evaluate;
 mod feed;
+mod handshakes;
 mod health;
 mod identities;
 mod invites;
 mod local;
 mod metrics;
 mod openapi;
-mod refusals;
+pub(crate) mod refusals;
 pub(crate) mod rollover;
 mod rules;
 mod statistics;
@@ -109,6 +110,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
                 request: Some("RefusalReport"), answer: "Reported", handler: || post(refusals::report) },
     Operation { method: "get", path: "/api/v1/refusals/{number}", permission: Some(Permission::Read), summary: "A refused handshake: the doctor's report and the conversation", query: &[],
                 request: None, answer: "Refusal", handler: || get(refusals::show) },
+    Operation { method: "get", path: "/api/v1/handshakes", permission: Some(Permission::Read), summary: "Handshakes counted by TLS version, kind of key and identity, over time, on all replicas and gateways",
+                query: &[("by", "hour, for the last 24, or day, for the last 30; hour where nothing is said")],
+                request: None, answer: "Handshakes", handler: || get(handshakes::show) },
+    Operation { method: "post", path: "/api/v1/handshakes", permission: Some(Permission::Follow), summary: "A gateway tells how many handshakes it did", query: &[],
+                request: Some("HandshakeReport"), answer: "HandshakesTaken", handler: || post(handshakes::report) },
     Operation { method: "get", path: "/api/v1/rollover", permission: Some(Permission::Read), summary: "How far a change of the CA has come, and what remains",
                 query: &[("within_seconds", "who was seen within this time counts as still there, a day where nothing is said")],
                 request: None, answer: "Rollover", handler: || get(rollover::show) },

@@ -93,8 +93,10 @@ fn roles(permission: Permission) -> Vec<&'static str> {
 /// The schemas of all parts. One literal of them would be too long for the compiler's patience with macros.
 fn all_schemas() -> Value {
     let mut all = schemas();
-    if let (Some(all), Value::Object(more)) = (all.as_object_mut(), refusal_schemas()) {
-        all.extend(more);
+    for more in [refusal_schemas(), handshake_schemas()] {
+        if let (Some(all), Value::Object(more)) = (all.as_object_mut(), more) {
+            all.extend(more);
+        }
     }
     all
 }
@@ -198,8 +200,14 @@ fn refusal_schemas() -> Value {
         },
         "Refusals": {
             "type": "object",
-            "required": ["refusals", "total", "by_hour"],
-            "properties": { "refusals": list("Refusal"), "total": number, "by_hour": list("Hour") },
+            "required": ["refusals", "last", "total", "by_hour", "by_day"],
+            "properties": {
+                "refusals": list("Refusal"),
+                "last": { "type": "integer", "description": "the number of the newest" },
+                "total": { "type": "integer", "description": "in the hours of by_hour, those that were not kept too" },
+                "by_hour": list("Hour"),
+                "by_day": { "type": "array", "items": { "type": "object" } },
+            },
         },
         "Hour": {
             "type": "object",
@@ -298,7 +306,48 @@ fn refusal_schemas() -> Value {
                 "permissions": { "type": "array", "items": text },
             },
         },
-        "Reported": { "type": "object", "required": ["number"], "properties": { "number": number } },
+        "Reported": {
+            "type": "object",
+            "required": ["kept"],
+            "properties": { "kept": { "type": "boolean", "description": "false where it was counted alone" } },
+        },
+    })
+}
+
+fn handshake_schemas() -> Value {
+    let (text, number) = (json!({ "type": "string" }), json!({ "type": "integer" }));
+    let optional = json!({ "type": ["string", "null"] });
+    let counts = json!({ "type": "object", "additionalProperties": number });
+    let objects = |required: &[&str], properties: Value| {
+        json!({ "type": "array",
+                "items": { "type": "object", "required": required, "properties": properties } })
+    };
+    let count = json!({ "identity": optional, "key": optional, "tls_version": text, "count": number });
+    json!({
+        "Handshakes": {
+            "type": "object",
+            "required": ["by", "total", "by_tls_version", "by_key", "by_identity", "unnamed",
+                         "without_certificate", "over_time"],
+            "properties": {
+                "by": text, "total": number, "by_tls_version": counts, "by_key": counts,
+                "by_identity": objects(&["identity", "count"],
+                    json!({ "identity": text, "count": number, "by_tls_version": counts, "by_key": counts })),
+                "unnamed": { "type": "integer", "description": "of identities beyond those that are counted by name" },
+                "without_certificate": number,
+                "over_time": objects(&["start", "count"],
+                    json!({ "start": text, "count": number, "by_tls_version": counts, "by_key": counts })),
+            },
+        },
+        "HandshakeReport": {
+            "type": "object",
+            "required": ["gateway", "hours"],
+            "properties": {
+                "gateway": text,
+                "hours": objects(&["hour", "handshakes"],
+                    json!({ "hour": text, "handshakes": objects(&["tls_version", "count"], count) })),
+            },
+        },
+        "HandshakesTaken": { "type": "object", "required": ["handshakes"], "properties": { "handshakes": number } },
     })
 }
 

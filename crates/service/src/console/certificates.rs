@@ -202,7 +202,7 @@ async fn page(
                 text(seen, "requests")
             ),
         ),
-        None => ("Last seen", "not since this service started, here or by a gateway that reports".to_owned()),
+        None => ("Last seen", "by no replica, and by no gateway that reports to one".to_owned()),
     });
     facts.retain(|(_, value)| !value.is_empty());
     let reason = text(certificate, "revocation_reason");

@@ -17,6 +17,12 @@ pub(super) struct Bars {
     pub(super) series: Vec<Series>,
 }
 
+/// The start of a stretch of time, by what it is: `2026-06-15 12:00` for an hour, the date for a day.
+pub(super) fn label(start: &str, kind: &str) -> String {
+    let length = if kind == "hour" { 16 } else { 10 };
+    start.get(..length).unwrap_or(start).replace('T', " ")
+}
+
 const WIDTH: usize = 720;
 const HEIGHT: usize = 160;
 const LEFT: usize = 44;
@@ -83,13 +89,32 @@ fn escaped(text: &str) -> String {
 }
 
 impl Bars {
-    /// The chart and its table, as HTML. Labels come from the authority and are dates; they hold no markup.
+    /// The chart, what its colours mean, and its table, as HTML. Labels are dates of our own; they hold no markup.
     pub(super) fn draw(&self) -> String {
         let most = self.series.iter().flat_map(|series| &series.values).copied().max().unwrap_or(0);
         if most == 0 {
             return format!("<p class=\"quiet\">{}: none.</p>", self.title);
         }
-        format!("{}{}", self.picture(most), self.table())
+        format!("{}{}{}", self.picture(most), self.legend(), self.table())
+    }
+
+    /// Which colour is what, where there are several.
+    fn legend(&self) -> String {
+        if self.series.len() < 2 {
+            return String::new();
+        }
+        let mut html = "<ul class=\"legend\">".to_owned();
+        for series in &self.series {
+            let _ = write!(
+                html,
+                "<li><svg class=\"chart swatch\" viewBox=\"0 0 12 12\" aria-hidden=\"true\">\
+                 <rect class=\"{}\" width=\"12\" height=\"12\"/></svg>{}</li>",
+                series.class,
+                escaped(&series.name)
+            );
+        }
+        html.push_str("</ul>");
+        html
     }
 
     fn picture(&self, most: u64) -> String {
@@ -120,7 +145,7 @@ impl Bars {
                     series.class,
                     x + which * width,
                     floor - height,
-                    series.name
+                    escaped(&series.name)
                 );
             }
             if place % step == 0 {
@@ -142,7 +167,7 @@ impl Bars {
             self.title
         );
         for series in &self.series {
-            let _ = write!(html, "<th scope=\"col\">{}</th>", series.name);
+            let _ = write!(html, "<th scope=\"col\">{}</th>", escaped(&series.name));
         }
         html.push_str("</tr></thead><tbody>");
         for (place, label) in self.labels.iter().enumerate() {

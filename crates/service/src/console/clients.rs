@@ -43,8 +43,6 @@ struct Page {
     within: u32,
     total: String,
     rows: Vec<Row>,
-    versions: String,
-    keys: String,
     busiest: String,
 }
 
@@ -54,9 +52,9 @@ struct Filters {
     hours: Option<u32>,
 }
 
-/// Who reports where: a gateway, or this service's own listener.
+/// Who reports where: a gateway, or the service's own listener.
 pub(super) fn place(value: &Value) -> String {
-    value["gateway"].as_str().unwrap_or("this service").to_owned()
+    value["gateway"].as_str().unwrap_or("the authority").to_owned()
 }
 
 async fn show(
@@ -83,10 +81,6 @@ async fn show(
             until: time(one, "not_after"),
         }
     });
-    let counted = |member: &str| -> Vec<(String, u64)> {
-        let all = document[member].as_object().into_iter().flatten();
-        all.map(|(name, count)| (name.clone(), count.as_u64().unwrap_or(0))).collect()
-    };
     let busiest = items(&document, "busiest")
         .map(|one| (text(one, "identity"), one["requests"].as_u64().unwrap_or(0)))
         .collect();
@@ -96,9 +90,6 @@ async fn show(
         within,
         total: text(&document, "total"),
         rows: rows.collect(),
-        versions: Shares { title: "Certificates seen, by TLS version", rows: counted("by_tls_version") }
-            .draw(),
-        keys: Shares { title: "Certificates seen, by the kind of key", rows: counted("by_key") }.draw(),
         busiest: Shares { title: "The busiest identities, by requests", rows: busiest }.draw(),
     };
     Ok(html(StatusCode::OK, &page))

@@ -25,6 +25,7 @@ const PLACES: &[(&str, &str)] = &[
     ("/console", "Overview"),
     ("/console/certificates", "Certificates"),
     ("/console/clients", "Connected"),
+    ("/console/handshakes", "Handshakes"),
     ("/console/invites", "Invites"),
     ("/console/partners", "Partners"),
     ("/console/policy", "Policy"),

@@ -12,6 +12,7 @@ mod chart;
 mod clients;
 mod frame;
 pub(crate) mod guard;
+mod handshakes;
 mod invites;
 pub(crate) mod join;
 mod overview;
@@ -36,6 +37,7 @@ pub(crate) fn routes(state: &State) -> Router<State> {
         .merge(invites::routes())
         .merge(partners::routes())
         .merge(clients::routes())
+        .merge(handshakes::routes())
         .merge(policy::routes())
         .merge(refusals::routes())
         .merge(rollover::routes())

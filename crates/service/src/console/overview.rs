@@ -12,8 +12,8 @@ use super::call::Api;
 use super::certificates::Row;
 use super::chart::{Bars, Series};
 use super::frame::{Event, Frame, html, items, text, time};
-use super::refusals;
 use super::trouble::Trouble;
+use super::{handshakes, refusals};
 use crate::State;
 
 const PLACE: &str = "/console";
@@ -42,6 +42,7 @@ struct Page {
     figures: Vec<Figure>,
     issuance: String,
     expiry: String,
+    handshakes: String,
     refused: String,
     members: Vec<Member>,
     feed: String,
@@ -65,12 +66,14 @@ async fn show(FromState(state): FromState<State>, api: Api) -> Result<Response, 
     events.reverse();
     let refused = api.get("/api/v1/refusals?limit=1").await?;
     let seen = api.get("/api/v1/clients?limit=1&within_seconds=3600").await?;
+    let handshakes = api.get("/api/v1/handshakes").await?;
     let health = api.get("/api/v1/health").await?;
     let (list, list_mood) = list(&health["list"]);
     let page = Page {
         frame: Frame::of(&state, &api, PLACE, "Overview"),
-        figures: figures(&statistics, waiting.len(), &seen, &refused),
-        refused: refusals::chart(&refused),
+        figures: figures(&statistics, waiting.len(), &seen, &handshakes, &refused),
+        handshakes: handshakes::by_version(&handshakes),
+        refused: refusals::by_hour(&refused),
         members: members(&health),
         feed: match health["feeds"].as_u64().unwrap_or(0) {
             0 => "nobody follows it here".to_owned(),
@@ -177,7 +180,13 @@ fn list(list: &Value) -> (String, &'static str) {
     }
 }
 
-fn figures(statistics: &Value, waiting: usize, seen: &Value, refused: &Value) -> Vec<Figure> {
+fn figures(
+    statistics: &Value,
+    waiting: usize,
+    seen: &Value,
+    handshakes: &Value,
+    refused: &Value,
+) -> Vec<Figure> {
     let number = |member: &str| statistics[member].as_u64().unwrap_or(0);
     let soon = number("expiring_within_30_days");
     vec![
@@ -200,9 +209,15 @@ fn figures(statistics: &Value, waiting: usize, seen: &Value, refused: &Value) ->
             mood: "quiet",
         },
         Figure {
+            href: "/console/handshakes",
+            value: text(handshakes, "total"),
+            text: "handshakes in the last 24 hours",
+            mood: "quiet",
+        },
+        Figure {
             href: "/console/refusals",
             value: text(refused, "total"),
-            text: "handshakes refused since the start",
+            text: "handshakes refused in the last 24 hours",
             mood: if refused["total"] == json!(0) { "quiet" } else { "warn" },
         },
         Figure {

@@ -13,9 +13,10 @@ use serde_json::Value;
 
 use super::assets;
 use super::call::Api;
-use super::chart::{Bars, Series};
+use super::chart::{Bars, Series, label};
 use super::frame::{Frame, html, items, text, time};
 use super::trouble::Trouble;
+use crate::api::refusals;
 use crate::{Problem, State};
 
 const PLACE: &str = "/console/refusals";
@@ -49,7 +50,7 @@ impl Row {
             code: text(value, "code"),
             from: text(value, "from"),
             subject: text(value, "subject"),
-            gateway: if gateway.is_empty() { "this service".to_owned() } else { gateway },
+            gateway: if gateway.is_empty() { "the authority".to_owned() } else { gateway },
             serial: text(value, "serial_number"),
         }
     }
@@ -61,8 +62,10 @@ struct List {
     frame: Frame,
     script: String,
     rows: Vec<Row>,
+    last: String,
     total: String,
-    chart: String,
+    hours: String,
+    days: String,
     code: String,
 }
 
@@ -84,16 +87,23 @@ async fn list(
         frame: Frame::of(&state, &api, PLACE, "Refused handshakes"),
         script: assets::path("live.mjs"),
         rows,
+        last: text(&document, "last"),
         total: text(&document, "total"),
-        chart: chart(&document),
+        hours: by_hour(&document),
+        days: chart(&document, "by_day", "day", "Refused handshakes on each of the last 30 days"),
         code: filters.code,
     };
     Ok(html(StatusCode::OK, &page))
 }
 
-/// Refusals by the hour; the codes that come most have bars of their own.
-pub(super) fn chart(document: &Value) -> String {
-    let hours: Vec<&Value> = items(document, "by_hour").collect();
+/// Refusals by the hour.
+pub(super) fn by_hour(document: &Value) -> String {
+    chart(document, "by_hour", "hour", "Refused handshakes in each of the last 24 hours")
+}
+
+/// Refusals over time; the codes that come most have bars of their own.
+fn chart(document: &Value, list: &str, start: &str, title: &'static str) -> String {
+    let hours: Vec<&Value> = items(document, list).collect();
     let mut totals: Vec<(String, u64)> = Vec::new();
     for (code, count) in hours.iter().filter_map(|hour| hour["codes"].as_object()).flatten() {
         let count = count.as_u64().unwrap_or(0);
@@ -118,8 +128,8 @@ pub(super) fn chart(document: &Value) -> String {
         });
         series.push(Series { name: "other".to_owned(), class: CLASSES[own], values: rest.collect() });
     }
-    let labels = hours.iter().map(|hour| text(hour, "hour").get(..13).unwrap_or_default().replace('T', " "));
-    Bars { title: "Refused handshakes in each of the last 24 hours", labels: labels.collect(), series }.draw()
+    let labels = hours.iter().map(|hour| label(&text(hour, start), start)).collect();
+    Bars { title, labels, series }.draw()
 }
 
 struct Finding {
@@ -197,8 +207,8 @@ async fn show(
 
 /// The recording as the renderers of `explain` take it. The caller has asked the API, which has asked for the role.
 async fn decoded(state: &State, number: u64) -> Option<explain::tls::Conversation> {
-    let refusal = state.refusals().find(number)?;
-    state.blocking(move |_| Ok(refusal.conversation())).await.ok().flatten()
+    let found = state.blocking(move |state| Ok(refusals::find(state, number)?.conversation())).await;
+    found.ok().flatten()
 }
 
 /// The page of `explain --html`, which has a policy of its own for its one script and its one style.

@@ -10,5 +10,6 @@ mod feed;
 mod lists;
 mod log;
 mod ocsp;
+mod replicas;
 mod rollover;
 mod world;

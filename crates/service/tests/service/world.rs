@@ -75,7 +75,13 @@ pub(crate) fn clock() -> Timestamp {
 
 /// An authority in memory.
 pub(crate) fn authority() -> Authority<Arc<dyn Store>> {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    shared_authority(Arc::new(MemoryStore::new())).1
+}
+
+type Memory = Arc<dyn Store>;
+
+/// An authority in this memory, twice, as two replicas have it.
+pub(crate) fn shared_authority(store: Memory) -> (Authority<Memory>, Authority<Memory>) {
     let wish = CreateAuthority {
         name: "Test".to_owned(),
         root_lifetime: SignedDuration::from_hours(24 * 3650),
@@ -83,7 +89,10 @@ pub(crate) fn authority() -> Authority<Arc<dyn Store>> {
         requested_by: "founder".to_owned(),
     };
     let (root, issuing) = (TestKey::generate(KeyKind::P256), TestKey::generate(KeyKind::P256));
-    Authority::create(store, &root, Box::new(issuing), &wish, entropy(), clock()).unwrap()
+    let created =
+        Authority::create(Arc::clone(&store), &root, Box::new(issuing.clone()), &wish, entropy(), clock());
+    let created = created.unwrap();
+    (Authority::open(store, Box::new(issuing), entropy()).unwrap(), created)
 }
 
 /// A certificate with its key, of this authority.

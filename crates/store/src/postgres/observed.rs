@@ -11,6 +11,7 @@ use postgres::{Error, Row};
 
 use super::reader::Reader;
 use super::writer::{Fault, Group};
+use crate::observed::MOST_COUNTED;
 use crate::read::time;
 
 /// Takes it in, and forgets what is beyond the bounds.
@@ -21,7 +22,7 @@ pub(super) fn observe(group: &mut Group<'_>, observed: &Observed, now: Timestamp
     Ok(())
 }
 
-const ADD: &str = "UPDATE tally SET count = count + $7
+const ADD: &str = "UPDATE tally SET count = least(count + $7, 4611686018427387903)
     WHERE kind = $1 AND span = $2 AND start = $3 AND name = $4 AND key = $5 AND tls_version = $6";
 const MAKE: &str = "INSERT INTO tally (kind, span, start, name, key, tls_version, count) VALUES ($1, $2, $3, $4, $5, $6, $7)";
 
@@ -30,7 +31,7 @@ fn count(group: &mut Group<'_>, tallies: &[Tally], now: Timestamp) -> Result<(),
     let mut known: HashMap<(&str, i64, i64), usize> = HashMap::new();
     for tally in tallies {
         let (span, start) = (tally.span.seconds(), tally.start.as_second());
-        let number = i64::try_from(tally.count).unwrap_or(i64::MAX);
+        let number = i64::try_from(tally.count).unwrap_or(MOST_COUNTED).min(MOST_COUNTED);
         let mut run = |sql, name: &str| {
             group.execute(sql, &[&tally.kind, &span, &start, &name, &tally.key, &tally.tls_version, &number])
         };

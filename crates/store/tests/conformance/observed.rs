@@ -78,6 +78,18 @@ fn counts_are_added_up_and_read_by_kind_length_and_time() {
 }
 
 #[test]
+fn no_count_is_too_high_for_the_memory() {
+    every_memory(|memory| {
+        for count in [1, u64::MAX, u64::MAX, 7] {
+            let tallies = vec![tally("alice", testkit::now(), count)];
+            tell(&memory, Observed { tallies, ..Observed::default() });
+        }
+        let read = memory.tallies(HANDSHAKES, Span::Hour, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(read[0].count, (1 << 62) - 1);
+    });
+}
+
+#[test]
 fn names_beyond_the_bound_are_counted_together_and_no_handshake_is_lost() {
     every_memory(|memory| {
         let now = testkit::now();

@@ -217,6 +217,8 @@ impl Serve {
         ));
         runtime.block_on(async { while others.join_next().await.is_some() {} });
         keeper.stop();
+        // What the last seconds saw; nobody waits for it, and a memory that is away was told of.
+        let _ = state.share();
         following.abort();
         state.leave();
         if cut_off > 0 {
