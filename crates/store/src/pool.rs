@@ -99,6 +99,7 @@ impl<T> DerefMut for Lent<T> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // In a test a panic is the report.
 mod tests {
     use std::convert::Infallible;
     use std::sync::Barrier;
