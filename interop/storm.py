@@ -1,9 +1,11 @@
-"""Clients that enrol, renew and revoke at replicas of the authority, while one replica after the other is killed; and
-what must be true at the end. Python's own library alone; keys and requests are made by openssl before it begins.
+"""Clients that enrol, renew and revoke at replicas of the authority, while one replica after the other is killed, the
+database is restarted, the feeds of gateways are cut, the disk runs full and a clock is set; and what must be true at the
+end. Python's own library alone; keys and requests are made by openssl before it begins.
 
 What is promised: every certificate that a client holds is in the store and in the log; no serial number is there twice;
 each invite that is good once was used at most once; no list and no OCSP answer that was asked for after a revocation was
-confirmed calls its certificate good; and no two checkpoints contradict each other.
+confirmed calls its certificate good; no two checkpoints contradict each other; and once the feeds are whole again, each
+gateway lets in whoever holds a certificate that is good, and nobody whose certificate was revoked while it heard nothing.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import json
 import os
 import random
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -28,6 +31,9 @@ def arguments():
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=12)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--gateways", help="two ports for each gateway, with commas: its feed's relay and its own")
+    parser.add_argument("--cut", action="store_true", help="cut the feeds of the gateways again and again")
+    parser.add_argument("--disk", help="a folder of the file system under the memory, which is filled now and then")
     parser.add_argument("--database", help="a command that restarts the database the hard way, run now and then")
     parser.add_argument("--clock", help="libfaketime: the clock of the first replica jumps at each start")
     parser.add_argument("--kill", action="store_true", help="kill a random replica again and again")
@@ -44,7 +50,7 @@ HELD = []  # (name, DER) of each certificate that a client was given
 REVOKED = {}  # serial octets: when the authority had confirmed it
 INVITES = []  # handles of invites that are good once
 CHECKPOINTS = {}  # size: root
-COUNTS = {"kills": 0, "database": 0, "joined": 0, "renewed": 0, "revoked": 0, "asked": 0, "failed": 0}
+COUNTS = {"kills": 0, "database": 0, "cut": 0, "full": 0, "joined": 0, "renewed": 0, "revoked": 0, "asked": 0, "failed": 0}
 
 
 def count(what):
@@ -80,6 +86,90 @@ class Replica:
     def kill(self, how=signal.SIGKILL):
         self.process.send_signal(how)
         self.process.wait()
+
+
+class Relay:
+    """Passes on what a gateway and its replica say to each other, and cuts it when it is told to."""
+
+    def __init__(self, port, to):
+        self.to, self.open, self.is_cut, self.lock = to, set(), False, threading.Lock()
+        self.listener = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                far = socket.create_connection(("127.0.0.1", self.to), timeout=5)
+                far.settimeout(None)
+            except OSError:
+                near.close()
+                continue
+            with self.lock:
+                if self.is_cut:
+                    near.close()
+                    far.close()
+                    continue
+                self.open |= {near, far}
+            for one, other in ((near, far), (far, near)):
+                threading.Thread(target=self.pass_on, args=(one, other), daemon=True).start()
+
+    def pass_on(self, one, other):
+        try:
+            while octets := one.recv(65536):
+                other.sendall(octets)
+        except OSError:
+            pass
+        self.end([one, other])
+
+    def end(self, connections):
+        for connection in connections:
+            with self.lock:
+                self.open.discard(connection)
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            connection.close()
+
+    def cut(self):
+        with self.lock:
+            self.is_cut = True
+            connections = list(self.open)
+        self.end(connections)
+
+    def mend(self):
+        with self.lock:
+            self.is_cut = False
+
+
+class Gateway:
+    def __init__(self, index, relay, port, replica):
+        self.index, self.port = index, port
+        self.relay = Relay(relay, replica.port)
+        here = lambda name: os.path.join(ARGUMENTS.out, name)
+        command = [ARGUMENTS.binary, "serve", "--listen", f"127.0.0.1:{port}", "--allow-all", "--log", "off"]
+        command += ["--cert", here("localhost.pem"), "--key", here("localhost-key.pem")]
+        command += ["--feed", f"https://localhost:{relay}", "--feed-ca", ROOT]
+        command += ["--feed-cert", here("gateway.pem"), "--feed-key", here("gateway-key.pem")]
+        with open(here(f"gateway-{index}.log"), "ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def lets_in(self, certificate):
+        """Whether who shows this is answered; an answer that is not heard is none."""
+        context = ssl.create_default_context(cafile=ROOT)
+        context.load_cert_chain(*certificate)
+        connection = http.client.HTTPSConnection("localhost", self.port, timeout=20, context=context)
+        try:
+            connection.request("GET", "/")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
 
 
 class Refused(Exception):
@@ -246,11 +336,49 @@ def client(index):
         violation(f"client {index} ended: {error!r}")
 
 
+def cut_again_and_again():
+    while not OVER.wait(random.uniform(0.5, 2.0)):
+        relay = random.choice(GATEWAYS).relay
+        relay.cut()
+        OVER.wait(random.uniform(0.2, 3.0))
+        relay.mend()
+        count("cut")
+
+
+def fill_the_disk():
+    """No octet more fits, for a moment."""
+    ballast = os.path.join(ARGUMENTS.disk, "ballast")
+    until = time.monotonic() + random.uniform(0.3, 1.5)
+    try:
+        with open(ballast, "wb", buffering=0) as file:
+            size = 1 << 20
+            # What others give back while it lasts is taken as well.
+            while time.monotonic() < until and not OVER.is_set():
+                try:
+                    file.write(bytes(size))
+                except OSError:
+                    size = max(size // 2, 1)
+                    if size == 1:
+                        time.sleep(0.01)
+    finally:
+        os.remove(ballast)
+    count("full")
+    if ARGUMENTS.database:
+        # One that could not even write its log has ended.
+        subprocess.run(ARGUMENTS.database, shell=True, check=False, stdout=subprocess.DEVNULL)
+    for replica in REPLICAS:
+        if replica.process.poll() is not None:
+            replica.start()
+
+
 def kill_again_and_again():
     while not OVER.is_set():
         if OVER.wait(random.uniform(0.5, 2.0)):
             return
-        if ARGUMENTS.database and random.random() < 0.2:
+        # The first time at once, so that a short storm has it too.
+        if ARGUMENTS.disk and (COUNTS["full"] == 0 or random.random() < 0.2):
+            fill_the_disk()
+        if ARGUMENTS.database and (COUNTS["database"] == 0 or random.random() < 0.2):
             subprocess.run(ARGUMENTS.database, shell=True, check=False, stdout=subprocess.DEVNULL)
             count("database")
         if ARGUMENTS.kill:
@@ -297,17 +425,46 @@ def judge():
     return len(entries)
 
 
+def judge_gateways():
+    """What each gateway makes of the last two certificates of each client, once it has heard what it missed."""
+    until = time.monotonic() + 60
+    for gateway in GATEWAYS:
+        for index in range(ARGUMENTS.clients):
+            folder = os.path.join(ARGUMENTS.out, f"client-{index}")
+            key = os.path.join(folder, "key.pem")
+            for name in ("first.pem", "second.pem"):
+                file = os.path.join(folder, name)
+                if not os.path.exists(file):
+                    continue
+                with open(file, "rb") as pem:
+                    is_revoked = serial_of(first_der(pem.read())) in REVOKED
+                while gateway.lets_in((file, key)) == is_revoked:
+                    if time.monotonic() > until:
+                        what = "lets a revoked" if is_revoked else "does not let a good"
+                        violation(f"gateway {gateway.index} {what} certificate of client {index} in")
+                        break
+                    time.sleep(0.1)
+
+
 def main():
     random.seed(ARGUMENTS.seed)
     started = time.monotonic()
     wait_until_ready()
+    if ARGUMENTS.gateways:
+        ports = [int(port) for port in ARGUMENTS.gateways.split(",")]
+        for index in range(len(ports) // 2):
+            GATEWAYS.append(Gateway(index, *ports[2 * index : 2 * index + 2], REPLICAS[index % len(REPLICAS)]))
+        wait_for_gateways()
     threads = [threading.Thread(target=client, args=(index,)) for index in range(ARGUMENTS.clients)]
-    troublemaker = threading.Thread(target=kill_again_and_again)
-    for thread in [*threads, troublemaker]:
+    troublemakers = [threading.Thread(target=kill_again_and_again)]
+    if ARGUMENTS.cut:
+        troublemakers.append(threading.Thread(target=cut_again_and_again))
+    for thread in [*threads, *troublemakers]:
         thread.start()
     time.sleep(ARGUMENTS.seconds)
     OVER.set()
-    troublemaker.join()
+    for troublemaker in troublemakers:
+        troublemaker.join()
     # With everything up again each client ends what it began.
     for thread in threads:
         thread.join(timeout=90)
@@ -316,6 +473,10 @@ def main():
             break
     wait_until_ready()
     entries = judge()
+    judge_gateways()
+    for gateway in GATEWAYS:
+        if gateway.process.poll() is not None:
+            violation(f"gateway {gateway.index} ended while its feed was away")
     for replica in REPLICAS:
         replica.kill(signal.SIGTERM)
     print(json.dumps({**COUNTS, "log": entries, "held": len(HELD), "checkpoints": len(CHECKPOINTS),
@@ -341,11 +502,25 @@ def wait_until_ready():
                 time.sleep(0.05)
 
 
+def wait_for_gateways():
+    until = time.monotonic() + 60
+    for gateway in GATEWAYS:
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", gateway.port), timeout=5).close()
+                break
+            except OSError:
+                if gateway.process.poll() is not None or time.monotonic() > until:
+                    sys.exit(f"gateway {gateway.index} does not serve")
+                time.sleep(0.05)
+
+
+GATEWAYS = []
 PORTS = [int(port) for port in ARGUMENTS.ports.split(",")]
 REPLICAS = [Replica(index, *PORTS[2 * index : 2 * index + 2]) for index in range(len(PORTS) // 2)]
 try:
     sys.exit(main())
 finally:
-    for each in REPLICAS:
+    for each in [*REPLICAS, *GATEWAYS]:
         if each.process.poll() is None:
             each.process.kill()
