@@ -43,6 +43,38 @@ wait_for_line "$SERVER_LOG" 'https://localhost:[0-9]+'
 url=$(grep -o -E 'https://localhost:[0-9]+' <<<"$LINE" | head -n1)
 printf '[[certificate]]\nfiles = "alice/alice.pem"\nreload = { command = ["touch", "reloaded"] }\njoin = {}\n' >agent.toml
 cp "$COUNTERSIGN_HOME/rootCA.pem" old.pem
+# Two more, by EST and by ACME, whose file of roots has that of somebody else in it too.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout other-key.pem -subj "/CN=Somebody Else" \
+    -days 9 -out other.pem 2>/dev/null
+mkdir carol dave
+for name in carol dave; do cat old.pem other.pem >$name/roots.pem; done
+expect_success countersign invite carol --ca "$ca" --json
+node -p 'JSON.parse(require("fs").readFileSync(0)).code' <<<"$STDOUT" >carol.code
+expect_success countersign acme eab add dave --json
+node -p 'JSON.parse(require("fs").readFileSync(0)).hmac_key' <<<"$STDOUT" >dave.key
+kid=$(node -p 'JSON.parse(require("fs").readFileSync(0)).kid' <<<"$STDOUT")
+cat >>agent.toml <<X2
+
+[[certificate]]
+files = "carol/carol.pem"
+[certificate.est]
+url = "$ca"
+anchors = "carol/roots.pem"
+keep_anchors = true
+names = ["carol"]
+password_file = "carol.code"
+
+[[certificate]]
+files = "dave/dave.pem"
+[certificate.acme]
+directory = "$ca/acme/directory"
+anchors = "dave/roots.pem"
+keep_anchors = true
+names = ["dave"]
+eab_kid = "$kid"
+eab_key_file = "dave.key"
+X2
+expect_success countersign agent --config agent.toml --once
 cp bob/bob.pem bob-before.pem && cp bob/bob-key.pem bob-before-key.pem
 
 through() { curl -sS --fail --cacert "$1" --cert "$2.pem" --key "$2-key.pem" "$url/page.txt"; }
@@ -78,6 +110,10 @@ until_fact 's.gateways.length > 0 && s.gateways.every(g => g.believes_new_root)'
 for name in alice/alice bob/bob; do gets_through old.pem $name; done
 expect_success countersign agent --config agent.toml --once
 assert_eq 2 "$(grep -c BEGIN alice/rootCA.pem)" "the roots that the agent has written"
+for name in carol dave; do
+    assert_eq 3 "$(grep -c BEGIN $name/roots.pem)" "the roots that the agent has written for $name"
+    assert_contains "$(cat $name/roots.pem)" "$(sed -n 2,4p other.pem)" "what somebody else's root is in"
+done
 [ -e reloaded ] || fail "who uses the agent's files was not told that the roots changed"
 expect_success countersign renew gateway/localhost.pem
 gets_through new.pem alice/alice
@@ -89,8 +125,12 @@ paste 'rollover status'
 assert_contains "$STDOUT" "believes the new root" "the status"
 command_of 'rollover next'
 expect_success eval "${COMMAND/next/next --renew-within 1s}"
-_renewed() { countersign agent --config agent.toml --once >agent.out 2>&1 && [[ $(issuer alice/alice.pem) == *"Issuing CA 2"* ]]; }
-_wait_until "the agent has renewed alice's certificate early" _renewed
+_renewed() {
+    local name
+    countersign agent --config agent.toml --once >agent.out 2>&1
+    for name in alice carol dave; do [[ $(issuer $name/$name.pem) == *"Issuing CA 2"* ]] || return 1; done
+}
+_wait_until "the agent has renewed its certificates early" _renewed
 verifies old.pem alice/alice.pem
 verifies new.pem alice/alice.pem
 verifies old.pem bob/bob.pem
@@ -127,6 +167,8 @@ cmp bundle.pem new.pem || fail "the old root is still believed"
 cmp "$COUNTERSIGN_HOME/rootCA.pem" new.pem || fail "the home still believes the old root"
 expect_success countersign agent --config agent.toml --once
 cmp alice/rootCA.pem new.pem || fail "the agent still believes the old root"
+cat other.pem new.pem >expected.pem
+for name in carol dave; do cmp $name/roots.pem expected.pem || fail "the agent still believes the old root for $name"; done
 for name in alice/alice bob/bob; do gets_through new.pem $name; done
 _cut() { ! through new.pem bob-before >page 2>page.err; }
 _wait_until "a certificate of the old line is refused" _cut

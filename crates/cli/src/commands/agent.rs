@@ -48,6 +48,7 @@ An agent.toml:
   [certificate.acme]
   directory = \"https://ca.acme.test:8444/acme/directory\"
   anchors = \"/etc/mtls/rootCA.pem\"
+  keep_anchors = true                  # follows a change of its root
   names = [\"web.acme.test\"]
   http_listen = \"0.0.0.0:80\"
 

@@ -54,6 +54,8 @@ struct RawJoin {
 struct RawAcme {
     directory: String,
     anchors: Option<PathBuf>,
+    #[serde(default)]
+    keep_anchors: bool,
     names: Vec<String>,
     profile: Option<String>,
     #[serde(default)]
@@ -71,6 +73,8 @@ struct RawAcme {
 struct RawEst {
     url: String,
     anchors: Option<PathBuf>,
+    #[serde(default)]
+    keep_anchors: bool,
     names: Vec<String>,
     user: Option<String>,
     password_file: Option<PathBuf>,
@@ -120,6 +124,8 @@ pub(super) struct Join {
 pub(super) struct Acme {
     pub(super) directory: String,
     pub(super) anchors: Option<PathBuf>,
+    /// The same file, where it is kept up to date.
+    pub(super) kept_anchors: Option<PathBuf>,
     pub(super) names: Vec<String>,
     pub(super) profile: Option<String>,
     pub(super) contact: Vec<String>,
@@ -143,6 +149,8 @@ pub(super) enum Challenge {
 pub(super) struct Est {
     pub(super) url: String,
     pub(super) anchors: Option<PathBuf>,
+    /// The same file, where it is kept up to date.
+    pub(super) kept_anchors: Option<PathBuf>,
     pub(super) names: Vec<String>,
     pub(super) user: String,
     pub(super) password_file: Option<PathBuf>,
@@ -275,9 +283,11 @@ fn by_acme(raw: RawAcme, files: &Files, folder: &Path) -> Result<Acme, Failure> 
         }
     };
     let own_key = || files.directory.join(format!("{}-acme-account-key.pem", files.stem));
+    let anchors = raw.anchors.map(at);
     Ok(Acme {
         directory: raw.directory,
-        anchors: raw.anchors.map(at),
+        kept_anchors: kept("acme", raw.keep_anchors, anchors.as_ref())?,
+        anchors,
         names: raw.names,
         profile: raw.profile,
         contact: raw.contact,
@@ -297,13 +307,26 @@ fn by_est(raw: RawEst, folder: &Path) -> Result<Est, Failure> {
     };
     SubjectNames::for_client(first).or_usage()?;
     let at = |path: PathBuf| folder.join(path);
+    let anchors = raw.anchors.map(at);
     Ok(Est {
         url: raw.url.trim_end_matches('/').to_owned(),
-        anchors: raw.anchors.map(at),
+        kept_anchors: kept("est", raw.keep_anchors, anchors.as_ref())?,
+        anchors,
         names: raw.names,
         user: raw.user.unwrap_or_else(|| "countersign".to_owned()),
         password_file: raw.password_file.map(at),
     })
+}
+
+/// The file that is kept up to date. What the system believes is not the agent's to change.
+fn kept(what: &str, keeps: bool, anchors: Option<&PathBuf>) -> Result<Option<PathBuf>, Failure> {
+    match (keeps, anchors) {
+        (false, _) => Ok(None),
+        (true, Some(file)) => Ok(Some(file.clone())),
+        (true, None) => Err(Failure::usage(format!(
+            "{what}.keep_anchors keeps a file up to date, and {what}.anchors names none"
+        ))),
+    }
 }
 
 /// Certificates are not asked for where anybody could answer.
@@ -362,6 +385,7 @@ mod tests {
                 "HUP, USR1",
             ),
             (&format!("{ACME}{ACME}"), "wanted twice"),
+            (&format!("{ACME}keep_anchors = true\n"), "acme.anchors names none"),
             (&format!("{ACME}eab_kid = \"x\"\n"), "go together"),
             (&format!("{ACME}webroot = \"x\"\nhttp_listen = \"0.0.0.0:80\"\n"), "at most one"),
         ] {

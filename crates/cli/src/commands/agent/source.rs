@@ -112,26 +112,107 @@ pub(super) async fn suggestion(
         Source::Acme(acme) => (acme.anchors.as_deref(), acme.directory.clone()),
         // An authority that one joins says it in the same place.
         Source::Join(join) => (Some(&*join.anchors), format!("{}/acme/directory", join.ca)),
+        // And so does one whose roots are followed.
+        Source::Est(Est { kept_anchors: Some(file), url, .. }) => match origin(url) {
+            Ok(base) => (Some(&**file), format!("{base}/acme/directory")),
+            Err(_) => return Ok(None),
+        },
         Source::Est(_) => return Ok(None),
     };
     let Ok(options) = options(anchors, None) else { return Ok(None) };
     renewal_info(&options, &directory, certificate).await
 }
 
-/// Brings the file with the authority's roots up to date, where the certificate was joined: the authority says over TLS
-/// whom to believe, and that is believed by who was believed before. Says whether the file changed.
+/// Brings the file with the authority's roots up to date: always where the certificate was joined, and where it is wished
+/// otherwise. Says whether the file changed.
 pub(super) async fn believe(wanted: &Wanted) -> Result<bool, Failure> {
-    let Source::Join(join) = &wanted.source else { return Ok(false) };
-    let options = options(Some(&join.anchors), None)?;
-    let url = format!("{}/trust", join.ca);
-    let outgoing = Outgoing { method: Method::GET, url, headers: HeaderMap::new(), body: Vec::new() };
-    let what = format!("the authority at {} did not say whom to believe", join.ca);
-    let answer = options.exchange(outgoing).await.map_err(|error| failed(&what, &error))?;
-    match Believed::read(&answer.body).filter(|_| answer.status == 200) {
-        Some(believed) => write_anchors(&join.anchors, &believed),
-        // It is an authority from before rollovers.
+    match &wanted.source {
+        Source::Join(join) => follow(Teller::Authority(&join.ca), &join.anchors).await,
+        Source::Acme(acme) => match &acme.kept_anchors {
+            Some(file) => follow(Teller::Authority(&origin(&acme.directory)?), file).await,
+            None => Ok(false),
+        },
+        Source::Est(est) => match &est.kept_anchors {
+            // An authority of countersign says more than EST has words for: which roots are believed no longer.
+            Some(file) => match follow(Teller::Authority(&origin(&est.url)?), file).await {
+                Ok(false) => follow(Teller::Est(&est.url), file).await,
+                told => told,
+            },
+            None => Ok(false),
+        },
+    }
+}
+
+/// Who says whom to believe.
+#[derive(Clone, Copy)]
+enum Teller<'a> {
+    /// An authority of countersign, at this address.
+    Authority(&'a str),
+    /// An EST server (RFC 7030 section 4.1).
+    Est(&'a str),
+}
+
+impl Teller<'_> {
+    /// What it says over TLS, where `anchors` alone vouch for it; `None` where it says nothing of the kind.
+    async fn ask(self, anchors: &[Certificate]) -> Result<Option<Believed>, Failure> {
+        let options = believing(anchors.to_vec(), None);
+        match self {
+            Teller::Authority(base) => {
+                let url = format!("{base}/trust");
+                let outgoing =
+                    Outgoing { method: Method::GET, url, headers: HeaderMap::new(), body: Vec::new() };
+                let what = format!("the authority at {base} did not say whom to believe");
+                let answer = options.exchange(outgoing).await.map_err(|error| failed(&what, &error))?;
+                // Another status is that of a server of others, or of an authority from before rollovers.
+                Ok(Believed::read(&answer.body).filter(|_| answer.status == 200))
+            }
+            Teller::Est(url) => {
+                let what = format!("the EST server at {url} did not say whom to believe");
+                let all = est::ca_certificates(&options, url).await.map_err(|error| failed(&what, &error))?;
+                Ok(roots_by_est(&all))
+            }
+        }
+    }
+}
+
+/// Those among an EST server's CA certificates that are roots. EST takes none back, so none was believed once.
+fn roots_by_est(all: &[Certificate]) -> Option<Believed> {
+    let is_root = |one: &&Certificate| {
+        one.is_ca()
+            && one.is_self_issued()
+            && one.public_key().is_ok_and(|key| one.verify_signature(key).is_ok())
+    };
+    let anchors: Vec<Certificate> = all.iter().filter(is_root).cloned().collect();
+    (!anchors.is_empty()).then(|| Believed { anchors, former: Vec::new() })
+}
+
+/// Brings a file up to date by what somebody says over TLS. That is believed where one of the same authority's roots in
+/// the file vouches for who says it: a file may hold the roots of others too, and they have no say in whom to believe.
+async fn follow(teller: Teller<'_>, file: &std::path::Path) -> Result<bool, Failure> {
+    let known = input::certificates(file)?;
+    let Some(first) = teller.ask(&known).await? else { return Ok(false) };
+    let own: Vec<Certificate> = known
+        .iter()
+        .filter(|one| first.anchors.contains(one) || first.former.contains(one))
+        .cloned()
+        .collect();
+    let believed = if own.is_empty() {
+        None
+    } else if own.len() == known.len() {
+        Some(first)
+    } else {
+        teller.ask(&own).await?
+    };
+    match believed {
+        Some(believed) => write_anchors(file, &believed),
         None => Ok(false),
     }
+}
+
+/// The server that an address is at, which is https:// as the configuration demands.
+fn origin(address: &str) -> Result<String, Failure> {
+    let url = net::url::Url::parse(address).or_usage()?;
+    Ok(format!("https://{}", url.authority()))
 }
 
 /// How requests are sent: believing the anchors of a file, or those of the system.
@@ -144,12 +225,16 @@ fn options(anchors: Option<&std::path::Path>, credentials: Option<Credentials>) 
             system.certs.iter().filter_map(|der| Certificate::from_der(der).ok()).collect()
         }
     };
+    Ok(believing(anchors, credentials))
+}
+
+fn believing(anchors: Vec<Certificate>, credentials: Option<Credentials>) -> Options {
     let mut tls = TlsOptions::new(Expectation::new(TrustBundle::new(anchors)));
     tls.credentials = credentials;
     let mut options = Options::new(tls);
     options.connect_timeout = Duration::from_secs(20);
     options.max_time = Some(MAX_TIME);
-    Ok(options)
+    options
 }
 
 /// The pair in place, to connect with.
@@ -365,4 +450,31 @@ fn external(acme: &Acme) -> Result<Option<ExternalAccount>, Failure> {
         ))
     })?;
     Ok(Some(ExternalAccount { kid: kid.clone(), mac_key }))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use testkit::TestCa;
+
+    use super::*;
+
+    #[test]
+    fn of_what_an_est_server_has_roots_alone_are_believed_and_none_that_only_looks_like_one() {
+        let (one, other) = (TestCa::new(), TestCa::new());
+        let certificate = |of: &testkit::TestIdentity| of.certificate.clone();
+        let (root, issuing) = (certificate(one.root()), certificate(one.issuing()));
+        let mut broken = certificate(other.root()).der().to_vec();
+        *broken.last_mut().unwrap() ^= 1;
+        let mut all = vec![issuing, root.clone()];
+        all.extend(Certificate::from_der(&broken));
+        assert_eq!(roots_by_est(&all).unwrap().anchors, [root]);
+        assert!(roots_by_est(&all[..1]).is_none());
+    }
+
+    #[test]
+    fn the_server_of_an_address_is_without_its_path() {
+        assert_eq!(origin("https://ca.test:8444/acme/directory").unwrap(), "https://ca.test:8444");
+        assert_eq!(origin("https://ca.test").unwrap(), "https://ca.test");
+    }
 }

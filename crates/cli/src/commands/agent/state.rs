@@ -33,7 +33,10 @@ pub(super) struct Standing {
 
 impl Standing {
     fn new(wanted: &Wanted) -> Self {
-        let asks = matches!(wanted.source, Source::Acme(_) | Source::Join(_));
+        let asks = match &wanted.source {
+            Source::Acme(_) | Source::Join(_) => true,
+            Source::Est(est) => est.kept_anchors.is_some(),
+        };
         Standing { certificate: files::current(wanted), asks, ..Standing::default() }
     }
 
