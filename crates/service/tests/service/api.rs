@@ -5,7 +5,9 @@ use http::Method;
 use pki::Profile;
 use pki::crl::RevocationReason;
 use serde_json::{Value, json};
+use service::{Surface, router};
 use testkit::{KeyKind, TestKey};
+use tower::ServiceExt as _;
 
 use crate::world::{Client, World, clock, issue, request};
 
@@ -181,4 +183,27 @@ async fn a_role_ends_with_its_certificate_before_the_listener_hears_of_it() {
     let reason = RevocationReason::PrivilegeWithdrawn;
     ca::revoke(world.state.store(), &Selector::parse("carol"), reason, "warden", clock()).unwrap();
     assert_eq!(auditor.get("/api/v1/audit").await.status, 401);
+}
+
+#[tokio::test]
+async fn each_listener_serves_its_own_part_and_nothing_of_the_others() {
+    let world = World::new().await;
+    let nothing = Surface { enrolment: false, status: false, admin: false };
+    let parts = [
+        (
+            Surface { enrolment: true, ..nothing },
+            ["/acme/directory", "/.well-known/est/cacerts", "/acme/new-nonce"],
+        ),
+        (Surface { status: true, ..nothing }, ["/crl/issuing.crl", "/log/checkpoint", "/issuing.crt"]),
+        (Surface { admin: true, ..nothing }, ["/api/v1/certificates", "/log/tile/entries/000", "/console"]),
+    ];
+    for (surface, _) in &parts {
+        for (owner, paths) in &parts {
+            for path in paths {
+                let request = http::Request::get(*path).body(axum::body::Body::empty()).unwrap();
+                let status = router(&world.state, *surface).oneshot(request).await.unwrap().status().as_u16();
+                assert_eq!(status != 404, surface == owner, "{path} at {surface:?}: {status}");
+            }
+        }
+    }
 }

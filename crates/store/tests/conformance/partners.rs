@@ -154,3 +154,33 @@ fn of_two_who_join_with_one_key_at_the_same_moment_both_get_the_same_certificate
         assert_eq!(spare[0].revoked.unwrap().reason, RevocationReason::Superseded);
     });
 }
+
+#[test]
+fn an_address_that_guesses_is_shut_out_at_every_replica_and_others_are_not() {
+    every_memory(|memory| {
+        let issuing = issuing_key();
+        drop(authority_of(&memory, &issuing));
+        let code = invite(&memory, 1);
+        let key = TestKey::generate(KeyKind::P256);
+        let open =
+            || ca::Authority::open(Memory::clone(&memory), Box::new(issuing.clone()), entropy()).unwrap();
+        let replicas = [open(), open()];
+        let ask = |replica: usize, code: &str, address: [u8; 4]| {
+            let from = From { address: address.into(), way: "test" };
+            replicas[replica].redeem(code, key.public_key(), &SubjectNames::default(), from, testkit::now())
+        };
+        // Each guess is at another invite, so that an address is all that they have in common.
+        let (handle, secret) = code.split_once('-').unwrap();
+        for guess in 1..=6 {
+            let (start, end) = handle.split_at(guess);
+            let tried = ask(guess % 2, &format!("{end}{start}-{secret}"), [192, 0, 2, 1]);
+            assert!(matches!(tried, Err(ca::RedeemError::Unknown)), "{tried:?}");
+        }
+        for replica in 0..2 {
+            let shut = ask(replica, &code, [192, 0, 2, 1]);
+            assert!(matches!(shut, Err(ca::RedeemError::Blocked { .. })), "{shut:?}");
+        }
+        let other = ask(0, &code, [192, 0, 2, 2]);
+        assert!(matches!(other, Ok(Redeemed::Issued(..))), "{other:?}");
+    });
+}
