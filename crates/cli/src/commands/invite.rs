@@ -135,7 +135,10 @@ impl Invite {
             "Invited {BOLD}{}{BOLD:#}: {} certificate(s), until {}",
             text("name"),
             self.uses,
-            text("expires")
+            invited["expires"]
+                .as_str()
+                .and_then(|at| at.parse::<jiff::Timestamp>().ok())
+                .map_or_else(|| text("expires"), |at| at.strftime("%Y-%m-%d %H:%M UTC").to_string())
         ));
         if link.starts_with('/') {
             context.warn(
