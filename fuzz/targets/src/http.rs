@@ -1,4 +1,4 @@
-//! What the gateway and the client read around TLS: HTTP/1.1, the PROXY protocol, URLs.
+//! What the gateway and the client read around TLS: HTTP/1.1 and HTTP/2, the PROXY protocol, URLs.
 
 use net::proxy_protocol::{Decoded, decode};
 use net::serve::{HostPattern, Target, fuzzing};
@@ -17,6 +17,16 @@ pub(crate) fn response(bytes: &[u8]) {
 /// A chunked body: see [`fuzzing::chunked_body`].
 pub(crate) fn body(bytes: &[u8]) {
     fuzzing::chunked_body(bytes);
+}
+
+/// The frames of HTTP/2: see [`fuzzing::http2_frames`].
+pub(crate) fn http2_frames(bytes: &[u8]) {
+    fuzzing::http2_frames(bytes);
+}
+
+/// Its blocks of fields: see [`fuzzing::http2_fields`].
+pub(crate) fn http2_fields(bytes: &[u8]) {
+    fuzzing::http2_fields(bytes);
 }
 
 /// The name of a header: see [`fuzzing::header_name`].

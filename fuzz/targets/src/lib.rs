@@ -29,6 +29,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "est",             run: enrolment::est },
     Target { name: "extensions",      run: tls::extensions },
     Target { name: "handshake",       run: tls::handshake },
+    Target { name: "http2_fields",    run: http::http2_fields },
+    Target { name: "http2_frames",    run: http::http2_frames },
     Target { name: "http_body",       run: http::body },
     Target { name: "http_request",    run: http::request },
     Target { name: "http_response",   run: http::response },

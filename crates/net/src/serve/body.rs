@@ -1,29 +1,24 @@
-//! The bodies of answers, in one type; and the count kept of each until it ends, for the access log.
+//! The bodies of requests and of answers, in one type each.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::fs::File;
 use tokio::io::{AsyncRead as _, ReadBuf};
 
-use super::access::{AccessRecord, RequestRecord};
 use super::http1::pipe::Outlet;
 use super::service::ServiceBody;
 use super::upstream::UpstreamBody;
-use super::{Log, Pass};
 
 pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of a request.
 pub(crate) enum RequestBody {
     Empty,
-    /// Over HTTP/2.
-    Incoming(Incoming),
-    /// Over HTTP/1.1: read by the connection's task, and handed over in pieces.
+    /// Read by the connection's task, and handed over in pieces.
     Handed(Outlet, Option<u64>),
 }
 
@@ -37,7 +32,6 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut *self {
             RequestBody::Empty => Poll::Ready(None),
-            RequestBody::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             RequestBody::Handed(outlet, _) => outlet.poll_frame(cx).map_err(Into::into),
         }
     }
@@ -45,7 +39,6 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             RequestBody::Empty => true,
-            RequestBody::Incoming(body) => body.is_end_stream(),
             RequestBody::Handed(..) => false,
         }
     }
@@ -53,7 +46,6 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             RequestBody::Empty => SizeHint::with_exact(0),
-            RequestBody::Incoming(body) => body.size_hint(),
             RequestBody::Handed(_, length) => length.map_or_else(SizeHint::new, SizeHint::with_exact),
         }
     }
@@ -185,85 +177,5 @@ impl Body for FileBody {
         self.left -= read as u64;
         chunk.truncate(read);
         Poll::Ready(Some(Ok(Frame::data(Bytes::from(chunk)))))
-    }
-}
-
-/// The body of an answer, counted; its end, or its being dropped, writes the access record.
-pub(crate) struct LoggedBody {
-    body: AnswerBody,
-    expected: Option<u64>,
-    ended: bool,
-    /// Taken when it is written.
-    record: Option<Box<RequestRecord>>,
-    bytes: u64,
-    started: Instant,
-    log: Log,
-    /// What counts the request among those under way, until it ends.
-    _pass: Option<Pass>,
-}
-
-impl LoggedBody {
-    pub(crate) fn new(
-        body: AnswerBody,
-        record: Box<RequestRecord>,
-        started: Instant,
-        log: Log,
-        pass: Option<Pass>,
-    ) -> Self {
-        // One that is over before it starts is never polled.
-        let ended = body.is_end_stream();
-        LoggedBody {
-            expected: body.size_hint().exact(),
-            body,
-            ended,
-            record: Some(record),
-            bytes: 0,
-            started,
-            log,
-            _pass: pass,
-        }
-    }
-}
-
-impl Body for LoggedBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        match &frame {
-            None => self.ended = true,
-            Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    self.bytes += data.len() as u64;
-                }
-                // A body of known length is not polled again after its last byte.
-                self.ended = self.body.is_end_stream() || self.expected == Some(self.bytes);
-            }
-            Some(Err(_)) => self.ended = false,
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for LoggedBody {
-    fn drop(&mut self) {
-        if let Some(mut record) = self.record.take() {
-            record.bytes = self.bytes;
-            record.duration = self.started.elapsed();
-            record.complete = self.ended;
-            (self.log)(&AccessRecord::Request(record));
-        }
     }
 }

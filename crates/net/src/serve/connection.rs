@@ -2,20 +2,15 @@
 
 use std::borrow::Cow;
 
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use explain::{Finding, FindingCode};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode, Version};
-use hyper::body::{Body as _, Incoming};
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use http::{Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 use pki::identity::VerifiedPeer;
 use rustls::sign::CertifiedKey;
@@ -23,13 +18,13 @@ use tokio::net::TcpStream;
 
 use super::access::{AccessRecord, RefusalRecord, RequestRecord};
 use super::behind::Origin;
-use super::body::{AnswerBody, IncomingBody, LoggedBody, RequestBody};
+use super::body::{AnswerBody, IncomingBody, RequestBody};
 use super::counters::{Counters, Pass, TurnedAway};
-use super::route::{Route, host_of};
+use super::route::Route;
 use super::standing::{RefusedRequest, Seat, Standing};
 use super::watch::{Place, Watch, until_cut};
 use super::{
-    Handler, IdentityFront, Server, Slot, Visitor, behind, front, http1, pages, tcp, told, try_it, upstream,
+    Handler, IdentityFront, Server, Slot, Visitor, behind, front, http1, http2, pages, tcp, told, try_it,
     visitor,
 };
 use crate::accept::{self, Accepted, RefusedHandshake};
@@ -47,6 +42,16 @@ pub(crate) struct Visit {
     /// What the visitor was shown of the server; nothing where a ticket spared it.
     pub(crate) shown: Option<Arc<CertifiedKey>>,
     pub(crate) now: Timestamp,
+}
+
+/// What becomes of a request.
+pub(crate) enum Decision {
+    /// Its route answers it.
+    Go { admission: Admission, client: Option<Arc<Client>>, route: Arc<Route>, pass: Option<Pass> },
+    /// It is answered with a page of ours.
+    Page(Response<AnswerBody>),
+    /// It ends without an answer.
+    Abort,
 }
 
 /// What the requests of one connection share.
@@ -82,7 +87,7 @@ pub(crate) async fn serve(
         if connection.standing.is_tcp() {
             tcp::serve(connection, socket).await;
         } else if connection.negotiated.alpn.as_deref() == Some("h2") {
-            Box::pin(serve_http2(connection, socket)).await;
+            http2::serve(connection, socket).await;
         } else {
             http1::serve(connection, socket).await;
         }
@@ -278,6 +283,38 @@ impl Connection {
         Ok(self.standing.judge_behind(chain.as_deref(), host, path, method, now))
     }
 
+    /// What follows from the judgement of an HTTP/2 request.
+    pub(crate) fn decide(
+        &self,
+        seat: Seat,
+        origin: Origin,
+        wanted: pages::Wanted,
+        record: &mut RequestRecord,
+    ) -> Decision {
+        match seat {
+            Seat::Admitted { admission, client, route } => {
+                self.note_admitted(record, &admission, client.as_deref(), &route);
+                match self.enter(&route, client.as_deref(), origin) {
+                    Ok(pass) => Decision::Go { admission, client, route, pass },
+                    Err(turned) => Decision::Page(turned_away(wanted, record, turned)),
+                }
+            }
+            Seat::Refused(RefusedRequest { finding, client, route, closes: _, aborts }) => {
+                record.route = route.map(|route| Arc::clone(&route.name));
+                let page = pages::refusal(wanted, &finding, client.as_ref().map(|client| &*client.peer));
+                self.note_refused(record, finding, client.as_deref());
+                if aborts { Decision::Abort } else { Decision::Page(page) }
+            }
+            Seat::Nowhere { client, ambiguous } => {
+                if let Some(client) = &client {
+                    record.verdict = Cow::Borrowed("SUCCESS");
+                    note_client(record, client);
+                }
+                Decision::Page(nowhere(wanted, ambiguous))
+            }
+        }
+    }
+
     /// What a TCP service is told first of a connection.
     pub(crate) fn proxy_header(&self, socket: &TlsSocket) -> Vec<u8> {
         let facts = TlsFacts {
@@ -300,41 +337,6 @@ fn note_client(record: &mut RequestRecord, client: &Client) {
     record.client = Some(Arc::clone(&client.peer));
 }
 
-/// Serves HTTP/2 until the connection ends.
-async fn serve_http2(connection: Arc<Connection>, socket: TlsSocket) {
-    let limits = connection.server.limits;
-    let requests = Arc::clone(&connection);
-    let service = service_fn(move |request: Request<Incoming>| {
-        let connection = Arc::clone(&requests);
-        async move {
-            let (parts, body) = request.into_parts();
-            answer(connection, parts, RequestBody::Incoming(body)).await.ok_or(Aborted)
-        }
-    });
-    let http = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams)
-        .max_header_list_size(limits.header_bytes)
-        // The windows that nghttpx and Envoy give; 64 KiB hold an upload up at each round trip.
-        .initial_stream_window_size(256 * 1024)
-        .initial_connection_window_size(1024 * 1024)
-        .keep_alive_interval(limits.header_timeout)
-        .keep_alive_timeout(limits.header_timeout)
-        .serve_connection(TokioIo::new(socket), service);
-    let mut http = std::pin::pin!(http);
-    let mut told = false;
-    let ended = poll_fn(|cx| {
-        if connection.watch().is_draining() && !told {
-            told = true;
-            http.as_mut().graceful_shutdown();
-        }
-        http.as_mut().poll(cx)
-    });
-    if let Err(error) = ended.await {
-        tracing::debug!(address = %connection.address, %error, "a connection ended early");
-    }
-}
-
 /// The header of W3C Trace Context.
 pub(crate) const TRACEPARENT: &str = "traceparent";
 
@@ -345,87 +347,6 @@ pub(crate) fn continue_trace(headers: &mut HeaderMap, trace: Option<&TraceContex
     {
         headers.insert(TRACEPARENT, value);
     }
-}
-
-/// A stream that ends without an answer.
-#[derive(Debug, thiserror::Error)]
-#[error("the route ends connections without a certificate")]
-struct Aborted;
-
-/// Judges a request, has it answered, and records it. `None` where it is to end without an answer.
-pub(crate) async fn answer(
-    connection: Arc<Connection>,
-    mut parts: Parts,
-    body: RequestBody,
-) -> Option<Response<LoggedBody>> {
-    let started = Instant::now();
-    let now = connection.now();
-    let counters = &connection.server.counters;
-    Counters::add(&counters.requests);
-    let version = parts.version;
-    let protocol = if version == Version::HTTP_2 { "HTTP/2.0" } else { "HTTP/1.1" };
-    let path = parts.uri.path().to_owned();
-    let mut record = Box::new(connection.record(parts.method.clone(), path, protocol, now));
-    record.trace =
-        connection.trace(|name| parts.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect());
-    continue_trace(&mut parts.headers, record.trace.as_ref());
-    let is_head = parts.method == Method::HEAD;
-    let wanted = pages::Wanted::of(&parts.headers);
-    let mut pass = None;
-    let host = upstream::requested_host(&parts);
-    let host = host.map(|host| host.and_then(|host| Some(host_of(host.to_str().ok()?).to_ascii_lowercase())));
-    let values = |name| parts.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-    let origin = connection.origin(values);
-    record.peer = origin.address;
-    let seat = host.map_err(str::to_owned).and_then(|host| {
-        // What HTTP/1.1 refuses with its first line, HTTP/2 brings as far as here (RFC 9113 section 8.3.1).
-        if parts.uri.path() == "*" && parts.method != Method::OPTIONS {
-            return Err("The request target is none that a server answers.".to_owned());
-        }
-        let (host, method) = (host.as_deref().unwrap_or(""), Some(parts.method.as_str()));
-        connection.judge(host, parts.uri.path(), method, now, values)
-    });
-    let mut response = match seat {
-        Err(why) => pages::problem(wanted, StatusCode::BAD_REQUEST, "bad_request", &why),
-        Ok(Seat::Admitted { admission, client, route }) => {
-            connection.note_admitted(&mut record, &admission, client.as_deref(), &route);
-            match connection.enter(&route, client.as_deref(), origin) {
-                Ok(entered) => {
-                    pass = entered;
-                    let visit = connection.visit(client.as_deref(), origin, now);
-                    respond(&route.handler, &admission, parts, body, &visit).await
-                }
-                Err(turned) => turned_away(wanted, &mut record, turned),
-            }
-        }
-        Ok(Seat::Refused(RefusedRequest { finding, client, route, closes, aborts })) => {
-            record.route = route.map(|route| Arc::clone(&route.name));
-            let mut response = pages::refusal(wanted, &finding, client.as_ref().map(|client| &*client.peer));
-            if closes && version <= Version::HTTP_11 {
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            connection.note_refused(&mut record, finding, client.as_deref());
-            if aborts {
-                record.duration = started.elapsed();
-                (connection.server.log)(&AccessRecord::Request(record));
-                return None;
-            }
-            response
-        }
-        Ok(Seat::Nowhere { client, ambiguous }) => {
-            if let Some(client) = &client {
-                record.verdict = Cow::Borrowed("SUCCESS");
-                note_client(&mut record, client);
-            }
-            nowhere(wanted, ambiguous)
-        }
-    };
-    record.status = response.status().as_u16();
-    if is_head {
-        drop_body(&mut response);
-    }
-    let log = Arc::clone(&connection.server.log);
-    Some(response.map(|body: AnswerBody| LoggedBody::new(body, record, started, log, pass)))
 }
 
 /// Has a request answered by its route's handler.
@@ -486,14 +407,6 @@ pub(crate) fn turned_away(
     record.verdict = Cow::Owned(format!("FAILED:{code}"));
     record.finding = Some(finding);
     response
-}
-
-/// Leaves the head of an answer to HEAD, with the length the body would have had: over HTTP/2 hyper would send it.
-fn drop_body(response: &mut Response<AnswerBody>) {
-    let body = std::mem::replace(response.body_mut(), AnswerBody::Empty);
-    if let Some(length) = body.size_hint().exact().filter(|_| !body.is_end_stream()) {
-        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    }
 }
 
 fn record_refusal(server: &Server, peer: SocketAddr, refused: RefusedHandshake) {

@@ -103,6 +103,23 @@ fn decoded(bytes: &[u8], step: usize) -> Result<(Vec<u8>, Vec<u8>, usize), Optio
     if decoder.is_done() { Ok((body, decoder.trailers_to_pass(false), at)) } else { Err(None) }
 }
 
+/// Octets of an HTTP/2 connection are cut into frames the same however they arrive.
+///
+/// # Panics
+/// Where they are not.
+pub fn http2_frames(bytes: &[u8]) {
+    super::http2::checks::frames(bytes);
+}
+
+/// Blocks of fields of one HTTP/2 connection, each with an octet before it that is its length: see `http2::checks`.
+///
+/// # Panics
+/// Where a promise does not hold.
+pub fn http2_fields(bytes: &[u8]) {
+    super::http2::checks::string(bytes);
+    super::http2::checks::blocks(bytes);
+}
+
 /// A header's name that claims an identity does so in every spelling, and is taken out of what is passed on.
 ///
 /// # Panics

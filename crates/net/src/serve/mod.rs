@@ -14,6 +14,7 @@ pub mod fuzzing;
 pub(crate) mod handshakes;
 mod headers;
 mod http1;
+mod http2;
 mod identity_headers;
 mod pages;
 mod pulse;

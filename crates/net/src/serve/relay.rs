@@ -25,8 +25,18 @@ pub(crate) fn poll_link<T>(
     cx: &mut Context<'_>,
     look: impl FnOnce(&mut Context<'_>, &[u8]) -> T,
 ) -> Poll<io::Result<T>> {
+    poll_link_at_most(link, READ, cx, look)
+}
+
+/// The same with at most so many octets.
+pub(crate) fn poll_link_at_most<T>(
+    link: &mut Link,
+    most: usize,
+    cx: &mut Context<'_>,
+    look: impl FnOnce(&mut Context<'_>, &[u8]) -> T,
+) -> Poll<io::Result<T>> {
     READ_BUFFER.with_borrow_mut(|buffer| {
-        let mut read = ReadBuf::new(buffer);
+        let mut read = ReadBuf::new(&mut buffer[..most.min(READ)]);
         ready!(link.poll_read(cx, &mut read))?;
         Poll::Ready(Ok(look(cx, read.filled())))
     })

@@ -225,7 +225,7 @@ async fn the_client_comes_from_the_last_address_that_is_not_a_fronts_own() {
         (XForwardedFor, &[("x-forwarded-for", "10.0.0.3, 10.0.0.2")], "10.0.0.3", "https"),
         // What cannot be read ends the search at who told it.
         (XForwardedFor, &[("x-forwarded-for", "203.0.113.7, unknown, 10.0.0.2")], "10.0.0.2", "https"),
-        (XForwardedFor, &[("x-forwarded-for", "203.0.113.7, ")], "127.0.0.1", "https"),
+        (XForwardedFor, &[("x-forwarded-for", "203.0.113.7,")], "127.0.0.1", "https"),
         (XForwardedFor, &[], "127.0.0.1", "https"),
         (
             XForwardedFor,

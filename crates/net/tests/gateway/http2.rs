@@ -12,43 +12,39 @@ use tokio::time::timeout;
 
 use crate::common::*;
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 // Types of frames (section 6).
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PUSH_PROMISE: u8 = 5;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PUSH_PROMISE: u8 = 5;
+pub(crate) const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
 
 // Flags.
-const NONE: u8 = 0;
-const ACK: u8 = 1;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-const PADDED: u8 = 8;
-const WITH_PRIORITY: u8 = 0x20;
+pub(crate) const NONE: u8 = 0;
+pub(crate) const ACK: u8 = 1;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
+pub(crate) const PADDED: u8 = 8;
+pub(crate) const WITH_PRIORITY: u8 = 0x20;
 
 // Errors (section 7).
-const NO_ERROR: u32 = 0;
-const PROTOCOL_ERROR: u32 = 1;
-const FLOW_CONTROL_ERROR: u32 = 3;
-const STREAM_CLOSED: u32 = 5;
-const FRAME_SIZE_ERROR: u32 = 6;
-const REFUSED_STREAM: u32 = 7;
-const COMPRESSION_ERROR: u32 = 9;
-const ENHANCE_YOUR_CALM: u32 = 11;
+pub(crate) const NO_ERROR: u32 = 0;
+pub(crate) const PROTOCOL_ERROR: u32 = 1;
+pub(crate) const FLOW_CONTROL_ERROR: u32 = 3;
+pub(crate) const STREAM_CLOSED: u32 = 5;
+pub(crate) const FRAME_SIZE_ERROR: u32 = 6;
+pub(crate) const REFUSED_STREAM: u32 = 7;
+pub(crate) const COMPRESSION_ERROR: u32 = 9;
+pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// What hyper's HTTP/2 says where a frame cannot be decoded, whatever is wrong with it: the connection ends, as it must,
-/// under a more general name than RFC 9113 gives it. h2spec takes that too.
-const GENERAL: u32 = PROTOCOL_ERROR;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut frame = vec![length[1], length[2], length[3], kind, flags];
     frame.extend_from_slice(&stream.to_be_bytes());
@@ -57,7 +53,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A field without indexing and without Huffman's code (RFC 7541 section 6.2.2).
-fn field(name: &str, value: &str) -> Vec<u8> {
+pub(crate) fn field(name: &str, value: &str) -> Vec<u8> {
     let mut field = vec![0];
     for text in [name, value] {
         assert!(text.len() < 127);
@@ -67,26 +63,26 @@ fn field(name: &str, value: &str) -> Vec<u8> {
     field
 }
 
-fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
     fields.iter().flat_map(|(name, value)| field(name, value)).collect()
 }
 
-const GET: &[(&str, &str)] =
+pub(crate) const GET: &[(&str, &str)] =
     &[(":method", "GET"), (":scheme", "https"), (":path", "/"), (":authority", "localhost")];
-const POST: &[(&str, &str)] =
+pub(crate) const POST: &[(&str, &str)] =
     &[(":method", "POST"), (":scheme", "https"), (":path", "/"), (":authority", "localhost")];
 
 /// A whole request without a body, with more fields behind those of GET.
-fn get_with(stream: u32, more: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn get_with(stream: u32, more: &[(&str, &str)]) -> Vec<u8> {
     frame(HEADERS, END_HEADERS | END_STREAM, stream, &fields(&[GET, more].concat()))
 }
 
 /// A request of exactly these fields.
-fn request(stream: u32, all: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn request(stream: u32, all: &[(&str, &str)]) -> Vec<u8> {
     frame(HEADERS, END_HEADERS | END_STREAM, stream, &fields(all))
 }
 
-fn setting(identifier: u16, value: u32) -> Vec<u8> {
+pub(crate) fn setting(identifier: u16, value: u32) -> Vec<u8> {
     [&identifier.to_be_bytes()[..], &value.to_be_bytes()[..]].concat()
 }
 
@@ -113,7 +109,7 @@ struct Seen {
     closed: bool,
 }
 
-async fn open(server: &TestServer, ca: &TestCa, alice: &TestIdentity) -> TlsStream {
+pub(crate) async fn open(server: &TestServer, ca: &TestCa, alice: &TestIdentity) -> TlsStream {
     let host = ServerName::parse("localhost").unwrap();
     let transport = connect(&host, server.address.port(), &Route::default(), None).await.unwrap();
     let mut tls = client(ca, Some(alice)).tls;
@@ -123,7 +119,7 @@ async fn open(server: &TestServer, ca: &TestCa, alice: &TestIdentity) -> TlsStre
 
 /// Sends it, with a PING behind, and reads until the PING is acknowledged or the connection ends. An answer may come
 /// after the PING's.
-async fn exchange(mut stream: TlsStream, octets: &[u8], expected: Expected, excepted: bool) -> Seen {
+async fn exchange(mut stream: TlsStream, octets: &[u8], expected: Expected) -> Seen {
     let mut seen = Seen { answers: Vec::new(), resets: Vec::new(), goaway: None, pong: false, closed: false };
     // The server may end the connection before it has read everything.
     let _ = stream.write_all(octets).await;
@@ -155,8 +151,6 @@ async fn exchange(mut stream: TlsStream, octets: &[u8], expected: Expected, exce
             match expected {
                 Answer(id, status) if answered(id, status) => return,
                 Stream(_) if !seen.resets.is_empty() || answered(1, 400) => return,
-                // Nothing more is expected of it.
-                Stream(_) if excepted && seen.pong && !seen.answers.is_empty() => return,
                 Ignored if seen.pong => return,
                 _ => {}
             }
@@ -182,13 +176,6 @@ fn status(block: &[u8]) -> u16 {
         _ => 0,
     }
 }
-
-/// Where hyper's HTTP/2 is more lenient than RFC 9113, and why that does no harm here. One that it does not show any more
-/// fails too.
-const EXCEPTIONS: &[(&str, &str)] = &[(
-    "8.3: a pseudo-field in trailers",
-    "it is dropped before anything is passed on, and the answer of this page was complete before it came",
-)];
 
 struct Case {
     /// The section of RFC 9113 (or 7541) and the rule.
@@ -249,27 +236,27 @@ fn cases() -> Vec<Case> {
         case(
             "4.2: a frame over SETTINGS_MAX_FRAME_SIZE",
             join(&[post(), frame(DATA, NONE, 1, &vec![0; 16_385])]),
-            Connection(&[FRAME_SIZE_ERROR, GENERAL]),
+            Connection(&[FRAME_SIZE_ERROR]),
         ),
         case(
             "4.3: a block of fields that is no HPACK",
             frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
-            Connection(&[COMPRESSION_ERROR, GENERAL]),
+            Connection(&[COMPRESSION_ERROR]),
         ),
         case(
             "7541 2.3.3: an index beyond the tables",
             frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0xc6]),
-            Connection(&[COMPRESSION_ERROR, GENERAL]),
+            Connection(&[COMPRESSION_ERROR]),
         ),
         case(
             "7541 6.1: the index 0",
             frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0x80]),
-            Connection(&[COMPRESSION_ERROR, GENERAL]),
+            Connection(&[COMPRESSION_ERROR]),
         ),
         case(
             "7541 4.2: a table made larger than was allowed",
             frame(HEADERS, END_HEADERS | END_STREAM, 1, &[&[0x3f, 0xe2, 0x1f][..], &fields(GET)].concat()),
-            Connection(&[COMPRESSION_ERROR, GENERAL]),
+            Connection(&[COMPRESSION_ERROR]),
         ),
         case(
             "6.10: another frame inside of a block of fields",
@@ -326,12 +313,12 @@ fn cases() -> Vec<Case> {
         case(
             "5.1: DATA after the end of the stream",
             join(&[get_with(1, &[]), frame(DATA, END_STREAM, 1, b"hi")]),
-            Stream(&[STREAM_CLOSED, GENERAL]),
+            Stream(&[STREAM_CLOSED]),
         ),
         case(
             "5.1: HEADERS after the end of the stream",
             join(&[get_with(1, &[]), get_with(1, &[])]),
-            Stream(&[STREAM_CLOSED, GENERAL]),
+            Stream(&[STREAM_CLOSED]),
         ),
         case("5.1.1: a client's stream with an even number", get_with(2, &[]), Connection(ANY)),
         case(
@@ -375,24 +362,24 @@ fn cases() -> Vec<Case> {
         case(
             "6.3: PRIORITY of another length",
             frame(PRIORITY, NONE, 1, &[0, 0, 0, 0]),
-            Stream(&[FRAME_SIZE_ERROR, GENERAL]),
+            Stream(&[FRAME_SIZE_ERROR]),
         ),
         case("6.4: RST_STREAM on stream 0", frame(RST_STREAM, NONE, 0, &[0, 0, 0, 8]), Connection(ANY)),
         case(
             "6.4: RST_STREAM of another length",
             join(&[post(), frame(RST_STREAM, NONE, 1, &[0, 0, 8])]),
-            Connection(&[FRAME_SIZE_ERROR, GENERAL]),
+            Connection(&[FRAME_SIZE_ERROR]),
         ),
         case(
             "6.5: SETTINGS with ACK and a payload",
             frame(SETTINGS, ACK, 0, &setting(1, 1)),
-            Connection(&[FRAME_SIZE_ERROR, GENERAL]),
+            Connection(&[FRAME_SIZE_ERROR]),
         ),
         case("6.5: SETTINGS on a stream", frame(SETTINGS, NONE, 1, &[]), Connection(ANY)),
         case(
             "6.5: SETTINGS of another length",
             frame(SETTINGS, NONE, 0, &[0, 3, 0]),
-            Connection(&[FRAME_SIZE_ERROR, GENERAL]),
+            Connection(&[FRAME_SIZE_ERROR]),
         ),
         case(
             "6.5.2: ENABLE_PUSH that is neither 0 nor 1",
@@ -402,7 +389,7 @@ fn cases() -> Vec<Case> {
         case(
             "6.5.2: an initial window over 2^31-1",
             frame(SETTINGS, NONE, 0, &setting(4, 1 << 31)),
-            Connection(&[FLOW_CONTROL_ERROR, GENERAL]),
+            Connection(&[FLOW_CONTROL_ERROR]),
         ),
         case(
             "6.5.2: a frame size under 2^14",
@@ -423,7 +410,7 @@ fn cases() -> Vec<Case> {
         case(
             "6.7: PING of another length",
             frame(PING, NONE, 0, b"1234567"),
-            Connection(&[FRAME_SIZE_ERROR, GENERAL]),
+            Connection(&[FRAME_SIZE_ERROR]),
         ),
         case("6.8: GOAWAY on a stream", frame(GOAWAY, NONE, 1, &[0; 8]), Connection(ANY)),
         case(
@@ -439,12 +426,12 @@ fn cases() -> Vec<Case> {
         case(
             "6.9: WINDOW_UPDATE of another length",
             frame(WINDOW_UPDATE, NONE, 0, &[0; 3]),
-            Connection(&[FRAME_SIZE_ERROR, GENERAL]),
+            Connection(&[FRAME_SIZE_ERROR]),
         ),
         case(
             "6.9.1: a window over 2^31-1",
             frame(WINDOW_UPDATE, NONE, 0, &[0x7f, 0xff, 0xff, 0xff]),
-            Connection(&[FLOW_CONTROL_ERROR, GENERAL]),
+            Connection(&[FLOW_CONTROL_ERROR]),
         ),
         case(
             "6.9.1: a stream's window over 2^31-1",
@@ -477,6 +464,84 @@ fn cases() -> Vec<Case> {
                 &[(":method", "GET"), (":scheme", "https"), (":path", ""), (":authority", "localhost")],
             ),
             Stream(ANY),
+        ),
+        case("8.2.1: a value that begins with a space", get_with(1, &[("x-a", " b")]), Stream(ANY)),
+        case("8.2.1: a value that ends with a tab", get_with(1, &[("x-a", "b\t")]), Stream(ANY)),
+        case("8.2.1: a value with a zero octet", get_with(1, &[("x-a", "b\0")]), Stream(ANY)),
+        case("8.2.1: a name with a colon", get_with(1, &[("x:a", "b")]), Stream(ANY)),
+        case("8.2.2: Upgrade", get_with(1, &[("upgrade", "websocket")]), Stream(ANY)),
+        case("8.2.2: Keep-Alive", get_with(1, &[("keep-alive", "1")]), Stream(ANY)),
+        case("8.2.2: Proxy-Connection", get_with(1, &[("proxy-connection", "close")]), Stream(ANY)),
+        case("8.2.2: TE of trailers", get_with(1, &[("te", "trailers")]), Answer(1, 200)),
+        case("8.3.1: the authority as Host again", get_with(1, &[("host", "localhost")]), Answer(1, 200)),
+        case("8.3.1: another Host than the authority", get_with(1, &[("host", "other.test")]), Stream(ANY)),
+        case("8.3.1: two Hosts", get_with(1, &[("host", "localhost"), ("host", "localhost")]), Stream(ANY)),
+        case(
+            "8.3.1: a user before the host",
+            request(1, &[GET[0], GET[1], GET[2], (":authority", "me@localhost")]),
+            Stream(ANY),
+        ),
+        case(
+            "8.3.1: an unknown scheme",
+            request(1, &[GET[0], (":scheme", "ftp"), GET[2], GET[3]]),
+            Stream(ANY),
+        ),
+        case(
+            "8.3.1: a path with a space",
+            request(1, &[GET[0], GET[1], (":path", "/a b"), GET[3]]),
+            Stream(ANY),
+        ),
+        case(
+            "8.3.1: a path with a line's end",
+            request(1, &[GET[0], GET[1], (":path", "/ HTTP/1.1\r\nx: y"), GET[3]]),
+            Stream(ANY),
+        ),
+        case(
+            "8.3.1: a path with a fragment",
+            request(1, &[GET[0], GET[1], (":path", "/#a"), GET[3]]),
+            Stream(ANY),
+        ),
+        case(
+            "8.3.1: a path that is none",
+            request(1, &[GET[0], GET[1], (":path", "index"), GET[3]]),
+            Stream(ANY),
+        ),
+        case(
+            "8.3.1: a method with a space",
+            request(1, &[(":method", "GET /"), GET[1], GET[2], GET[3]]),
+            Stream(ANY),
+        ),
+        case("8.5: CONNECT", request(1, &[(":method", "CONNECT"), GET[3]]), Answer(1, 400)),
+        case(
+            "8441 5: a protocol, which was not offered",
+            request(1, &[(":method", "CONNECT"), (":protocol", "websocket"), GET[1], GET[2], GET[3]]),
+            Stream(ANY),
+        ),
+        case("8.1.1: a content-length and no body", get_with(1, &[("content-length", "1")]), Stream(ANY)),
+        case(
+            "8.1.1: a content-length of 0 and no body",
+            get_with(1, &[("content-length", "0")]),
+            Answer(1, 200),
+        ),
+        case(
+            "8.1.1: two lengths",
+            get_with(1, &[("content-length", "0"), ("content-length", "0")]),
+            Stream(ANY),
+        ),
+        case("8.1.1: a length with a sign", get_with(1, &[("content-length", "+0")]), Stream(ANY)),
+        case(
+            "10.5.1: a list of fields over SETTINGS_MAX_HEADER_LIST_SIZE",
+            {
+                // Each is one octet, and 4000 in the list.
+                let large = [&[0x40, 1, b'x', 0x7f, 0xa1, 0x1e][..], &[b'y'; 4000][..]].concat();
+                frame(
+                    HEADERS,
+                    END_HEADERS | END_STREAM,
+                    1,
+                    &[&fields(GET)[..], &large, &[0xbe; 100]].concat(),
+                )
+            },
+            Answer(1, 431),
         ),
         case("8.3.1: no method", request(1, &GET[1..]), Stream(ANY)),
         case("8.3.1: no scheme", request(1, &[GET[0], GET[2], GET[3]]), Stream(ANY)),
@@ -516,8 +581,7 @@ async fn each_rule_of_rfc_9113_has_its_consequence() {
     for Case { rule, octets, expected } in cases() {
         let stream = open(&server, &ca, &alice).await;
         let octets = [PREFACE, &frame(SETTINGS, NONE, 0, &[]), &octets].concat();
-        let excepted = EXCEPTIONS.iter().any(|(of, _)| *of == rule);
-        let seen = exchange(stream, &octets, expected, excepted).await;
+        let seen = exchange(stream, &octets, expected).await;
         let among = |codes: &[u32], code: Option<u32>| code.is_some_and(|code| codes.contains(&code));
         let is_right = match expected {
             Answer(id, status) => seen.answers.contains(&(id, status)),
@@ -529,7 +593,7 @@ async fn each_rule_of_rfc_9113_has_its_consequence() {
                 || seen.answers.iter().any(|(_, status)| *status == 400)
             }
         };
-        if is_right == excepted {
+        if !is_right {
             wrong.push(format!(
                 "{rule}: expected {expected:?}, got answers {:?}, resets {:?}, GOAWAY {:?}{}{}",
                 seen.answers,
@@ -553,8 +617,7 @@ async fn what_is_no_preface_ends_the_connection() {
         frame(SETTINGS, NONE, 0, &[]),
         b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
     ] {
-        let seen =
-            exchange(open(&server, &ca, &alice).await, &octets, Connection(&[PROTOCOL_ERROR]), false).await;
+        let seen = exchange(open(&server, &ca, &alice).await, &octets, Connection(&[PROTOCOL_ERROR])).await;
         assert!(seen.closed && !seen.pong, "{octets:?}");
         assert!(seen.goaway.is_none_or(|code| code == PROTOCOL_ERROR));
     }
@@ -571,8 +634,7 @@ async fn streams_that_are_reset_as_fast_as_they_are_opened_end_the_connection() 
         octets.extend(get_with(2 * number + 1, &[]));
         octets.extend(frame(RST_STREAM, NONE, 2 * number + 1, &[0, 0, 0, 8]));
     }
-    let seen =
-        exchange(open(&server, &ca, &alice).await, &octets, Connection(&[ENHANCE_YOUR_CALM]), false).await;
+    let seen = exchange(open(&server, &ca, &alice).await, &octets, Connection(&[ENHANCE_YOUR_CALM])).await;
     assert!(seen.closed, "the connection goes on: {:?}", seen.goaway);
     assert!(
         seen.goaway.is_none_or(|code| code == ENHANCE_YOUR_CALM || code == NO_ERROR),

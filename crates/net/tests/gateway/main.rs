@@ -13,5 +13,6 @@ mod resumption;
 mod robustness;
 mod routes;
 mod smuggling;
+mod streams;
 mod try_it;
 mod upstreams;

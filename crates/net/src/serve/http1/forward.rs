@@ -610,7 +610,7 @@ impl Exchange {
 /// What fits into one TLS record is put into one.
 const RECORD: usize = 16 * 1024;
 
-fn is_of_one_hop(name: &[u8], switches: bool) -> bool {
+pub(crate) fn is_of_one_hop(name: &[u8], switches: bool) -> bool {
     let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
     match (name.len(), name[0] | 0x20) {
         (2, b't') => is(b"te"),

@@ -16,6 +16,11 @@ pub(crate) struct Field {
 }
 
 impl Field {
+    /// A field whose name and value stand at these places.
+    pub(crate) fn at(name: (u32, u32), value: (u32, u32)) -> Self {
+        Field { name, value }
+    }
+
     pub(crate) fn name<'h>(&self, head: &'h [u8]) -> &'h [u8] {
         &head[self.name.0 as usize..self.name.1 as usize]
     }
@@ -258,6 +263,11 @@ impl FramingHeaders {
         }
         self.chunked = true;
         Ok(())
+    }
+
+    /// Whether a Content-Length was taken.
+    pub(crate) fn has_length(&self) -> bool {
+        self.length.is_some()
     }
 
     pub(crate) fn of_request(&self) -> Result<Framing, FramingError> {

@@ -3,11 +3,11 @@
 //! here (bench/README.md), and since what a proxy must refuse (RFC 9112 section 11) is then in sight.
 
 pub(crate) mod body;
-mod forward;
+pub(crate) mod forward;
 pub(crate) mod head;
 mod local;
 pub(crate) mod pipe;
-mod request;
+pub(crate) mod request;
 
 use std::cell::RefCell;
 use std::future::poll_fn;

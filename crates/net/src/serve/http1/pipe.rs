@@ -52,6 +52,18 @@ impl Inlet {
         Poll::Pending
     }
 
+    /// The octets that wait to be taken; none where nobody takes any more. It is woken when some are taken.
+    pub(crate) fn poll_waiting(&self, cx: &mut Context<'_>) -> Option<usize> {
+        let mut shared = lock(&self.0);
+        if shared.outlet_gone {
+            return None;
+        }
+        if !shared.giver.as_ref().is_some_and(|giver| giver.will_wake(cx.waker())) {
+            shared.giver = Some(cx.waker().clone());
+        }
+        Some(shared.octets)
+    }
+
     /// Puts a piece in. A body that ends with an error, or by dropping the inlet, ends there.
     pub(crate) fn put(&self, piece: io::Result<Frame<Bytes>>) {
         let mut shared = lock(&self.0);

@@ -29,7 +29,7 @@ use crate::trace::TraceContext;
 
 /// A header by what is done with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     /// Passed on, unless Connection names it.
     Plain,
     Host,
@@ -45,7 +45,7 @@ enum Kind {
     Dropped,
 }
 
-fn kind_of(name: &[u8]) -> Kind {
+pub(crate) fn kind_of(name: &[u8]) -> Kind {
     let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
     match (name.len(), name[0] | 0x20) {
         (2, b't') if is(b"te") => Kind::Te,
@@ -196,7 +196,7 @@ fn place_of<'h>(target: &'h [u8], method: &[u8]) -> Result<Place<'h>, Fault> {
 }
 
 /// What a host may be made of (RFC 3986 section 3.2.2), its port included.
-fn is_host(text: &[u8]) -> bool {
+pub(crate) fn is_host(text: &[u8]) -> bool {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(byte);
     !text.is_empty() && text.iter().all(allowed)
 }
