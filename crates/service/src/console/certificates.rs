@@ -17,7 +17,7 @@ use super::trouble::Trouble;
 use crate::State;
 
 const PLACE: &str = "/console/certificates";
-const LONGEST_LIST: u32 = 200;
+const LONGEST_LIST: u32 = 100;
 
 pub(super) fn routes() -> Router<State> {
     Router::new()

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::call::Api;
 use super::chart::Shares;
-use super::frame::{Frame, html, items, start, text, time};
+use super::frame::{Frame, brief, html, items, start, text, time};
 use super::trouble::Trouble;
 use crate::State;
 
@@ -63,16 +63,16 @@ async fn show(
     Query(filters): Query<Filters>,
 ) -> Result<Response, Trouble> {
     let within = filters.hours.unwrap_or(24).clamp(1, 24 * 365);
-    let path = format!("/api/v1/clients?limit=200&within_seconds={}", u64::from(within) * 3600);
+    let path = format!("/api/v1/clients?limit=100&within_seconds={}", u64::from(within) * 3600);
     let document = api.get(&path).await?;
     let rows = items(&document, "clients").map(|one| {
         let serial = text(one, "serial_number");
         Row {
-            identity: text(one, "identity"),
+            identity: brief(one, "identity"),
             serial_start: start(&serial),
             serial,
             seen: time(one, "last_seen"),
-            gateway: place(one),
+            gateway: place(one).chars().take(80).collect(),
             address: text(one, "address"),
             tls: text(one, "tls_version"),
             key: text(one, "key"),

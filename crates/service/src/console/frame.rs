@@ -115,6 +115,16 @@ pub(super) fn text(value: &Value, member: &str) -> String {
     }
 }
 
+/// A text of somebody's choosing in a list: as much as tells it from others. What it leads to shows all of it.
+pub(super) fn brief(value: &Value, member: &str) -> String {
+    const MOST: usize = 80;
+    let text = text(value, member);
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
 /// A time as people read it: `2026-11-25 18:33 UTC`.
 pub(super) fn time(value: &Value, member: &str) -> String {
     let text = text(value, member);

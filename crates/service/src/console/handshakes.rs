@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::call::Api;
 use super::chart::{Bars, Series, Shares, label};
-use super::frame::{Frame, html, items, text};
+use super::frame::{Frame, brief, html, items, text};
 use super::trouble::Trouble;
 use crate::State;
 
@@ -68,7 +68,7 @@ async fn show(
         let identity = text(one, "identity");
         Row {
             search: identity.split_once('=').map_or(identity.as_str(), |(_, name)| name).to_owned(),
-            identity,
+            identity: brief(one, "identity"),
             count: text(one, "count"),
             versions: shares(&one["by_tls_version"]),
             keys: shares(&one["by_key"]),

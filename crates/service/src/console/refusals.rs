@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::assets;
 use super::call::Api;
 use super::chart::{Bars, Series, label};
-use super::frame::{Frame, html, items, text, time};
+use super::frame::{Frame, brief, html, items, text, time};
 use super::trouble::Trouble;
 use crate::api::refusals;
 use crate::{Problem, State};
@@ -56,6 +56,11 @@ impl Row {
     }
 }
 
+fn brief_gateway(value: &Value) -> String {
+    let gateway = brief(value, "gateway");
+    if gateway.is_empty() { "the authority".to_owned() } else { gateway }
+}
+
 #[derive(Template)]
 #[template(path = "refusals.html")]
 struct List {
@@ -80,8 +85,10 @@ async fn list(
     api: Api,
     Query(filters): Query<Filters>,
 ) -> Result<Response, Trouble> {
-    let document = api.get("/api/v1/refusals?limit=200").await?;
-    let mut rows: Vec<Row> = items(&document, "refusals").map(Row::read).collect();
+    let document = api.get("/api/v1/refusals?limit=100").await?;
+    let mut rows: Vec<Row> = items(&document, "refusals")
+        .map(|one| Row { subject: brief(one, "subject"), gateway: brief_gateway(one), ..Row::read(one) })
+        .collect();
     rows.retain(|row| filters.code.is_empty() || row.code == filters.code);
     let page = List {
         frame: Frame::of(&state, &api, PLACE, "Refused handshakes"),

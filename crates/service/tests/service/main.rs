@@ -10,6 +10,7 @@ mod feed;
 mod lists;
 mod log;
 mod ocsp;
+mod pages;
 mod replicas;
 mod rollover;
 mod world;
