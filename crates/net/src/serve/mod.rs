@@ -18,7 +18,7 @@ mod http2;
 mod identity_headers;
 mod pages;
 mod pulse;
-mod relay;
+pub(crate) mod relay;
 mod route;
 mod service;
 mod standing;

@@ -30,8 +30,12 @@ const AGED: u8 = 8;
 
 /// Milliseconds of this process.
 pub(super) fn clock() -> u64 {
+    millis_at(Instant::now())
+}
+
+fn millis_at(moment: Instant) -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
+    millis(moment.saturating_duration_since(*START))
 }
 
 pub(super) fn millis(duration: Duration) -> u64 {
@@ -53,7 +57,12 @@ pub(crate) struct Watch {
 impl Watch {
     /// Sets the time-out anew.
     pub(crate) fn arm(&self, limit: Duration) {
-        self.deadline.store(clock().saturating_add(millis(limit)).max(1), Ordering::Relaxed);
+        self.arm_from(Instant::now(), limit);
+    }
+
+    /// The same from a moment that was looked at already: each look at the clock is a part of what a request costs.
+    pub(crate) fn arm_from(&self, moment: Instant, limit: Duration) {
+        self.deadline.store(millis_at(moment).saturating_add(millis(limit)).max(1), Ordering::Relaxed);
         self.flags.fetch_and(!EXPIRED, Ordering::Relaxed);
     }
 

@@ -22,14 +22,15 @@ use tokio::task::JoinHandle;
 
 use super::slot::{self, Slot};
 use crate::record::Recorder;
+use crate::serve::relay::Stride;
 
-/// What one read takes at most. Of 16 to 256 KiB, 64 moved the most octets for a second of processor time
-/// (bench/README.md).
-const READ: usize = 64 * 1024;
+/// What one read takes at most.
+const READ: usize = Stride::MOST;
 /// What a connection may keep of records that are not whole: a record, or the 64 KiB to which rustls limits a
 /// handshake message.
 const KEPT: usize = 80 * 1024;
-/// What an AsyncWrite takes before it waits for the socket.
+/// What an AsyncWrite takes at a time, and in all before it waits for the socket.
+const WRITE: usize = 64 * 1024;
 const BACKLOG: usize = 128 * 1024;
 /// What sealing adds to a record of 16 KiB: header, content type, tag, and the explicit nonce of TLS 1.2.
 const RECORD: usize = 16 * 1024;
@@ -66,6 +67,7 @@ pub(crate) struct TlsSocket {
     ended: bool,
     said_close: bool,
     received: u64,
+    stride: Stride,
     /// Hears the handshake, where refused ones are recorded.
     recorder: Option<Recorder>,
     /// What a stand-in is made of while a step of the handshake is made on another thread; none where none has to wait.
@@ -126,6 +128,7 @@ impl TlsSocket {
             ended: false,
             said_close: false,
             received: 0,
+            stride: Stride::default(),
             recorder: None,
             elsewhere: None,
             step: None,
@@ -182,6 +185,11 @@ impl TlsSocket {
                 }
             });
         }
+    }
+
+    /// Learns whether what was read last was taken at once by whom it is for.
+    pub(crate) fn learn(&mut self, was_taken: bool) {
+        self.stride.learn(was_taken);
     }
 
     /// The octets that are sealed and not sent.
@@ -272,7 +280,7 @@ impl TlsSocket {
                 return Poll::Ready(Err(Failure::Tls(rustls::Error::General(TOO_MUCH.to_owned()))));
             }
             buffer[..kept].copy_from_slice(&self.incoming);
-            let mut read = ReadBuf::new(&mut buffer[kept..kept + READ]);
+            let mut read = ReadBuf::new(&mut buffer[kept..kept + self.stride.octets()]);
             ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut read))?;
             let count = read.filled().len();
             if count == 0 {
@@ -657,7 +665,7 @@ impl AsyncWrite for TlsSocket {
         if this.backlog() > BACKLOG {
             ready!(this.poll_flush(cx))?;
         }
-        let count = bytes.len().min(READ);
+        let count = bytes.len().min(WRITE);
         this.send(cx, &[&bytes[..count]])?;
         Poll::Ready(Ok(count))
     }

@@ -19,7 +19,7 @@ use crate::serve::body::AnswerBody;
 use crate::serve::connection::Connection;
 use crate::serve::counters::{Counters, Pass};
 use crate::serve::pages::Wanted;
-use crate::serve::relay::{Relay, Sides, poll_link};
+use crate::serve::relay::{Relay, Sides, Stride, poll_link};
 use crate::serve::upstream::{self, ExchangeError, Link, Upstream, pool};
 use crate::serve::{Handler, Route};
 use crate::snapshot::Admission;
@@ -59,6 +59,7 @@ pub(super) struct Exchange {
     request: Decoder,
     request_chunked: bool,
     answer: Answer,
+    stride: Stride,
     wish: Wish,
     record: Box<RequestRecord>,
     started: Instant,
@@ -116,6 +117,7 @@ impl Exchange {
             request: Decoder::new(framing),
             request_chunked: framing == Framing::Chunked,
             answer: Answer::Head(Vec::new()),
+            stride: Stride::default(),
             wish,
             record,
             started,
@@ -130,7 +132,9 @@ impl Exchange {
         let Handler::Upstream(upstream) = &*route.handler else { return After::Abort };
         let mut after = self.exchange(connection, upstream, socket).await;
         Counters::remove(&connection.server.counters.requests_open);
-        self.record.duration = self.started.elapsed();
+        if self.record.duration.is_zero() {
+            self.record.duration = self.started.elapsed();
+        }
         drop(self.pass.take());
         if after == After::Next && !self.request.is_done() {
             after = After::Linger;
@@ -145,7 +149,7 @@ impl Exchange {
         upstream: &Upstream,
         socket: &mut TlsSocket,
     ) -> After {
-        self.link = upstream.take_idle();
+        self.link = upstream.take_idle(self.started);
         self.is_kept = self.link.is_some();
         loop {
             if self.link.is_none() {
@@ -164,7 +168,11 @@ impl Exchange {
                     return After::Abort;
                 }
             }
-            connection.watch().arm(upstream.silence_allowed());
+            match self.is_kept {
+                // Nothing has taken time yet.
+                true => connection.watch().arm_from(self.started, upstream.silence_allowed()),
+                false => connection.watch().arm(upstream.silence_allowed()),
+            }
             match poll_fn(|cx| self.poll(connection, socket, cx)).await {
                 Ended::Whole => {
                     self.record.complete = true;
@@ -207,12 +215,14 @@ impl Exchange {
     fn wind_up(&mut self) -> After {
         let Answer::Body { decoder, keeps, closes, .. } = &self.answer else { return After::Abort };
         let (keeps, closes) = (*keeps && decoder.is_done(), *closes);
+        let now = Instant::now();
+        self.record.duration = now.saturating_duration_since(self.started);
         if let Some((key, link)) = self.link.take()
             && keeps
             && self.request.is_done()
             && self.sent == self.out.len()
         {
-            pool::give_back(key, link);
+            pool::give_back(key, link, now);
         }
         match (closes, self.request.is_done()) {
             (false, _) => After::Next,
@@ -350,6 +360,7 @@ impl Exchange {
                 .request
                 .next(socket.plain())
                 .map_err(|error| Side::Client(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+            let mut was_taken = false;
             if self.request_chunked {
                 if !piece.is_empty() {
                     write_chunk(&mut self.out, piece);
@@ -364,7 +375,9 @@ impl Exchange {
                     Poll::Pending => 0,
                 };
                 self.out.extend_from_slice(&piece[taken..]);
+                was_taken = taken == piece.len();
             }
+            socket.learn(was_taken);
             socket.take(count);
         }
     }
@@ -390,14 +403,16 @@ impl Exchange {
                 return Poll::Ready(Ended::Broken(io::ErrorKind::NotConnected.into()));
             };
             let draining = connection.watch().is_draining();
-            let fed = poll_link(&mut link, cx, |cx, octets| self.feed(socket, octets, draining, cx));
+            let fed =
+                poll_link(&mut link, self.stride, cx, |cx, octets| self.feed(socket, octets, draining, cx));
             self.link = Some((key, link));
             match fed {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => return Poll::Ready(self.upstream_broke(error)),
                 Poll::Ready(Ok(Some(ended))) => return Poll::Ready(ended),
                 Poll::Ready(Ok(None)) => {
-                    if matches!(self.answer, Answer::Body { .. }) {
+                    self.stride.learn(socket.backlog() == 0);
+                    if matches!(&self.answer, Answer::Body { decoder, .. } if !decoder.is_done()) {
                         connection.watch().arm(connection.server.limits.body_idle_timeout);
                     }
                 }

@@ -6,7 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Response;
 
@@ -270,7 +270,7 @@ impl Exchange {
             return Poll::Ready(Ok(()));
         }
         if self.opening.is_none() {
-            self.link = upstream.take_idle();
+            self.link = upstream.take_idle(Instant::now());
             self.is_kept = self.link.is_some();
             if self.is_kept {
                 return Poll::Ready(Ok(()));
@@ -525,7 +525,7 @@ impl Exchange {
             && *keeps
             && is_sent
         {
-            pool::give_back(key, link);
+            pool::give_back(key, link, Instant::now());
         }
         Down::Turn(Turn::Over)
     }

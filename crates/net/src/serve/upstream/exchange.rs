@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -106,7 +107,7 @@ impl Upstream {
         let body = Some(body).filter(|body| !body.is_empty());
         let repeatable =
             body.is_none() && matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
-        if let Some((key, link)) = self.take_idle() {
+        if let Some((key, link)) = self.take_idle(Instant::now()) {
             let mut again = repeatable.then(|| out.clone());
             let sending = Sending { link, key, out, sent: 0, body, chunked };
             match answer_to(sending, to_head).await {
@@ -248,7 +249,7 @@ impl UpstreamBody {
         let Some(sending) = self.sending.take() else { return };
         let is_sent = sending.body.is_none() && sending.sent == sending.out.len();
         if self.keeps && is_sent && self.input.is_empty() && self.decoder.is_done() {
-            pool::give_back(sending.key, sending.link);
+            pool::give_back(sending.key, sending.link, Instant::now());
         }
     }
 }

@@ -10,7 +10,7 @@ mod target;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use explain::FindingCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -194,10 +194,10 @@ impl Upstream {
     }
 
     /// An idle connection to the server whose turn it is, with its key.
-    pub(crate) fn take_idle(&self) -> Option<(pool::Key, Link)> {
+    pub(crate) fn take_idle(&self, now: Instant) -> Option<(pool::Key, Link)> {
         let index = self.order().next()?;
         let key = (self.number, index);
-        Some((key, pool::take(key)?))
+        Some((key, pool::take(key, now)?))
     }
 
     /// Opens a connection to the first server that takes one.

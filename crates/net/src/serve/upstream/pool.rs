@@ -27,11 +27,11 @@ thread_local! {
 }
 
 /// A connection that was used before and is still quiet.
-pub(crate) fn take(key: Key) -> Option<Link> {
+pub(crate) fn take(key: Key, now: Instant) -> Option<Link> {
     IDLE_LINKS.with_borrow_mut(|pools| {
         let idle = pools.get_mut(&key)?;
         while let Some(mut last) = idle.pop() {
-            if last.since.elapsed() > IDLE {
+            if now.saturating_duration_since(last.since) > IDLE {
                 // The others are older still.
                 idle.clear();
                 return None;
@@ -45,11 +45,11 @@ pub(crate) fn take(key: Key) -> Option<Link> {
 }
 
 /// Keeps a connection whose answer was read to its end.
-pub(crate) fn give_back(key: Key, link: Link) {
+pub(crate) fn give_back(key: Key, link: Link, now: Instant) {
     IDLE_LINKS.with_borrow_mut(|pools| {
         let idle = pools.entry(key).or_default();
         if idle.len() < KEPT {
-            idle.push(Idle { link, since: Instant::now() });
+            idle.push(Idle { link, since: now });
         }
     });
 }
