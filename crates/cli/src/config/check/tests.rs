@@ -125,7 +125,6 @@ fn each_fault_is_told_with_its_line_and_column() {
         ),
         ("mode = \"hard\"", "mode = \"tough\"", "line 12, column 8: a mode is hard"),
         ("\"https://ca.test\"", "\"http://ca.test\"", "line 16, column 7: a feed is followed over https://"),
-        ("\"https://ca.test\"", "\"ca.test\"", "line 16, column 7:"),
         ("cert = \"gateway.pem\"\n", "", "line 15, column 1: a feed needs url, cert and key"),
         ("allow = true", "allow = \"yes\"", "line 20, column 9: invalid type"),
         ("allow = true", "rules = true", "line 20, column 1: unknown field `rules`"),
