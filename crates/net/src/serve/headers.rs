@@ -43,6 +43,9 @@ const FOLDED: usize = 32;
 /// Whether a header claims an identity or an origin, under any spelling that an upstream could take for one. CGI,
 /// WSGI, Rack and PHP turn `-` into `_`, and some of them every other mark too, so the marks are all one here.
 pub(crate) fn is_claim_name(name: &[u8]) -> bool {
+    if blurs_framing(name) {
+        return true;
+    }
     // Shorter than every claim, or starting like none: the common case.
     if name.len() < 9 || !matches!(name[0] | 0x20, b'c' | b'x' | b's' | b'f') {
         return false;
@@ -59,6 +62,26 @@ pub(crate) fn is_claim_name(name: &[u8]) -> bool {
         } else {
             name.len() == length && folded == claim.as_bytes()
         }
+    })
+}
+
+/// Whether an upstream that folds marks could take a header for one by which messages are delimited.
+fn blurs_framing(name: &[u8]) -> bool {
+    let of: &[u8] = match name.len() {
+        14 => b"content-length",
+        17 => b"transfer-encoding",
+        _ => return false,
+    };
+    let fold = |byte: &u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
+    name.iter().map(fold).eq(of.iter().copied()) && !name.eq_ignore_ascii_case(of)
+}
+
+/// Whether a switch to one of these protocols would carry requests past the rules for each request: another HTTP, or TLS
+/// (RFC 9110 section 7.8 lets a server ignore what it does not want to switch to).
+pub(crate) fn carries_requests(protocols: &[u8]) -> bool {
+    protocols.split(|byte| *byte == b',').any(|protocol| {
+        let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default().trim_ascii();
+        [&b"h2c"[..], b"h2", b"h3", b"http", b"tls"].iter().any(|one| name.eq_ignore_ascii_case(one))
     })
 }
 
@@ -105,6 +128,7 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
         header::PROXY_AUTHORIZATION,
         header::TE,
         header::TRANSFER_ENCODING,
+        HeaderName::from_static("http2-settings"),
         HeaderName::from_static("keep-alive"),
         HeaderName::from_static("proxy-connection"),
     ] {
@@ -247,12 +271,21 @@ mod tests {
             "X-Forwarded-For",
             "x_forwarded_proto",
             "Forwarded",
+            "Content_Length",
+            "transfer.encoding",
         ] {
             assert!(is_claim(&HeaderName::from_bytes(claim.as_bytes()).unwrap()), "{claim}");
         }
-        for other in
-            ["content-type", "x-request-id", "x-forwarded-prefix", "client-certainty", "cookie", "from"]
-        {
+        for other in [
+            "content-length",
+            "transfer-encoding",
+            "content-type",
+            "x-request-id",
+            "x-forwarded-prefix",
+            "client-certainty",
+            "cookie",
+            "from",
+        ] {
             assert!(!is_claim(&HeaderName::from_bytes(other.as_bytes()).unwrap()), "{other}");
         }
     }
@@ -274,6 +307,16 @@ mod tests {
         let left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["content-length", "te"]);
         assert_eq!(headers[header::TE], "trailers");
+    }
+
+    #[test]
+    fn no_switch_carries_another_http_or_tls() {
+        for protocols in ["h2c", "H2C", "websocket, h2c", "HTTP/2.0", "http", "TLS/1.2", "x,\th2"] {
+            assert!(carries_requests(protocols.as_bytes()), "{protocols}");
+        }
+        for protocols in ["websocket", "IRC/6.9", "x-h2c", "httpx", ""] {
+            assert!(!carries_requests(protocols.as_bytes()), "{protocols}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::serve::behind::Origin;
 use crate::serve::connection::{self, Connection, TRACEPARENT};
 use crate::serve::counters::Counters;
 use crate::serve::facts::Told;
-use crate::serve::headers::is_claim_name;
+use crate::serve::headers::{carries_requests, is_claim_name};
 use crate::serve::pages::{self, Wanted};
 use crate::serve::route::host_of;
 use crate::serve::standing::{RefusedRequest, Seat};
@@ -152,7 +152,8 @@ fn look<'h>(bytes: &'h [u8], head: &RequestHead, fields: &[Field]) -> Result<Fou
             Kind::Plain | Kind::Dropped => {}
         }
     }
-    found.upgrade = upgrade.filter(|_| asks_upgrade && head.minor == 1);
+    found.upgrade =
+        upgrade.filter(|protocols| asks_upgrade && head.minor == 1 && !carries_requests(protocols));
     found.framing = framing.of_request()?;
     if !accept.is_empty() {
         found.wanted = Wanted::of_values(accept.into_iter());
