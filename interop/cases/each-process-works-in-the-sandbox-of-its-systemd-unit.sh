@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# As root, gateway, authority and agent run as their systemd units say, in the units' own sandboxes, system call filter
+# As root, gateway, tunnel, authority and agent run as their systemd units say, in the units' own sandboxes, system call filter
 # included: an enrolment, requests, a reload and a renewal go through, and in the same sandboxes what is forbidden fails.
 # needs: cc curl openssl python3 setpriv systemd-analyze
 . "$(dirname "$0")/../lib.sh"
@@ -24,7 +24,7 @@ expect_success "$COUNTERSIGN" invite device --json
 sed -n 's/.*"code": "\([^"]*\)".*/\1/p' <<<"$STDOUT" >etc/device.code
 cp rootCA.pem etc/
 for unit in "$INTEROP"/../packaging/*.service; do
-    sed "s|/usr/bin/countersign|$PWD/countersign-program|; s|/etc/countersign|$PWD/etc|; s|/var/lib/countersign|$PWD/state|" \
+    sed "s|/usr/bin/countersign|$PWD/countersign-program|; s|/etc/countersign|$PWD/etc|g; s|/var/lib/countersign|$PWD/state|g" \
         "$unit" >"${unit##*/}"
 done
 # ./sandboxed UNIT WRITABLE… -- COMMAND…: becomes the command.
@@ -88,7 +88,24 @@ assert_eq 2 "$(awk '/^Seccomp:/ { print $2 }' "/proc/$SERVER_PID/status")" "the 
 kill -HUP "$SERVER_PID"
 wait_for_line "$SERVER_LOG" 'Loaded anew'
 expect_success ask alice.pem alice-key.pem
+gateway_pid=$SERVER_PID
+
+say "the tunnel, to the gateway"
+cp alice.pem etc/app.pem
+cp alice-key.pem etc/app-key.pem
+chown 65534:65534 etc/app.pem etc/app-key.pem
+local=$(free_port)
+words connect
+command=("${command[@]/127.0.0.1:5432/127.0.0.1:$local}")
+command=("${command[@]/db.example.com:5432/$gateway:443}")
+start_server ./sandboxed connect "$PWD/state" -- "${command[@]}" --override-server-name localhost
+wait_for_line "$SERVER_LOG" 'Ctrl-C'
+expect_success curl -sS "http://127.0.0.1:$local/"
+assert_contains "$STDOUT" alice "the page"
+kill -HUP "$SERVER_PID"
+wait_for_line "$SERVER_LOG" 'Loaded anew'
 stop_server
+stop_server "$gateway_pid"
 
 say "what the sandboxes are for"
 cat >attempts.py <<'X2'
@@ -107,7 +124,7 @@ attempt("change owners", lambda: os.chown(sys.argv[1], 0, 0))
 attempt("see other processes", lambda: os.stat("/proc/1"))
 attempt("write inside", lambda: open(sys.argv[1] + "/written", "w").close())
 X2
-for unit in agent ca serve; do
+for unit in agent ca connect serve; do
     expect_success ./sandboxed "$unit" "$PWD/state" -- /usr/bin/python3 "$PWD/attempts.py" "$PWD/state"
     assert_eq "possible: write inside" "$(grep possible <<<"$STDOUT")" "what is possible in the sandbox of $unit"
     assert_eq 6 "$(grep -c refused <<<"$STDOUT")" "what is refused in the sandbox of $unit"

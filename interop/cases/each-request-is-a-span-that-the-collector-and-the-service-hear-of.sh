@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # With --otlp each request becomes a span of OpenTelemetry: the service hears of it in `traceparent`, the collector gets it in
 # OTLP's JSON with who asked and what came of it, and a trace that the client began goes on. A collector that is away costs
-# no request anything.
+# no request anything. It may want mutual TLS and a header from a file; the variables of OpenTelemetry say the same.
 # needs: curl node
 . "$(dirname "$0")/../lib.sh"
 
@@ -90,5 +90,74 @@ serve "http://127.0.0.1:$(free_port)/"
 for _ in 1 2 3; do expect_success as alice "$url/"; done
 wait_for_line "$SERVER_LOG" 'spans are lost'
 expect_success as alice "$url/"
-expect_failure 2 "$COUNTERSIGN" serve --listen 127.0.0.1:0 --allow-cn alice --otlp https://collector.test
+stop_server
+
+say "a collector behind mutual TLS, which knows its senders by a header too"
+expect_success "$COUNTERSIGN" issue client gateway
+mkdir collector && expect_success "$COUNTERSIGN" issue server localhost --out collector
+cat >secure.mjs <<'X2'
+import https from 'node:https';
+import fs from 'node:fs';
+const read = (name) => fs.readFileSync(name);
+const options = { cert: read('collector/localhost.pem'), key: read('collector/localhost-key.pem'), ca: read('rootCA.pem'), requestCert: true, rejectUnauthorized: true };
+https.createServer(options, (request, response) => {
+  let body = '';
+  request.on('data', (data) => { body += data; }).on('end', () => {
+    const span = JSON.parse(body).resourceSpans[0];
+    const service = span.resource.attributes.find((a) => a.key === 'service.name').value.stringValue;
+    if (request.headers.authorization !== 'Bearer planted-token') response.statusCode = 401;
+    console.log(response.statusCode, request.url, request.socket.getPeerCertificate().subject.CN, service);
+    response.end('{}');
+  });
+}).listen(0, '127.0.0.1', function () { console.log(`port ${this.address().port}`); });
+X2
+start_server node secure.mjs
+wait_for_line "$SERVER_LOG" '^port'
+secure=https://localhost:${LINE#port }
+secure_log=$SERVER_LOG
+printf 'Authorization: Bearer planted-token\n' >headers.txt
+printf 'Authorization: Bearer wrong\n' >wrong.txt
+chmod 600 headers.txt wrong.txt
+# gateway VARIABLES… -- FLAGS…: one that traces as these say, and one request to it.
+gateway() {
+    local variables=()
+    while [ "$1" != -- ]; do variables+=("$1"); shift; done
+    shift
+    start_server env "${variables[@]}" "$COUNTERSIGN" serve --listen 127.0.0.1:0 --allow-cn alice "$@"
+    wait_for_line "$SERVER_LOG" '^https://localhost:[0-9]+/'
+    url=${LINE%% *}
+    expect_success as alice "${url%/}/"
+}
+mine=(--otlp-cacert rootCA.pem --otlp-cert gateway.pem)
+gateway NONE=1 -- --otlp "$secure" "${mine[@]}" --otlp-headers headers.txt
+wait_for_line "$secure_log" '^200 /v1/traces gateway countersign$'
+stop_server
+gateway NONE=1 -- --otlp "$secure" "${mine[@]}" --otlp-headers wrong.txt
+wait_for_line "$SERVER_LOG" 'spans are lost.*401'
+say "the token is read again when the file changes"
+cp headers.txt wrong.new && mv wrong.new wrong.txt
+wait_for_line "$SERVER_LOG" 'Loaded anew'
+before=$(grep -c '^200' "$secure_log")
+more() { [ "$(grep -c '^200' "$secure_log")" -gt "$before" ]; }
+expect_success as alice "${url%/}/"
+_wait_until "the span arrived" more
+! grep -q planted-token "$SERVER_LOG" || fail "the token is in the log"
+stop_server
+gateway NONE=1 -- --otlp "$secure" --otlp-cacert rootCA.pem --otlp-headers headers.txt
+wait_for_line "$SERVER_LOG" 'spans are lost'
+stop_server
+say "by variables"
+gateway "OTEL_EXPORTER_OTLP_ENDPOINT=$secure/base" OTEL_EXPORTER_OTLP_CERTIFICATE=rootCA.pem OTEL_SERVICE_NAME=pay \
+    OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE=gateway.pem OTEL_EXPORTER_OTLP_CLIENT_KEY=gateway-key.pem \
+    'OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20planted-token' --
+wait_for_line "$secure_log" '^200 /base/v1/traces gateway pay$'
+stop_server
+
+say "what cannot be"
+expect_failure 2 "$COUNTERSIGN" serve --listen 127.0.0.1:0 --allow-cn alice --otlp ftp://collector.test
 assert_contains "$STDERR" "http://127.0.0.1:4318"
+expect_failure 2 "$COUNTERSIGN" serve --listen 127.0.0.1:0 --allow-cn alice --otlp-cert gateway.pem
+assert_contains "$STDERR" "none is named"
+expect_failure 2 env OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317 OTEL_EXPORTER_OTLP_PROTOCOL=grpc \
+    "$COUNTERSIGN" serve --listen 127.0.0.1:0 --allow-cn alice
+assert_contains "$STDERR" "4318"

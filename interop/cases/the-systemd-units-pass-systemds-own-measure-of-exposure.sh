@@ -33,4 +33,4 @@ for unit in "$units"/*.service; do
     done
     count=$((count + 1))
 done
-assert_eq 3 "$count" "units"
+assert_eq 4 "$count" "units"

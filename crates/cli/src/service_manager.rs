@@ -3,13 +3,18 @@
 //! this protocol, and others do too. Without one, nothing here does anything.
 
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram};
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram, UnixListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::input::plain;
+
+/// A worker that gave no sign of life for this long hangs: the watchdog's limit is the service manager's to choose, and
+/// comes on top.
+pub(crate) const ALIVE: Duration = Duration::from_secs(5);
 
 /// A way to tell the service manager something; none where nobody listens.
 #[derive(Clone, Default)]
@@ -55,6 +60,15 @@ impl ServiceManager {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         let microseconds = now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1000);
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}\n"));
+    }
+
+    /// The end of that.
+    pub(crate) fn reloaded(&self, status: &str, is_loaded: bool) {
+        if is_loaded {
+            self.ready(status);
+        } else {
+            self.ready(&format!("{status}; what changed cannot be loaded"));
+        }
     }
 
     /// It takes nothing more and ends.
@@ -109,6 +123,7 @@ fn address(name: &str) -> std::io::Result<UnixAddress> {
 #[derive(Default)]
 pub(crate) struct Inherited {
     sockets: Vec<(SocketAddr, TcpListener)>,
+    by_path: Vec<(PathBuf, UnixListener)>,
 }
 
 impl Inherited {
@@ -117,9 +132,15 @@ impl Inherited {
         let mut passed = listenfd::ListenFd::from_env();
         let mut inherited = Inherited::default();
         for number in 0..passed.len() {
+            if let Ok(Some(socket)) = passed.take_unix_listener(number) {
+                let path =
+                    socket.local_addr().ok().and_then(|address| address.as_pathname().map(Path::to_path_buf));
+                inherited.by_path.push((path.unwrap_or_default(), socket));
+                continue;
+            }
             let socket = passed.take_tcp_listener(number).map_err(|error| {
                 Failure::usage(format!(
-                    "of the sockets that the service manager passed, number {number} does not listen on TCP: {}",
+                    "of the sockets that the service manager passed, number {number} is no listening socket: {}",
                     plain(&error)
                 ))
                 .hint("ListenStream=443    (and no other kind of socket in the .socket unit)")
@@ -151,9 +172,30 @@ impl Inherited {
         taken.into_iter().map(|(_, socket)| socket).collect()
     }
 
-    /// The addresses of those that nobody has taken.
-    pub(crate) fn left(&self) -> Vec<SocketAddr> {
-        self.sockets.iter().map(|(address, _)| *address).collect()
+    /// Takes the one that listens at this path.
+    pub(crate) fn take_path(&mut self, path: &Path) -> Option<UnixListener> {
+        let at = self.by_path.iter().position(|(of, _)| of == path)?;
+        Some(self.by_path.swap_remove(at).1)
+    }
+
+    /// Where those listen that nobody has taken, as `--listen` has it.
+    pub(crate) fn left(&self) -> Vec<String> {
+        let paths = self.by_path.iter().map(|(path, _)| format!("unix:{}", path.display()));
+        self.sockets.iter().map(|(address, _)| address.to_string()).chain(paths).collect()
+    }
+
+    /// Refuses sockets for which there is no listener: whoever connects there would wait for ever. `is_ours` knows the
+    /// addresses that are listened on.
+    pub(crate) fn refuse_others(&self, is_ours: impl Fn(&str) -> bool) -> Result<(), Failure> {
+        match self.left().into_iter().find(|address| !is_ours(address)) {
+            None => Ok(()),
+            Some(address) => Err(Failure::usage(format!(
+                "the service manager passes a socket for {address}, and no listener has that address: whoever connects \
+                 there would wait for ever"
+            ))
+            .hint(format!("--listen {address}"))
+            .hint("or ListenStream= in the .socket unit with the address of a listener")),
+        }
     }
 }
 
@@ -173,7 +215,13 @@ mod tests {
         inherited.add(other).unwrap();
         assert_eq!(inherited.take(first).len(), 2);
         assert!(inherited.take(first).is_empty());
-        assert_eq!(inherited.left(), [second]);
+        assert_eq!(inherited.left(), [second.to_string()]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("api.sock");
+        inherited.by_path.push((path.clone(), UnixListener::bind(&path).unwrap()));
+        assert!(inherited.refuse_others(|address| address == second.to_string()).is_err());
+        assert!(inherited.take_path(&path).is_some() && inherited.take_path(&path).is_none());
+        assert!(inherited.refuse_others(|address| address == second.to_string()).is_ok());
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //! to the collector. Written here since it is this little, and the libraries for it bring a hundred crates. Spans that a
 //! collector cannot take in time are dropped and counted; no request ever waits for one.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +17,6 @@ use tokio::time::timeout;
 use crate::dial::TlsOptions;
 use crate::fetch::{FetchError, Options, Request, RequestBody, fetch};
 use crate::serve::RequestRecord;
-use crate::tls::server_verifier::Expectation;
 use crate::url::Url;
 
 /// Spans that wait for the collector.
@@ -106,10 +105,21 @@ fn read(text: &[u8]) -> Option<([u8; 16], [u8; 8], u8)> {
     (trace != [0; 16] && parent != [0; 8]).then_some((trace, parent, flags & SAMPLED))
 }
 
+/// How a collector is spoken to.
+pub struct Collector {
+    /// Where spans are sent, such as `http://127.0.0.1:4318/v1/traces`.
+    pub url: Url,
+    /// What is expected of the collector and presented to it, where the URL is one of https://.
+    pub tls: TlsOptions,
+    /// Headers of every message, such as those by which it knows its senders.
+    pub headers: HeaderMap,
+    /// By what name the spans' sender goes.
+    pub service: String,
+}
+
 /// Sends spans to a collector.
-#[derive(Debug)]
 pub struct Exporter {
-    url: Url,
+    collector: Mutex<Arc<Collector>>,
     waiting: Mutex<Vec<Value>>,
     arrived: Notify,
     /// Spans that were sent, and that were not.
@@ -127,22 +137,37 @@ enum ExportError {
 }
 
 impl Exporter {
-    /// One that sends to this URL, such as `http://127.0.0.1:4318/v1/traces`.
+    /// One that sends to this collector.
     ///
     /// ```
-    /// let url = net::url::Url::parse("http://127.0.0.1:4318/v1/traces")?;
-    /// assert_eq!(net::trace::Exporter::new(url).dropped(), 0);
+    /// use net::{dial::TlsOptions, tls::server_verifier::Expectation, trace::{Collector, Exporter}};
+    /// let collector = Collector {
+    ///     url: net::url::Url::parse("http://127.0.0.1:4318/v1/traces")?,
+    ///     tls: TlsOptions::new(Expectation::new(pki::verify::TrustBundle::default())),
+    ///     headers: http::HeaderMap::new(),
+    ///     service: "gateway".to_owned(),
+    /// };
+    /// assert_eq!(Exporter::new(collector).dropped(), 0);
     /// # Ok::<(), net::url::UrlError>(())
     /// ```
     #[must_use]
-    pub fn new(url: Url) -> Self {
+    pub fn new(collector: Collector) -> Self {
         Exporter {
-            url,
+            collector: Mutex::new(Arc::new(collector)),
             waiting: Mutex::default(),
             arrived: Notify::new(),
             sent: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
         }
+    }
+
+    /// Speaks to the collector in this way from now on.
+    pub fn replace(&self, collector: Collector) {
+        *self.collector.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(collector);
+    }
+
+    fn collector(&self) -> Arc<Collector> {
+        Arc::clone(&self.collector.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Spans that the collector did not take.
@@ -177,7 +202,8 @@ impl Exporter {
                     // Told once, until it is there again.
                     Err(error) => {
                         if !std::mem::replace(&mut is_away, true) {
-                            tracing::warn!(url = %self.url, %error, "spans are lost: the collector does not take them");
+                            let url = &self.collector().url;
+                            tracing::warn!(%url, %error, "spans are lost: the collector does not take them");
                         }
                     }
                 }
@@ -202,17 +228,19 @@ impl Exporter {
             return None;
         }
         let count = spans.len() as u64;
-        let outcome = self.post(message(spans).to_string()).await;
+        let collector = self.collector();
+        let outcome = collector.post(message(&collector.service, spans).to_string()).await;
         let counter = if outcome.is_ok() { &self.sent } else { &self.dropped };
         counter.fetch_add(count, Ordering::Relaxed);
         Some(outcome)
     }
+}
 
+impl Collector {
     async fn post(&self, body: String) -> Result<(), ExportError> {
-        let mut options =
-            Options::new(TlsOptions::new(Expectation::new(pki::verify::TrustBundle::default())));
+        let mut options = Options::new(self.tls.clone());
         options.max_time = Some(LIMIT);
-        let mut headers = HeaderMap::new();
+        let mut headers = self.headers.clone();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let body = RequestBody::Bytes(Bytes::from(body));
         let request = Request { method: Method::POST, url: self.url.clone(), headers, body };
@@ -225,10 +253,10 @@ impl Exporter {
 }
 
 /// ExportTraceServiceRequest (opentelemetry-proto 1.x) as JSON has it: identifiers in hexadecimal, 64-bit numbers as text.
-fn message(spans: Vec<Value>) -> Value {
+fn message(service: &str, spans: Vec<Value>) -> Value {
     json!({ "resourceSpans": [{
         "resource": { "attributes": [
-            text("service.name", "countersign"),
+            text("service.name", service),
             text("service.version", env!("CARGO_PKG_VERSION")),
         ] },
         "scopeSpans": [{ "scope": { "name": "countersign.gateway" }, "spans": spans }],
@@ -291,6 +319,13 @@ fn span(context: &TraceContext, record: &RequestRecord) -> Value {
         span["status"] = json!({ "code": ERROR });
     }
     span
+}
+
+impl fmt::Debug for Exporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Its headers may be secrets.
+        write!(f, "Exporter({})", self.collector().url)
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use net::serve::{Answering, Handler, IncomingBody, Log, Options, Service, ServiceBody, Visitor};
+use net::serve::{Answering, Handler, IncomingBody, Log, Options, Pulse, Service, ServiceBody, Visitor};
 use net::snapshot::{ClientAuth, Handle, RefusedClients, Snapshot};
 use net::tls::Credentials;
 use pki::crl::CertificateRevocationList;
@@ -96,9 +96,11 @@ pub async fn serve(
     router: Router,
     state: State,
     log: Log,
+    pulse: Arc<Pulse>,
     shutdown: impl Future<Output = ()>,
 ) -> u32 {
     let mut options = Options::new();
+    options.pulse = pulse;
     let (recorded, heard) = (Arc::clone(state.refusals()), Arc::clone(state.refusals()));
     let radar = Arc::clone(state.radar());
     options.counters = Arc::clone(state.counters());

@@ -18,7 +18,7 @@ use crate::context::{BOLD, Context, DIM};
 use crate::duration::seconds;
 use crate::failure::{Exit, Failure, OrFail as _, Outcome};
 use crate::input::{self, plain};
-use crate::service_manager::ServiceManager;
+use crate::service_manager::{ALIVE, Inherited, ServiceManager};
 use crate::watch::{Source, Watcher};
 
 /// Give a program that cannot do mutual TLS a plain local port that does it for it
@@ -169,13 +169,18 @@ impl Connect {
         start_warnings();
         crate::hardening::stay();
         let manager = ServiceManager::of(context);
+        let mut inherited = Inherited::from_service_manager()?;
         let settings = self.load(context)?;
         let runtime = tokio::runtime::Runtime::new()
             .map_err(|error| Failure::usage(format!("cannot start threads: {}", plain(&error))))?;
         let _entered = runtime.enter();
         let mut listeners = Vec::new();
+        inherited.refuse_others(|passed| self.listen.iter().any(|address| address.to_string() == passed))?;
         for address in &self.listen {
-            let bound = runtime.block_on(LocalListener::bind(address));
+            let bound = match passed(&mut inherited, address) {
+                Some(listener) => listener,
+                None => runtime.block_on(LocalListener::bind(address)),
+            };
             listeners.push(bound.map_err(|error| cannot_listen(address, &error))?);
         }
         self.announce(context, &listeners, &settings);
@@ -186,6 +191,8 @@ impl Connect {
         options.limits.connections = self.max_connections;
         options.log = Arc::new(move |record| write_record(format, record));
         let status = format!("{} local address(es)", listeners.len());
+        let pulse = Arc::clone(&options.pulse);
+        manager.watch(move || pulse.is_beating(ALIVE));
         manager.ready(&status);
         let told = manager.clone();
         let over = async move {
@@ -302,10 +309,26 @@ impl Source for Kept {
     fn reload(&mut self, context: &Context) -> Result<String, Failure> {
         self.manager.reloading();
         let loaded = self.connect.load(context);
-        self.manager.ready(&self.status);
+        self.manager.reloaded(&self.status, loaded.is_ok());
         self.handle.replace(loaded?);
         Ok("Loaded anew: certificate, anchors, lists.".to_owned())
     }
+}
+
+/// The listener at this address that the service manager opened.
+fn passed(inherited: &mut Inherited, address: &ListenAddress) -> Option<std::io::Result<LocalListener>> {
+    Some(match address {
+        ListenAddress::Tcp(address) => {
+            let socket = inherited.take(*address).pop()?;
+            let ready = socket.set_nonblocking(true);
+            ready.and_then(|()| tokio::net::TcpListener::from_std(socket)).map(LocalListener::tcp)
+        }
+        ListenAddress::Unix(path) => {
+            let socket = inherited.take_path(path)?;
+            let ready = socket.set_nonblocking(true);
+            ready.and_then(|()| tokio::net::UnixListener::from_std(socket)).map(LocalListener::unix)
+        }
+    })
 }
 
 fn cannot_listen(address: &ListenAddress, error: &std::io::Error) -> Failure {

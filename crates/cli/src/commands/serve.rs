@@ -12,7 +12,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -30,7 +29,7 @@ use crate::handover::Offer;
 use crate::hardening::{self, Account};
 use crate::input::plain;
 use crate::report::Reporter;
-use crate::service_manager::{Inherited, ServiceManager};
+use crate::service_manager::{ALIVE, Inherited, ServiceManager};
 use crate::watch::{Source, Watcher};
 use doors::Doors;
 use load::Loader;
@@ -69,14 +68,13 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "PATH")]
     handover: Option<PathBuf>,
 
-    /// Send a span of each request to this collector of OpenTelemetry (OTLP over HTTP, JSON), and tell services of it
-    #[arg(long, value_name = "URL")]
-    otlp: Option<String>,
-
     /// Once the addresses are bound, become this user for good; all files are read, and later written, as it (Linux, as
     /// root)
     #[arg(long, value_name = "NAME[:GROUP]")]
     user: Option<String>,
+
+    #[command(flatten)]
+    traces: trace::TraceArguments,
 
     #[command(flatten)]
     flags: flags::Flags,
@@ -141,7 +139,8 @@ impl Serve {
                 write(record);
             });
         }
-        let exporter = self.otlp.as_deref().map(trace::exporter).transpose()?;
+        let traces = self.traces.traces(context)?;
+        let exporter = traces.as_ref().map(|traces| Arc::clone(&traces.exporter));
         if let Some(exporter) = &exporter {
             options.traces = true;
             let (tracer, write) = (Arc::clone(exporter), Arc::clone(&options.log));
@@ -191,6 +190,7 @@ impl Serve {
             observer,
             manager: manager.clone(),
             status: status.clone(),
+            traces,
         };
         let watcher = Watcher::start(running, context.is_quiet());
         let served: Vec<std::io::Result<u32>> = std::thread::scope(|scope| {
@@ -248,10 +248,6 @@ impl Serve {
     }
 }
 
-/// A worker that gave no sign of life for this long hangs: the watchdog's limit is the service manager's to choose, and
-/// comes on top.
-const ALIVE: Duration = Duration::from_secs(5);
-
 /// Offers the sockets to the process that comes next, and ends when that one has them.
 fn offer(
     path: &Path,
@@ -279,6 +275,7 @@ struct Running {
     observer: Arc<Observer>,
     manager: ServiceManager,
     status: String,
+    traces: Option<trace::Traces>,
 }
 
 impl Running {
@@ -305,6 +302,7 @@ impl Running {
         }
         // All or nothing: each is loaded before any is put in force.
         let snapshots = self.loader.load(context, &config)?;
+        self.traces.iter().try_for_each(|traces| traces.reload(context))?;
         tell(&self.observer, &snapshots);
         for (handle, snapshot) in self.handles.iter().zip(snapshots) {
             handle.replace(snapshot);
@@ -324,7 +322,8 @@ impl Running {
 
 impl Source for Running {
     fn files(&self) -> Vec<PathBuf> {
-        self.config.files()
+        let traces = self.traces.iter().flat_map(trace::Traces::files);
+        self.config.files().into_iter().chain(traces).collect()
     }
 
     fn looked_after_by(&self, thread: std::thread::Thread) {
@@ -338,10 +337,7 @@ impl Source for Running {
     fn reload(&mut self, context: &Context) -> Result<String, Failure> {
         self.manager.reloading();
         let loaded = self.load(context);
-        match &loaded {
-            Ok(_) => self.manager.ready(&self.status),
-            Err(_) => self.manager.ready(&format!("{}; what changed cannot be loaded", self.status)),
-        }
+        self.manager.reloaded(&self.status, loaded.is_ok());
         loaded
     }
 }

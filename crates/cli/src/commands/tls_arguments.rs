@@ -66,6 +66,12 @@ pub(crate) struct ClientCredentials {
 }
 
 impl TlsArguments {
+    /// What other flags than these name.
+    pub(crate) fn of(cert: Option<String>, key: Option<PathBuf>, cacert: Vec<PathBuf>) -> Self {
+        let (cert_type, passphrase_file, pass) = (None, None, None);
+        TlsArguments { cert, cert_type, key, passphrase_file, pass, cacert, classical: false }
+    }
+
     /// Reads the client's certificate and key, whichever way they are given.
     pub(crate) fn credentials(&self, context: &Context) -> Result<Option<ClientCredentials>, Failure> {
         let Some(cert) = &self.cert else { return Ok(None) };

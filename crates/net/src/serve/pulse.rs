@@ -32,6 +32,17 @@ impl Pulse {
         beats.iter().all(|last| last.load(Ordering::Relaxed) >= oldest)
     }
 
+    /// Gives a sign of life as often as the workers do, whenever the runtime lets tasks have their turn.
+    pub(crate) async fn keep_beating(self: Arc<Self>) {
+        let beat = self.enter();
+        let mut ticks = tokio::time::interval(Duration::from_millis(100));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            beat.beat();
+        }
+    }
+
     pub(crate) fn enter(self: &Arc<Self>) -> Beat {
         let last = Arc::new(AtomicU64::new(clock()));
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&last));

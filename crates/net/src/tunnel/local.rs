@@ -64,7 +64,11 @@ pub struct LocalListener(Kind);
 #[derive(Debug)]
 enum Kind {
     Tcp(TcpListener),
-    Unix { listener: UnixListener, _file: SocketFile },
+    Unix {
+        listener: UnixListener,
+        /// None where whoever opened it looks after it.
+        _file: Option<SocketFile>,
+    },
 }
 
 impl LocalListener {
@@ -79,7 +83,7 @@ impl LocalListener {
                 remove_abandoned(path)?;
                 let listener = bind_private(path)?;
                 let file = SocketFile::of(path)?;
-                Ok(LocalListener(Kind::Unix { listener, _file: file }))
+                Ok(LocalListener(Kind::Unix { listener, _file: Some(file) }))
             }
         }
     }
@@ -88,6 +92,12 @@ impl LocalListener {
     #[must_use]
     pub fn tcp(listener: TcpListener) -> Self {
         LocalListener(Kind::Tcp(listener))
+    }
+
+    /// A unix socket's listener that is open already. The file stays with whoever made it.
+    #[must_use]
+    pub fn unix(listener: UnixListener) -> Self {
+        LocalListener(Kind::Unix { listener, _file: None })
     }
 
     /// The address it got, where it is TCP.

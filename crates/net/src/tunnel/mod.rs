@@ -24,6 +24,7 @@ pub use record::{Outcome, TunnelRecord};
 pub use target::{Target, TargetError};
 
 use crate::dial::TlsOptions;
+use crate::serve::Pulse;
 use target::Health;
 
 /// Takes the records, from any thread; it must not block.
@@ -123,12 +124,19 @@ pub struct Options {
     pub clock: fn() -> Timestamp,
     /// Takes the records.
     pub log: Log,
+    /// The signs of life.
+    pub pulse: Arc<Pulse>,
 }
 
 impl Default for Options {
     /// The usual limits, on the machine's clock, without a log.
     fn default() -> Self {
-        Options { limits: Limits::default(), clock: Timestamp::now, log: Arc::new(|_| {}) }
+        Options {
+            limits: Limits::default(),
+            clock: Timestamp::now,
+            log: Arc::new(|_| {}),
+            pulse: Arc::default(),
+        }
     }
 }
 
@@ -151,12 +159,13 @@ pub async fn run(
     options: Options,
     shutdown: impl Future<Output = ()>,
 ) -> u32 {
-    let Options { limits, clock, log } = options;
+    let Options { limits, clock, log, pulse } = options;
     let over = watch::Sender::new(false);
     let tunnel = Arc::new(Tunnel { handle, limits, clock, log, health: Health::default(), over });
     let connections = limits.connections.max(1);
     let slots = Arc::new(Semaphore::new(connections as usize));
     let mut accepting = JoinSet::new();
+    accepting.spawn(pulse.keep_beating());
     for listener in listeners {
         accepting.spawn(accept(listener, Arc::clone(&tunnel), Arc::clone(&slots)));
     }

@@ -53,6 +53,7 @@ impl Tunnel {
         let options = Options {
             limits,
             clock: testkit::now,
+            pulse: std::sync::Arc::default(),
             log: Arc::new(move |record| log.lock().unwrap().push(record.clone())),
         };
         let (stop, stopped) = oneshot::channel();

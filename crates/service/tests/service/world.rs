@@ -166,6 +166,7 @@ impl World {
             router(&state, Surface::ALL),
             state.clone(),
             Arc::new(|_| {}),
+            Arc::default(),
             std::future::pending(),
         );
         tokio::spawn(serving);

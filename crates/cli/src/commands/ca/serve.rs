@@ -10,7 +10,7 @@ use ca::{IssueRequest, Publication, Who};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use keys::PrivateKey;
-use net::serve::AccessRecord;
+use net::serve::{AccessRecord, Pulse};
 use net::snapshot::Handle;
 use net::tls::Credentials;
 use pki::Profile;
@@ -25,6 +25,7 @@ use crate::hardening::{self, Account};
 use crate::home::Home;
 use crate::input::plain;
 use crate::key::OwnKey;
+use crate::service_manager::{ALIVE, Inherited, ServiceManager};
 
 /// How long the certificate that the service makes for itself lives. It is made again at two thirds.
 const OWN_LIFETIME: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -123,9 +124,19 @@ fn partitions(text: &str) -> Result<u16, String> {
 impl Serve {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let account = self.user.as_deref().map(Account::find).transpose()?;
-        let listener = bind(self.listen)?;
-        let status = self.status_listen.map(bind).transpose()?;
-        let admin = self.admin_listen.map(bind).transpose()?;
+        let manager = ServiceManager::of(context);
+        let mut inherited = Inherited::from_service_manager()?;
+        inherited.refuse_others(|passed| {
+            let mut ours = std::iter::once(self.listen).chain(self.status_listen).chain(self.admin_listen);
+            ours.any(|address| address.to_string() == passed)
+        })?;
+        let mut open = |address: SocketAddr| match inherited.take(address).pop() {
+            Some(socket) => Ok(socket),
+            None => bind(address),
+        };
+        let listener = open(self.listen)?;
+        let status = self.status_listen.map(&mut open).transpose()?;
+        let admin = self.admin_listen.map(&mut open).transpose()?;
         // While there is one thread: rights are a thread's own, and all others inherit them from this one.
         if let Some(account) = &account {
             account.enter()?;
@@ -175,7 +186,10 @@ impl Serve {
         }
         let handle = Handle::new(server::snapshot(&state, credentials.clone()).map_err(told)?);
         self.announce(context, &state, &listener, status.as_ref(), admin.as_ref());
-        let keeper = Keeper::start(front, handle.clone(), credentials);
+        let keeper = Keeper::start(front, handle.clone(), credentials, manager.clone());
+        let pulse = Arc::new(Pulse::default());
+        let beating = Arc::clone(&pulse);
+        manager.watch(move || beating.is_beating(ALIVE));
 
         let log = self.log();
         let (stop, _) = tokio::sync::watch::channel(false);
@@ -197,6 +211,7 @@ impl Serve {
                 router(&state, only),
                 state.clone(),
                 Arc::clone(&log),
+                Arc::clone(&pulse),
                 stopped(),
             );
             others.spawn(async move {
@@ -205,14 +220,17 @@ impl Serve {
         }
         let ending = async {
             crate::commands::ends::end_of_life().await;
+            manager.stopping();
             stop.send_replace(true);
         };
+        manager.ready(&said(state.base(), None));
         let cut_off = runtime.block_on(server::serve(
             listener,
             handle,
             router(&state, surface),
             state.clone(),
             log,
+            pulse,
             ending,
         ));
         runtime.block_on(async { while others.join_next().await.is_some() {} });
@@ -318,6 +336,14 @@ fn without_code(path: &str) -> String {
     };
     let rest = secret.find('/').map_or("", |at| &secret[at..]);
     format!("/i/{handle}-…{rest}")
+}
+
+/// What the service manager shows of it.
+fn said(base: &str, problem: Option<&Failure>) -> String {
+    match problem {
+        None => format!("the authority at {base}"),
+        Some(_) => format!("the authority at {base}; its own certificate cannot be renewed"),
+    }
 }
 
 fn told(problem: service::Problem) -> Failure {
@@ -447,7 +473,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn start(front: Front, handle: Handle, credentials: Credentials) -> Self {
+    fn start(front: Front, handle: Handle, credentials: Credentials, manager: ServiceManager) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&over);
         // Its own thread: it reads the memory and signs.
@@ -465,15 +491,19 @@ impl Keeper {
                 let version_now = front.state.authority().lines().version();
                 let is_new_line = version_now != lines;
                 if is_new_line || own.not_after().duration_since(now) < life / 3 {
+                    manager.reloading();
+                    let mut problem = None;
                     match front.credentials(now) {
                         Ok(fresh) => {
                             (credentials, seen.1, lines) = (fresh, Timestamp::UNIX_EPOCH, version_now);
                         }
-                        Err(failure) => report(&failure),
+                        Err(failure) => problem = Some(failure),
                     }
                     if let Err(failure) = front.renew_responders(now) {
-                        report(&failure);
+                        problem = Some(failure);
                     }
+                    manager.ready(&said(front.state.base(), problem.as_ref()));
+                    problem.iter().for_each(report);
                 }
                 let current = version(&front.state);
                 let half = front.state.settings().list_lifetime / 2;

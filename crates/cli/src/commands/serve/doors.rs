@@ -30,16 +30,10 @@ impl Doors {
         mut inherited: Inherited,
         handover: Option<&Path>,
     ) -> Result<Self, Failure> {
-        for address in &inherited.left() {
-            if !config.listeners.iter().any(|listener| listener.address == *address) {
-                return Err(Failure::usage(format!(
-                    "the service manager passes a socket for {address}, and no listener has that address: whoever \
-                     connects there would wait for ever"
-                ))
-                .hint(format!("--listen {address}"))
-                .hint("or ListenStream= in the .socket unit with the address of a listener"));
-            }
-        }
+        inherited.refuse_others(|passed| {
+            let mut ours = config.listeners.iter().map(|listener| listener.address).chain(config.admin);
+            ours.any(|address| address.to_string() == passed)
+        })?;
         let mut predecessor = None;
         if let Some(path) = handover {
             let taken = handover::take_over(path).map_err(|error| {
