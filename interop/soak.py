@@ -182,8 +182,9 @@ def client(index):
                 if connection.sock is None or OVER.wait(random.uniform(0, 0.05)):
                     break
         except Exception as error:  # noqa: BLE001: whatever it is, no request may fail
-            # A gateway that hands over closes connections that are idle, and a request may be on its way meanwhile; every
-            # client of HTTP asks again then (RFC 9112 section 9.5). On a new connection that is no excuse.
+            # A gateway that hands over gives an idle connection two seconds for one more request (--last-call). A client
+            # that was away for longer than that may send one while it is closed, and asks again then as every client of
+            # HTTP does (RFC 9112 section 9.5); it is counted, and should hardly happen. On a new connection it is no excuse.
             if done and port == GATEWAYS[1] and isinstance(error, CLOSED):
                 count("closed while idle")
             else:

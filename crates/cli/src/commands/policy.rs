@@ -184,6 +184,13 @@ impl Check {
         }
         let host = self.host.to_ascii_lowercase();
         let path = self.path.split('?').next().unwrap_or_default();
+        if !path.starts_with('/') {
+            return Err(Failure::usage(format!(
+                "'{}' is no path of a request: one starts with /",
+                self.path
+            ))
+            .hint(format!("countersign policy check … {} /{}", self.method, self.path)));
+        }
         let Some(route) = best_route(listener, &host, path) else {
             return Ok(denied(None, format!("no route is for {host}{path}; it is answered with 404")));
         };

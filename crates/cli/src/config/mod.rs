@@ -236,9 +236,8 @@ impl Config {
         let contents = String::from_utf8(input::bytes(path)?)
             .map_err(|_| Failure::usage(format!("{} is no text", path.display())))?;
         check::read(path, &contents).map_err(|error| {
-            Failure::usage(&error)
-                .fact(format!("\n{}", error.marked()))
-                .hint(format!("countersign config check {}", path.display()))
+            let marked: String = error.marked().lines().map(|line| format!("\n  {line}")).collect();
+            Failure::usage(format!("{error}{marked}"))
         })
     }
 
