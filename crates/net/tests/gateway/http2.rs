@@ -201,7 +201,7 @@ pub(crate) async fn is_refused(
         octets.extend(frame(HEADERS, END_HEADERS | END_STREAM, 1, &trailers));
     }
     let stream = open(server, ca, alice).await;
-    let seen = exchange(stream, &octets, Settled, false).await;
+    let seen = exchange(stream, &octets, Settled).await;
     !seen.answers.iter().any(|(_, status)| (200..300).contains(status))
 }
 
