@@ -469,3 +469,27 @@ async fn many_streams_at_once_are_answered_each_with_its_own() {
     }
     serving.abort();
 }
+
+/// A proxy in front that passes on what many clients ask for: some of them give up.
+#[tokio::test]
+async fn a_client_that_gives_up_one_request_for_each_that_is_answered_stays_connected() {
+    let ca = TestCa::new();
+    let server = TestServer::start(snapshot(&ca), Handler::Identity).await;
+    let mut client = Client(open(&server, &ca, &ca.issue_client("alice")).await);
+    let window = frame(WINDOW_UPDATE, NONE, 0, &[0x10, 0, 0, 0]);
+    client.send(&[PREFACE.to_vec(), frame(SETTINGS, NONE, 0, NO_PAYLOAD), window]).await;
+    // What is forgiven by time alone would not cover them in 20 seconds.
+    for turn in 0..600 {
+        let (answered, given_up) = (4 * turn + 1, 4 * turn + 3);
+        client
+            .send(&[
+                frame(HEADERS, END_HEADERS | END_STREAM, answered, &fields(GET)),
+                frame(HEADERS, END_HEADERS, given_up, &fields(POST)),
+                frame(RST_STREAM, NONE, given_up, &[0, 0, 0, 8]),
+            ])
+            .await;
+        while client.next(&[DATA]).await.flags & END_STREAM == 0 {}
+    }
+    client.send(&[frame(PING, NONE, 0, b"go on?!?")]).await;
+    assert_eq!(client.next(&[PING, GOAWAY]).await.kind, PING);
+}

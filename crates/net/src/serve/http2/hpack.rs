@@ -8,6 +8,9 @@ use crate::serve::http1::head::Field;
 
 /// The size of the dynamic table that clients may fill: the value that holds where SETTINGS name no other.
 const TABLE: usize = 4096;
+/// How many times as large as it may be a list gets before nothing more of it is decoded. Up to here it costs its stream
+/// alone; but an octet can stand for an entry of 4 KiB, and each is copied.
+const FAR_TOO_MUCH: usize = 8;
 /// What each entry of a table or a list counts beside its octets (RFC 7541 section 4.1, RFC 9113 section 6.5.2).
 const ENTRY: usize = 32;
 
@@ -89,6 +92,8 @@ pub(super) enum HpackError {
     TableSize,
     #[error("a string's Huffman code is broken")]
     Huffman,
+    #[error("a list of fields is many times as large as it may be")]
+    TooLarge,
 }
 
 /// The fields of one block, in order.
@@ -230,6 +235,9 @@ impl Decoder {
             fields.size += fields.octets.len() - start + ENTRY;
             if fields.size > limit {
                 fields.is_over = true;
+            }
+            if fields.size / FAR_TOO_MUCH > limit {
+                return Err(HpackError::TooLarge);
             }
             if fields.is_over {
                 fields.octets.truncate(start);
@@ -469,6 +477,19 @@ mod tests {
         decoder.decode(&[0xbe], 100, &mut fields).unwrap();
         assert!(!fields.is_over);
         assert_eq!(fields.iter().next().unwrap(), (&b"x9"[..], &b"v"[..]));
+    }
+
+    #[test]
+    fn octets_that_stand_for_large_entries_are_not_copied_without_end() {
+        let mut decoder = Decoder::new();
+        let mut fields = Fields::default();
+        let mut block = vec![0x40, 1, b'x'];
+        write_integer(&mut block, 0, 7, 4000);
+        block.extend([b'v'; 4000]);
+        decoder.decode(&block, 16 * 1024, &mut fields).unwrap();
+        assert_eq!(decoder.decode(&[0xbe; 20], 16 * 1024, &mut fields), Ok(()));
+        assert!(fields.is_over);
+        assert_eq!(decoder.decode(&[0xbe; 16 * 1024], 16 * 1024, &mut fields), Err(HpackError::TooLarge));
     }
 
     #[test]

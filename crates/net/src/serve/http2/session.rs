@@ -32,7 +32,8 @@ const FIRST_WINDOW: i64 = 65_535;
 /// Octets that may wait for a client that does not read, before nothing more is read of it either.
 const UNREAD: usize = 256 * 1024;
 /// Streams of which the client has us begin something in vain: it resets them before they are answered (CVE-2023-44487),
-/// or makes us reset them (CVE-2025-8671). So many at once, and then so many each second.
+/// or makes us reset them (CVE-2025-8671). So many at once, and then so many each second and one for each that is answered:
+/// a proxy behind which many clients give up now and then stays connected.
 const PATIENCE: u64 = 200;
 const PATIENCE_A_SECOND: u64 = 20;
 /// Places for streams that an idle connection keeps.
@@ -438,7 +439,7 @@ impl Session {
                     Turn::Broken(code) => self.reset_ours(number, code),
                     // The rest of the request is not wanted (section 8.1).
                     _ if stream.is_open => self.reset_ours(number, ErrorCode::NoError),
-                    _ => {}
+                    _ => self.patience = (self.patience + 1).min(PATIENCE),
                 }
             }
             Turn::Waits | Turn::Blocked | Turn::Again => {

@@ -375,6 +375,9 @@ impl Session {
 
 fn compression(error: HpackError) -> Fault {
     let text = match error {
+        HpackError::TooLarge => {
+            return fault(ErrorCode::EnhanceYourCalm, "a list of fields is many times as large as it may be");
+        }
         HpackError::Short => "a block of fields ends inside of one",
         HpackError::Integer => "an integer of a block is too large",
         HpackError::Index => "an index of a block is in no table",
