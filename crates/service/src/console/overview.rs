@@ -8,7 +8,7 @@ use axum::routing::get;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::call::Api;
+use super::call::{Api, encoded};
 use super::certificates::Row;
 use super::chart::{Bars, Series};
 use super::frame::{Event, Frame, html, items, text, time};
@@ -27,6 +27,9 @@ const SOON: u32 = 30 * 86_400;
 pub(super) fn routes() -> Router<State> {
     Router::new().route(PLACE, get(show))
 }
+
+/// Where the replicas and gateways stand, one by one.
+const MEMBERS: &str = "#members";
 
 struct Figure {
     href: &'static str,
@@ -71,7 +74,7 @@ async fn show(FromState(state): FromState<State>, api: Api) -> Result<Response, 
     let (list, list_mood) = list(&health["list"]);
     let page = Page {
         frame: Frame::of(&state, &api, PLACE, "Overview"),
-        figures: figures(&statistics, waiting.len(), &seen, &handshakes, &refused),
+        figures: figures(&statistics, waiting.len(), &seen, &handshakes, &refused, &health),
         handshakes: handshakes::by_version(&handshakes),
         refused: refusals::by_hour(&refused),
         members: members(&health),
@@ -118,6 +121,8 @@ async fn show(FromState(state): FromState<State>, api: Api) -> Result<Response, 
 /// A replica or a gateway.
 struct Member {
     name: String,
+    /// A replica's own overview, or the certificates of a gateway.
+    href: Option<String>,
     kind: &'static str,
     heard: String,
     state: String,
@@ -127,13 +132,13 @@ struct Member {
 
 fn members(health: &Value) -> Vec<Member> {
     let is = |one: &Value, member: &str| one[member] == json!(true);
-    let of = |one: &Value, kind, trouble: Option<String>, about: String| {
+    let of = |one: &Value, kind, href, trouble: Option<String>, about: String| {
         let (state, mood) = match trouble {
             _ if is(one, "late") => ("not heard lately".to_owned(), "bad"),
             Some(trouble) => (trouble, "bad"),
             None => ("well".to_owned(), "good"),
         };
-        Member { name: text(one, "name"), kind, heard: time(one, "heard_at"), state, mood, about }
+        Member { name: text(one, "name"), href, kind, heard: time(one, "heard_at"), state, mood, about }
     };
     let events = health["events"].as_u64().unwrap_or(0);
     let replicas = items(health, "replicas").map(|one| {
@@ -144,7 +149,10 @@ fn members(health: &Value) -> Vec<Member> {
             text(one, "url"),
             text(one, "version")
         );
-        of(one, "replica", None, about)
+        // What it says of itself is followed nowhere but to where a console can be.
+        let url = text(one, "url");
+        let href = url.starts_with("https://").then(|| format!("{}{PLACE}", url.trim_end_matches('/')));
+        of(one, "replica", href, None, about)
     });
     let gateways = items(health, "gateways").map(|one| {
         let expired = |member: &str| items(one, member).any(|inner| is(inner, "expired"));
@@ -163,7 +171,8 @@ fn members(health: &Value) -> Vec<Member> {
             text(one, "requests"),
             ends.map(|end| format!(", own certificate until {end}")).unwrap_or_default()
         );
-        of(one, "gateway", trouble, about)
+        let href = format!("/console/certificates?search={}", encoded(&text(one, "reported_by")));
+        of(one, "gateway", Some(href), trouble, about)
     });
     replicas.chain(gateways).collect()
 }
@@ -186,6 +195,7 @@ fn figures(
     seen: &Value,
     handshakes: &Value,
     refused: &Value,
+    health: &Value,
 ) -> Vec<Figure> {
     let number = |member: &str| statistics[member].as_u64().unwrap_or(0);
     let soon = number("expiring_within_30_days");
@@ -238,7 +248,22 @@ fn figures(
             text: "wait for approval",
             mood: if waiting > 0 { "warn" } else { "quiet" },
         },
+        Figure {
+            href: "/console/audit",
+            value: number("audit_length").to_string(),
+            text: "entries in the audit trail",
+            mood: "quiet",
+        },
+        heard(health, "replicas"),
+        heard(health, "gateways"),
     ]
+}
+
+/// How many of them there are, and in what colour: whether one of them is late.
+fn heard(health: &Value, text: &'static str) -> Figure {
+    let late = items(health, text).any(|one| one["late"] == json!(true));
+    let value = items(health, text).count().to_string();
+    Figure { href: MEMBERS, value, text, mood: if late { "bad" } else { "quiet" } }
 }
 
 fn numbers(statistics: &Value, list: &str, member: &str) -> Vec<u64> {
