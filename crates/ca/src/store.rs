@@ -463,11 +463,12 @@ pub trait Store: Send + Sync {
     /// [`StoreError::Conflict`] where one is not the version that was read, or another.
     fn commit(&self, commit: Commit) -> Result<(), StoreError>;
 
-    /// Forgets the records that expired before this moment, and says how many.
+    /// Forgets the records that expired before this moment, the first to expire first and at most `limit` of them, and
+    /// says how many.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn prune_records(&self, before: Timestamp) -> Result<u64, StoreError>;
+    fn prune_records(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError>;
 
     /// Takes in what a process saw, and forgets what is beyond the bounds in [`crate::observed`] at this moment.
     ///
@@ -637,8 +638,8 @@ impl<T: Store + ?Sized> Store for std::sync::Arc<T> {
         (**self).commit(commit)
     }
 
-    fn prune_records(&self, before: Timestamp) -> Result<u64, StoreError> {
-        (**self).prune_records(before)
+    fn prune_records(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        (**self).prune_records(before, limit)
     }
 
     fn observe(&self, observed: Observed, now: Timestamp) -> Result<(), StoreError> {

@@ -117,6 +117,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// How often a replica says that it is there, and how long that is remembered.
 const PULSE: SignedDuration = SignedDuration::from_secs(15);
+/// How often records that nobody asks for any more are forgotten, how long each stays behind its end, which is more than
+/// the clocks of replicas differ, and how many go in one transaction, so that nobody waits for it.
+const FORGET_EVERY: SignedDuration = SignedDuration::from_hours(1);
+const FORGET_BEHIND: SignedDuration = SignedDuration::from_hours(24);
+const FORGET_AT_ONCE: usize = 500;
 /// How long after it saw somebody a gateway's report may come.
 const REPORTED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
@@ -421,6 +426,7 @@ impl State {
     pub async fn follow(self) {
         let (mut is_told, mut heard) = (false, 0);
         let mut said = None;
+        let mut forgot: Option<Timestamp> = None;
         loop {
             let now = self.now();
             let lines = self.authority().lines().version();
@@ -446,6 +452,16 @@ impl State {
                     is_told = true;
                 }
                 Err(_) => {}
+            }
+            // Each replica does it for itself: what another one forgot meanwhile is simply gone. Where more are left than
+            // go at once, or the memory is away, the next round goes on.
+            if forgot.is_none_or(|at| now.duration_since(at) >= FORGET_EVERY) {
+                let forget = move |state: &State| {
+                    Ok(state.store().prune_records(now - FORGET_BEHIND, FORGET_AT_ONCE)?)
+                };
+                if self.blocking(forget).await.is_ok_and(|gone| gone < FORGET_AT_ONCE as u64) {
+                    forgot = Some(now);
+                }
             }
             // What cannot be told now is told later, and that the memory is away was said above.
             let _ = self.blocking(State::share_what_is_due).await;

@@ -514,11 +514,20 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn prune_records(&self, before: Timestamp) -> Result<u64, StoreError> {
+    fn prune_records(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
         let mut state = self.state();
-        let length = state.records.len();
-        state.records.retain(|_, record| record.expires.is_none_or(|expires| expires >= before));
-        Ok((length - state.records.len()) as u64)
+        let mut over: Vec<(Timestamp, (String, String))> = state
+            .records
+            .iter()
+            .filter_map(|(key, record)| Some((record.expires?, key.clone())))
+            .filter(|(expires, _)| *expires < seconds(before))
+            .collect();
+        over.sort();
+        over.truncate(limit);
+        for (_, key) in &over {
+            state.records.remove(key);
+        }
+        Ok(over.len() as u64)
     }
 
     fn observe(&self, observed: Observed, now: Timestamp) -> Result<(), StoreError> {

@@ -93,9 +93,13 @@ pub(crate) fn commit(connection: &Connection, commit: &Commit) -> Result<(), Wri
     commit.events.iter().try_for_each(|event| append_audit(connection, event))
 }
 
-pub(crate) fn prune(connection: &Connection, before: Timestamp) -> Result<u64, WriteError> {
-    let gone =
-        connection.prepare_cached("DELETE FROM record WHERE expires < ?1")?.execute([before.as_second()])?;
+pub(crate) fn prune(connection: &Connection, before: Timestamp, limit: usize) -> Result<u64, WriteError> {
+    let gone = connection
+        .prepare_cached(
+            "DELETE FROM record WHERE (kind, id) IN
+                 (SELECT kind, id FROM record WHERE expires < ?1 ORDER BY expires LIMIT ?2)",
+        )?
+        .execute(rusqlite::params![before.as_second(), i64::try_from(limit).unwrap_or(i64::MAX)])?;
     Ok(gone as u64)
 }
 

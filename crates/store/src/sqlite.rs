@@ -236,8 +236,8 @@ impl Store for SqliteStore {
         self.writing(move |connection| records::commit(connection, &commit))
     }
 
-    fn prune_records(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.writing(move |connection| records::prune(connection, before))
+    fn prune_records(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.writing(move |connection| records::prune(connection, before, limit))
     }
 
     fn observe(&self, observed: Observed, now: Timestamp) -> Result<(), StoreError> {

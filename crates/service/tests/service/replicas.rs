@@ -1,11 +1,13 @@
 //! What one replica sees of TLS, or is told by a gateway, every replica shows; and a restart forgets none of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use ca::Role;
 use ca::observed::{HANDSHAKES, Span};
+use ca::{Commit, Record, Role, Store, Write};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use service::State;
 use store::MemoryStore;
 
 use crate::world::{Client, World, clock, shared_authority};
@@ -179,4 +181,71 @@ async fn who_is_connected_and_how_gateways_do_is_the_same_on_all_replicas() {
     assert_eq!(health["gateways"][0]["name"], "edge-1: host/1");
     let page = watcher.get("/console/clients").await.text();
     assert!(page.contains("cn=zoe"), "{page}");
+}
+
+#[tokio::test]
+async fn whatever_the_overview_counts_leads_to_its_list() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let (one, _) = shared_authority(Arc::clone(&store));
+    let world = World::of(one, |settings| settings.replica = Some("first".to_owned())).await;
+    let gateway = world.caller("edge-1", Some(Role::Gateway));
+    let report = json!({ "gateway": "host/1", "status": { "version": "0.1.0" }, "clients": [] });
+    assert_eq!(gateway.post("/api/v1/reports", &report).await.status, 200);
+    share([&world, &world]);
+    let watcher = world.caller("watcher", Some(Role::Auditor));
+    let mut heard = 0;
+    while watcher.get("/api/v1/health").await.json()["replicas"] == json!([]) {
+        // Its pulse is a record, and whoever waits for news hears of each.
+        let wait = move |state: &State| Ok(state.store().wait_for_news(heard, Duration::from_secs(1)));
+        heard = world.state.blocking(wait).await.unwrap();
+    }
+    let page = watcher.get("/console").await.text();
+    let links = |start: &str| -> Vec<String> {
+        let all = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        all.filter(|link| link.starts_with(start)).map(str::to_owned).collect()
+    };
+    let figures = page.split("class=\"figures\"").nth(1).unwrap().split("</ul>").next().unwrap();
+    assert_eq!(figures.matches("<li>").count(), figures.matches("<li><a href=").count(), "{figures}");
+    assert_eq!(links("#members").len(), 2, "replicas and gateways");
+    assert!(page.contains("id=\"members\""), "{page}");
+    for link in links("/console") {
+        assert_eq!(watcher.get(&link).await.status, 200, "{link}");
+    }
+    let base = world.state.settings().base.clone();
+    assert_eq!(links("https://"), [format!("{base}/console")], "the replica");
+    let of_gateway = watcher.get("/console/certificates?search=edge-1").await.text();
+    assert!(
+        links("/console/certificates?search=edge-1").len() == 1 && of_gateway.contains("edge-1<"),
+        "{page}"
+    );
+    let entry = links("/console/audit?before=").remove(0);
+    let trail = watcher.get(&entry).await.text();
+    let number: u64 = entry.rsplit('=').next().unwrap().parse::<u64>().unwrap() - 1;
+    let first = trail.split("data-label=\"Number\">").nth(1).unwrap();
+    assert!(first.starts_with(&format!("{number}<")), "the entry that was clicked stands first: {first}");
+}
+
+#[tokio::test]
+async fn records_that_are_over_are_forgotten_by_whichever_replica_comes_first() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let days = |days: i64| clock() + SignedDuration::from_hours(24 * days);
+    let record = |id: &str, days| Write::Put(Record::new("thing", id, String::new()).until(days));
+    let mut old = Commit::default();
+    for number in 0..1200 {
+        old = old.and(record(&format!("old-{number}"), days(-2)));
+    }
+    store.commit(old.and(record("lately", days(0))).and(record("new", days(2)))).unwrap();
+    let (one, other) = shared_authority(Arc::clone(&store));
+    let worlds = [World::of(one, |_| {}).await, World::of(other, |_| {}).await];
+    let mut heard = 0;
+    let left = loop {
+        let kept: Vec<String> =
+            store.records("thing", None, None, 9).unwrap().into_iter().map(|record| record.id).collect();
+        if kept.len() < 9 {
+            break kept;
+        }
+        let wait = move |state: &State| Ok(state.store().wait_for_news(heard, Duration::from_secs(1)));
+        heard = worlds[0].state.blocking(wait).await.unwrap();
+    };
+    assert_eq!(left, ["lately", "new"]);
 }

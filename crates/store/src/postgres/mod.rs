@@ -254,8 +254,8 @@ impl Store for PostgresStore {
         self.writing(move |group| write::commit(group, &commit))
     }
 
-    fn prune_records(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.writing(move |group| write::prune_records(group, before))
+    fn prune_records(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.writing(move |group| write::prune_records(group, before, limit))
     }
 
     fn observe(&self, observed: Observed, now: Timestamp) -> Result<(), StoreError> {

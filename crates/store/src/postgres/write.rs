@@ -213,8 +213,10 @@ pub(super) fn commit(group: &mut Group<'_>, commit: &Commit) -> Result<(), Fault
     Ok(())
 }
 
-pub(super) fn prune_records(group: &mut Group<'_>, before: Timestamp) -> Result<u64, Fault> {
-    Ok(group.execute("DELETE FROM record WHERE expires < $1", &[&before.as_second()])?)
+pub(super) fn prune_records(group: &mut Group<'_>, before: Timestamp, limit: usize) -> Result<u64, Fault> {
+    let sql = "DELETE FROM record WHERE (kind, id) IN
+                   (SELECT kind, id FROM record WHERE expires < $1 ORDER BY expires LIMIT $2)";
+    Ok(group.execute(sql, &[&before.as_second(), &i64::try_from(limit).unwrap_or(i64::MAX)])?)
 }
 
 const APPEND: &str = "INSERT INTO audit (sequence, at, actor, origin, action, serial, details, hash)

@@ -114,13 +114,21 @@ fn records_are_listed_by_owner_in_the_order_of_their_ids_page_by_page() {
 #[test]
 fn expired_records_are_pruned_and_others_stay() {
     every_memory(|memory| {
-        for (id, expires) in
-            [("old", Some(testkit::days_from_now(-1))), ("new", Some(testkit::now())), ("ever", None)]
-        {
+        for (id, expires) in [
+            ("older", Some(testkit::days_from_now(-2))),
+            ("old", Some(testkit::days_from_now(-1))),
+            ("oldest", Some(testkit::days_from_now(-3))),
+            ("new", Some(testkit::now())),
+            ("ever", None),
+        ] {
             memory.commit(put(Record { expires, ..Record::new("thing", id, String::new()) })).unwrap();
         }
-        assert_eq!(memory.prune_records(testkit::now()).unwrap(), 1);
-        assert_eq!(memory.prune_records(testkit::now()).unwrap(), 0);
+        assert_eq!(memory.prune_records(testkit::now(), 2).unwrap(), 2, "no more at a time than was said");
+        let left: Vec<String> =
+            memory.records("thing", None, None, 9).unwrap().into_iter().map(|record| record.id).collect();
+        assert_eq!(left, ["ever", "new", "old"], "the first to expire went first");
+        assert_eq!(memory.prune_records(testkit::now(), 2).unwrap(), 1);
+        assert_eq!(memory.prune_records(testkit::now(), 2).unwrap(), 0);
         assert_eq!(memory.record("thing", "old").unwrap(), None);
         assert!(memory.record("thing", "new").unwrap().is_some());
     });
