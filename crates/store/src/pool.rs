@@ -101,7 +101,6 @@ impl<T> DerefMut for Lent<T> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)] // In a test a panic is the report.
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use std::convert::Infallible;
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
