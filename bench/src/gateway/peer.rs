@@ -113,7 +113,7 @@ impl Peer {
         let started = Instant::now();
         while TcpStream::connect(address).is_err() {
             if started.elapsed() > Duration::from_secs(10) || peer.child.try_wait()?.is_some() {
-                bail!("{name} did not start");
+                bail!("{name} did not start (nginx needs its stream module: Debian's libnginx-mod-stream)");
             }
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -66,6 +66,12 @@ fn of_client(code: Code) -> Option<Advice> {
             "curl --cert client.pem --key client-key.pem https://HOST:PORT/",
             "give the client its certificate and key",
         ),
+        Code::CryptographicFailure => advise(
+            Client,
+            "countersign doctor files client.pem client-key.pem",
+            "give the client the certificate and the key that were made together; if they are, something on the way \
+             changes octets",
+        ),
         Code::UnknownIssuer | Code::AuthorityKeyMismatch => advise(
             Client,
             "countersign doctor https://HOST:PORT --cert client.pem --key client-key.pem",
@@ -326,6 +332,13 @@ fn of_either(code: Code) -> Option<Advice> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signature_that_does_not_verify_is_mended_at_the_side_that_made_it() {
+        let place = |direction| advice(Code::CryptographicFailure, direction).map(|advice| advice.place);
+        assert_eq!(place(Direction::ServerRefusedClient), Some(Fault::Client));
+        assert_eq!(place(Direction::ClientRefusedServer), Some(Fault::Server));
+    }
 
     /// What a handshake can die of at a gateway or a tunnel beside certificates.
     const BELOW: &[Code] = &[
