@@ -57,6 +57,7 @@ const RESERVED: &[Reserved] = &[
     Reserved { external: "rustls",         only_in: &["net", "store", "cli"],    reason: "TLS on a socket is net's work, and its types stay there; store's is that of the database's protocol" },
     Reserved { external: "tokio-rustls",   only_in: &["net", "store", "cli"],    reason: "TLS on a socket is net's work, and its types stay there; store's is that of the database's protocol" },
     Reserved { external: "cryptoki",       only_in: &["keys"],                   reason: "tokens are reached where private keys are" },
+    Reserved { external: "h2",             only_in: &["net"],                    reason: "HTTP is spoken only there" },
     Reserved { external: "hyper",          only_in: &["net", "service", "cli"],  reason: "HTTP is spoken only there" },
     Reserved { external: "hyper-util",     only_in: &["net", "service", "cli"],  reason: "HTTP is spoken only there" },
     Reserved { external: "axum",           only_in: &["service"],                reason: "the API and the console only" },

@@ -325,6 +325,33 @@ async fn an_answer_that_breaks_off_does_not_look_whole_and_one_that_never_begins
     }
 }
 
+/// gRPC tells of a deadline and of a call that was given up in this way.
+#[tokio::test]
+async fn the_reason_for_which_a_service_resets_a_stream_reaches_the_client() {
+    for (said, heard) in [(7, 7), (8, 8), (11, 11), (2, 2), (5, 2)] {
+        let ca = TestCa::new();
+        let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = Upstream::parse(&format!("h2c://{}", service.local_addr().unwrap())).unwrap();
+        let server = TestServer::start(snapshot(&ca), Handler::Upstream(upstream)).await;
+        let mut client = Client(open(&server, &ca, &ca.issue_client("alice")).await);
+        client.send(&[PREFACE.to_vec(), frame(SETTINGS, NONE, 0, NO_PAYLOAD), get_with(1, &[])]).await;
+        let mut upstream = service.accept().await.unwrap().0;
+        let preface = read_until(&mut upstream, "SM\r\n\r\n").await;
+        assert_eq!(preface.as_bytes(), PREFACE);
+        // The first request of a client has the number 1, and 0x88 is the status 200.
+        let answer = [
+            frame(SETTINGS, NONE, 0, NO_PAYLOAD),
+            frame(SETTINGS, ACK, 0, NO_PAYLOAD),
+            frame(HEADERS, END_HEADERS, 1, &[0x88]),
+            frame(DATA, NONE, 1, b"half"),
+        ];
+        upstream.write_all(&answer.concat()).await.unwrap();
+        assert_eq!(client.next(&[DATA]).await.payload, b"half");
+        upstream.write_all(&frame(RST_STREAM, NONE, 1, &[0, 0, 0, said])).await.unwrap();
+        assert_eq!(client.next(&[RST_STREAM]).await.number(0), heard);
+    }
+}
+
 #[tokio::test]
 async fn a_kept_connection_that_had_ended_costs_no_request() {
     let World { server: _server, service, mut client } = world(&[], Limits::default()).await;

@@ -53,6 +53,7 @@ pub(super) enum ErrorCode {
     StreamClosed = 5,
     FrameSizeError = 6,
     RefusedStream = 7,
+    Cancel = 8,
     CompressionError = 9,
     EnhanceYourCalm = 11,
 }

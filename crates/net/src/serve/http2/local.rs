@@ -234,7 +234,7 @@ impl Local {
                 Poll::Ready(None) => self.is_over = true,
                 Poll::Ready(Some(Err(error))) => {
                     tracing::debug!(%error, "an answer broke off");
-                    return Turn::Broken(ErrorCode::InternalError);
+                    return Turn::Broken(reason_of(&*error));
                 }
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => {
@@ -268,6 +268,17 @@ impl Local {
             entry.complete();
         }
         Turn::Over
+    }
+}
+
+/// Why an answer broke off, where that is for the client to know: gRPC makes its status of an upstream's own reason.
+fn reason_of(error: &(dyn std::error::Error + 'static)) -> ErrorCode {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    match causes.filter_map(|cause| cause.downcast_ref::<h2::Error>()).find_map(h2::Error::reason) {
+        Some(h2::Reason::CANCEL) => ErrorCode::Cancel,
+        Some(h2::Reason::REFUSED_STREAM) => ErrorCode::RefusedStream,
+        Some(h2::Reason::ENHANCE_YOUR_CALM) => ErrorCode::EnhanceYourCalm,
+        _ => ErrorCode::InternalError,
     }
 }
 
