@@ -105,7 +105,8 @@ pub struct Identity {
     pub role: Option<Role>,
 }
 
-const IDENTITY: &str = "identity";
+/// The kind of an identity's record: its id is the label in lower case (ASCII), its owner the partner.
+pub const IDENTITY: &str = "identity";
 const PARTNER: &str = "partner";
 
 impl Identity {

@@ -31,7 +31,7 @@ pub mod throttle;
 pub use audit::{AuditBroken, AuditEvent, NewEvent, Who, verify_audit, verify_audit_from};
 pub use authority::{Authority, OpenError};
 pub use create::{CreateAuthority, CreateError};
-pub use identity::{Identity, Partner, Permission, Role};
+pub use identity::{IDENTITY, Identity, Partner, Permission, Role};
 pub use invite::{Invite, InviteError, NewInvite};
 pub use issue::{IssueError, IssueRequest, Issued, Step, searchable};
 pub use line::{KeyName, Keyring, Line, Lines};

@@ -234,8 +234,10 @@ pub enum StateFilter {
 /// What a list is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Query {
-    /// Part of a name or the start of a serial number, in any case.
+    /// Part of a name, or the start of a serial number or of a SHA-256 fingerprint, in any case.
     pub search: Option<String>,
+    /// The partner wanted: the certificates of the identities that belong to it.
+    pub partner: Option<String>,
     /// The states wanted.
     pub state: StateFilter,
     /// The kind wanted.

@@ -304,15 +304,23 @@ impl Store for MemoryStore {
             let Some(text) = search else { return true };
             let lower = text.to_lowercase();
             let names = known.signed.as_ref().map(|signed| signed.names.to_lowercase()).unwrap_or_default();
-            let by_serial = match Selector::parse(text) {
-                Selector::LabelOrSerial(_, prefix) => entry.serial.starts_with(&prefix),
+            let by_octets = match Selector::parse(text) {
+                Selector::LabelOrSerial(_, prefix) => {
+                    entry.serial.starts_with(&prefix) || pki::sha256(&entry.der).starts_with(&prefix)
+                }
                 _ => false,
             };
             // Fewer than three characters find labels that start with them, as an index of trigrams would.
             match lower.chars().count() {
                 0..3 => entry.label.to_lowercase().starts_with(&lower),
-                _ => names.contains(&lower) || by_serial,
+                _ => names.contains(&lower) || by_octets,
             }
+        };
+        let fits_partner = |entry: &Entry| {
+            query.partner.as_ref().is_none_or(|partner| {
+                let identity = (ca::IDENTITY.to_owned(), entry.label.to_ascii_lowercase());
+                state.records.get(&identity).is_some_and(|record| record.owner == *partner)
+            })
         };
         let fits_state = |entry: &Entry| match query.state {
             StateFilter::Any => true,
@@ -330,6 +338,7 @@ impl Store for MemoryStore {
                 fits_state(entry)
                     && query.profile.is_none_or(|profile| profile == entry.profile)
                     && query.line.is_none_or(|line| line == entry.line)
+                    && fits_partner(entry)
                     && fits_text(known, entry)
             })
             .map(|(_, entry)| entry)

@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0004_lines.sql"),
     include_str!("../migrations/0005_ca_certificates.sql"),
     include_str!("../migrations/0006_observed.sql"),
+    include_str!("../migrations/0007_fingerprints.sql"),
 ];
 
 /// How long a process waits for another one's transaction.
@@ -121,7 +122,7 @@ pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
             return Err(StoreError::Newer { path: path.display().to_string(), found: current, known });
         }
         if current == known {
-            return Ok(());
+            return fingerprint(connection).map_err(wrap);
         }
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(wrap)?;
@@ -141,9 +142,73 @@ pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
     }
 }
 
+/// How many fingerprints are made in one transaction, so that nobody waits long for it.
+const FINGERPRINTED_TOGETHER: u32 = 1000;
+
+/// Puts in the fingerprints of certificates that were issued without one: by a version that did not know them.
+fn fingerprint(connection: &mut Connection) -> rusqlite::Result<()> {
+    let missing = "SELECT id, der FROM certificate INDEXED BY certificate_without_sha256
+                   WHERE sha256 IS NULL AND der IS NOT NULL ORDER BY id LIMIT ?1";
+    loop {
+        // A look first: whoever opens a file usually has nothing to write.
+        if !connection.prepare_cached(missing)?.exists([1])? {
+            return Ok(());
+        }
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let found: Vec<(i64, Vec<u8>)> = transaction
+            .prepare_cached(missing)?
+            .query_map([FINGERPRINTED_TOGETHER], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        for (id, der) in found {
+            transaction
+                .prepare_cached("UPDATE certificate SET sha256 = ?2 WHERE id = ?1")?
+                .execute(rusqlite::params![id, pki::sha256(&der)])?;
+        }
+        transaction.commit()?;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_issued_before_there_were_fingerprints_has_one_once_the_file_is_opened() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("ca.db");
+        create_file(&path).unwrap();
+        let mut connection = connect(&path).unwrap();
+        // As a version from before leaves it.
+        let old = &MIGRATIONS[..6];
+        old.iter().for_each(|step| connection.execute_batch(step).unwrap());
+        connection.pragma_update(None, "user_version", 6).unwrap();
+        let issue = |connection: &Connection, number: u32| {
+            let sql = "INSERT INTO certificate (serial, profile, label, tbs, der, not_before, not_after, requested_by,
+                                                requested_at)
+                       VALUES (?1, 'client', 'alice', x'', ?1, 0, 0, '', 0)";
+            connection.execute(sql, [number.to_be_bytes()]).unwrap();
+        };
+        let count = 2 * FINGERPRINTED_TOGETHER + 1;
+        connection.execute_batch("BEGIN").unwrap();
+        (0..count).for_each(|number| issue(&connection, number));
+        connection.execute_batch("COMMIT").unwrap();
+        migrate(&mut connection, &path).unwrap();
+        // And one that an old process wrote beside a new one.
+        issue(&connection, count);
+        migrate(&mut connection, &path).unwrap();
+        for number in [0, 1, count - 1, count] {
+            let found: [u8; 32] = connection
+                .query_row(
+                    "SELECT sha256 FROM certificate WHERE serial = ?1",
+                    [number.to_be_bytes()],
+                    |row| row.get(0),
+                )
+                .unwrap();
+            assert_eq!(found, pki::sha256(&number.to_be_bytes()));
+        }
+        let missing = "SELECT count(*) FROM certificate WHERE sha256 IS NULL";
+        assert_eq!(connection.query_row(missing, [], |row| row.get(0)), Ok(0));
+    }
 
     #[test]
     fn whoever_comes_while_others_are_busy_tries_again_and_every_other_error_is_told_at_once() {

@@ -116,10 +116,22 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
         let line = bind(line.into());
         conditions.push(format!("line = {line}"));
     }
+    let of_partner = query.partner.as_ref().map(|partner| {
+        let (kind, partner) = (bind(ca::IDENTITY.to_owned().into()), bind(partner.clone().into()));
+        format!("label IN (SELECT id FROM record WHERE kind = {kind} AND owner = {partner})")
+    });
+    conditions.extend(of_partner.clone());
     let search = query.search.as_deref().map(str::trim).filter(|text| !text.is_empty());
     // Where the rows come from. In the index's own order, newest first, a search ends at the limit: a million that fit
     // cost no more than a hundred.
     let mut sources = vec!["certificate".to_owned()];
+    if let Some(of_partner) = of_partner {
+        // By the labels, of which a partner has few, whatever the whole has.
+        sources = vec![format!(
+            "(SELECT id AS place FROM certificate INDEXED BY certificate_label WHERE {of_partner}) AS p
+             CROSS JOIN certificate ON certificate.id = p.place"
+        )];
+    }
     let mut first_is_newer = false;
     if let Some(text) = search {
         let lower = text.to_lowercase();
@@ -165,10 +177,12 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
             ];
             if let Selector::LabelOrSerial(_, prefix) = Selector::parse(text) {
                 let (first, end) = (bind(Value::Blob(prefix.clone())), bind(Value::Blob(after(&prefix))));
-                found.push(format!(
-                    "(SELECT id AS place FROM certificate WHERE serial >= {first} AND serial < {end})
-                     CROSS JOIN certificate ON id = place"
-                ));
+                for (column, index) in [("serial", ""), ("sha256", "INDEXED BY certificate_sha256")] {
+                    found.push(format!(
+                        "(SELECT id AS place FROM certificate {index} WHERE {column} >= {first} AND {column} < {end})
+                         CROSS JOIN certificate ON id = place"
+                    ));
+                }
             }
             found
         };
@@ -206,7 +220,7 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
             true => entries.sort_by_key(|(id, entry)| (entry.not_after, *id)),
             false => entries.sort_by_key(|(id, _)| std::cmp::Reverse(*id)),
         }
-        // One that was found by its name and by its serial number stands side by side with itself.
+        // One that was found in several ways stands side by side with itself.
         entries.dedup_by_key(|(id, _)| *id);
     }
     let mut entries: Vec<Entry> = entries.into_iter().map(|(_, entry)| entry).collect();

@@ -86,9 +86,18 @@ pub(crate) fn complete(
 ) -> Result<(), WriteError> {
     let id: Option<i64> = connection
         .prepare_cached(
-            "UPDATE certificate SET der = ?2, issued_at = ?3, tbs = x'' WHERE serial = ?1 AND der IS NULL RETURNING id",
+            "UPDATE certificate SET der = ?2, issued_at = ?3, tbs = x'', sha256 = ?4
+             WHERE serial = ?1 AND der IS NULL RETURNING id",
         )?
-        .query_row(params![completion.serial, completion.der, completion.issued_at.as_second()], |row| row.get(0))
+        .query_row(
+            params![
+                completion.serial,
+                completion.der,
+                completion.issued_at.as_second(),
+                pki::sha256(&completion.der)
+            ],
+            |row| row.get(0),
+        )
         .optional()?;
     let id = id.ok_or(WriteError::Store(StoreError::NoIntent))?;
     connection

@@ -20,14 +20,20 @@ Examples:
   countersign list
       # the newest 100
   countersign list --search acme
-      # part of a name, or the start of a serial number
+      # part of a name, or the start of a serial number or of a SHA-256 fingerprint
+  countersign list --partner acme --good
+      # of the identities of a partner
   countersign list --expiring 30d
       # good now, and ending within 30 days
   countersign list --revoked --json --limit 0")]
 pub(crate) struct List {
-    /// Part of a name, or the start of a serial number, in any case
+    /// Part of a name, or the start of a serial number or of a SHA-256 fingerprint, in any case
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
+
+    /// Only those of this partner's identities
+    #[arg(long, value_name = "PARTNER")]
+    partner: Option<String>,
 
     /// Only those that are good now and end within this time
     #[arg(long, value_name = "TIME", value_parser = crate::duration::parse, group = "state")]
@@ -89,7 +95,14 @@ impl List {
             ProfileFlag::Server => Profile::Server,
             ProfileFlag::Client => Profile::Client,
         });
-        let query = Query { search: self.search.clone(), state, profile, line: self.line, limit: self.limit };
+        let query = Query {
+            search: self.search.clone(),
+            partner: self.partner.clone(),
+            state,
+            profile,
+            line: self.line,
+            limit: self.limit,
+        };
         let page = memory.list(&query, now).or_refuse()?;
         let mut certificates = Vec::new();
         for entry in &page.entries {
@@ -156,6 +169,9 @@ impl List {
             format!("/api/v1/certificates?limit={}", if self.limit == 0 { 1000 } else { self.limit });
         if let Some(text) = &self.search {
             path.push_str(&format!("&search={}", path_segment(text)));
+        }
+        if let Some(partner) = &self.partner {
+            path.push_str(&format!("&partner={}", path_segment(partner)));
         }
         if let Some(within) = self.expiring {
             path.push_str(&format!("&expiring_seconds={}", within.as_secs()));

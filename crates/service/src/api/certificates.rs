@@ -55,6 +55,7 @@ fn certificates(entries: &[Entry], more: bool, now: Timestamp) -> Value {
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     search: Option<String>,
+    partner: Option<String>,
     state: Option<String>,
     expiring_seconds: Option<i64>,
     profile: Option<String>,
@@ -85,6 +86,7 @@ pub(super) async fn list(
         wanted.profile.map(|text| text.parse::<Profile>().map_err(|e| bad(e.to_string()))).transpose()?;
     let query = Query {
         search: wanted.search,
+        partner: wanted.partner,
         state: filter,
         profile,
         line: wanted.line,

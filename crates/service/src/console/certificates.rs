@@ -18,6 +18,8 @@ use crate::State;
 
 const PLACE: &str = "/console/certificates";
 const LONGEST_LIST: u32 = 100;
+/// Partners that the field suggests.
+const SUGGESTED: u32 = 100;
 
 pub(super) fn routes() -> Router<State> {
     Router::new()
@@ -57,6 +59,7 @@ impl Row {
 #[serde(default)]
 struct Filters {
     search: String,
+    partner: String,
     state: String,
     profile: String,
     /// Days.
@@ -70,6 +73,9 @@ type Choice = (&'static str, &'static str, bool);
 struct List {
     frame: Frame,
     search: String,
+    partner: String,
+    /// Some partners, to choose from; any can be typed.
+    partners: Vec<String>,
     states: Vec<Choice>,
     profiles: Vec<Choice>,
     rows: Vec<Row>,
@@ -82,7 +88,12 @@ async fn list(
     Query(filters): Query<Filters>,
 ) -> Result<Response, Trouble> {
     let mut path = format!("/api/v1/certificates?limit={LONGEST_LIST}");
-    for (name, value) in [("search", filters.search.trim()), ("profile", &filters.profile)] {
+    let wanted = [
+        ("search", filters.search.trim()),
+        ("partner", filters.partner.trim()),
+        ("profile", &filters.profile),
+    ];
+    for (name, value) in wanted {
         if !value.is_empty() {
             path.push_str(&format!("&{name}={}", encoded(value)));
         }
@@ -94,6 +105,7 @@ async fn list(
         None => path.push_str(&format!("&state={}", encoded(&filters.state))),
     }
     let document = api.get(&path).await?;
+    let partners = api.get(&format!("/api/v1/partners?counted=false&limit={SUGGESTED}")).await?;
     let chosen = |options: &[(&'static str, &'static str)], now: &str| -> Vec<Choice> {
         options.iter().map(|(value, text)| (*value, *text, *value == now)).collect()
     };
@@ -110,6 +122,8 @@ async fn list(
         states: chosen(&states, shown_state),
         profiles: chosen(&[("", "both"), ("client", "clients"), ("server", "servers")], &filters.profile),
         search: filters.search,
+        partner: filters.partner,
+        partners: items(&partners, "partners").map(|partner| text(partner, "name")).collect(),
         rows: items(&document, "certificates").map(Row::read).collect(),
         more: document["more"] == json!(true),
     };

@@ -25,6 +25,10 @@ async fn submit(client: &Client, path: &str, form: &str) -> u16 {
     answer.unwrap().status
 }
 
+async fn put(client: &Client, path: &str, body: &serde_json::Value) -> u16 {
+    client.send(Method::PUT, path, Some(body.to_string().into_bytes())).await.status
+}
+
 #[tokio::test]
 async fn every_page_asks_for_a_role_and_runs_no_script_of_others() {
     let world = World::new().await;
@@ -82,6 +86,45 @@ async fn partners_of_the_second_page_are_one_click_away() {
     assert_eq!(more, ["/console/partners?after=partner-49"]);
     let second = admin.send(Method::GET, more[0], None).await.text();
     assert!(second.contains("partner-50") && !second.contains("after="), "{second}");
+}
+
+#[tokio::test]
+async fn the_inventory_is_filtered_by_partner_and_found_by_fingerprint() {
+    let world = World::new().await;
+    let admin = world.caller("boss", Some(Role::Admin));
+    let partner = json!({ "contact": null, "most_certificates": 3 });
+    assert_eq!(put(&admin, "/api/v1/partners/A%26B", &partner).await, 200);
+    world.caller("alice", None);
+    world.caller("bob", None);
+    let identity = json!({ "partner": "A&B" });
+    assert_eq!(put(&admin, "/api/v1/identities/alice", &identity).await, 200);
+    let of_partner = admin.get("/api/v1/certificates?partner=A%26B").await.json();
+    let names: Vec<&str> = of_partner["certificates"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["alice"]);
+    let page = admin.get("/console/certificates?partner=A%26B&state=good").await.text();
+    let shown = |page: &str, name: &str| page.contains(&format!("<bdi>{name}</bdi></td>"));
+    assert!(shown(&page, "alice") && !shown(&page, "bob") && !shown(&page, "boss"), "{page}");
+    // What was chosen stays chosen, and can be chosen.
+    assert!(page.contains("name=\"partner\" value=\"A&#38;B\""), "{page}");
+    assert!(
+        page.contains("<option value=\"A&#38;B\">") && page.contains("<option value=\"good\" selected>"),
+        "{page}"
+    );
+    let partners = admin.get("/console/partners").await.text();
+    assert!(partners.contains("href=\"/console/certificates?partner=A%26B\""), "{partners}");
+    let sha256 = of_partner["certificates"][0]["sha256"].as_str().unwrap();
+    let colons: Vec<&str> = (0..32).map(|place| &sha256[2 * place..2 * place + 2]).collect();
+    for text in [sha256.to_owned(), colons.join("%3A").to_uppercase(), format!("+{}+", colons.join(":"))] {
+        let page = admin.get(&format!("/console/certificates?search={text}")).await.text();
+        assert!(shown(&page, "alice") && !shown(&page, "bob"), "{text}: {page}");
+    }
+    let nothing = admin.get(&format!("/console/certificates?search={sha256}&partner=nobody")).await.text();
+    assert!(nothing.contains("No certificate fits"), "{nothing}");
 }
 
 #[tokio::test]

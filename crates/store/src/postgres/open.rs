@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0003_lines.sql"),
     include_str!("../../migrations/postgres/0004_ca_certificates.sql"),
     include_str!("../../migrations/postgres/0005_observed.sql"),
+    include_str!("../../migrations/postgres/0006_fingerprints.sql"),
 ];
 
 /// How long a connection may take to come about, where the URL does not say.

@@ -109,6 +109,13 @@ pub(super) fn list(reader: &mut Reader, query: &Query, now: Timestamp) -> Result
         let line = bind(Box::new(i32::try_from(line).unwrap_or(i32::MAX)));
         conditions.push(format!("line = {line}"));
     }
+    if let Some(partner) = &query.partner {
+        let (kind, partner) = (bind(Box::new(ca::IDENTITY)), bind(Box::new(partner.clone())));
+        // As a list that is there before the plan, so that the index of labels is gone through and not all certificates.
+        conditions.push(format!(
+            "label_key = ANY (ARRAY(SELECT id FROM record WHERE kind = {kind} AND owner = {partner}))"
+        ));
+    }
     if let Some(text) = query.search.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
         let lower = text.to_lowercase();
         if lower.chars().count() < 3 {
@@ -119,7 +126,9 @@ pub(super) fn list(reader: &mut Reader, query: &Query, now: Timestamp) -> Result
             if let Selector::LabelOrSerial(_, prefix) = Selector::parse(text) {
                 let end = after(&prefix);
                 let (first, end) = (bind(Box::new(prefix)), bind(Box::new(end)));
-                ways.push(format!("(serial >= {first} AND serial < {end})"));
+                for octets in ["serial", "sha256(der)"] {
+                    ways.push(format!("({octets} >= {first} AND {octets} < {end})"));
+                }
             }
             conditions.push(format!("({})", ways.join(" OR ")));
         }

@@ -1,7 +1,9 @@
 //! Certificates: found, listed, revoked, put on lists; and the audit trail they leave.
 
 use ca::publication::partition;
-use ca::{Query, Selector, StateFilter, Store as _, StoreError, release, revoke, verify_audit};
+use ca::{
+    Identity, Query, Selector, StateFilter, Store as _, StoreError, Who, release, revoke, verify_audit,
+};
 use pki::crl::{CertificateRevocationList, RevocationReason};
 
 use crate::worlds::{authority, every_memory, issue};
@@ -37,6 +39,93 @@ fn what_was_issued_is_found_by_name_by_serial_and_by_part_of_either() {
         let page = memory.list(&Query { limit: 2, ..Query::default() }, testkit::now()).unwrap();
         assert_eq!((labels(&page), page.more), (vec!["Alice@shop.test", "bob"], true));
         assert!(memory.unfinished().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_fingerprint_or_its_start_finds_the_certificate_however_it_is_written() {
+    every_memory(|memory| {
+        let authority = authority(&memory);
+        issue(&authority, "alice");
+        let bob = issue(&authority, "bob").certificate;
+        issue(&authority, "carol");
+        let search = |text: &str, state| {
+            let query = Query { search: Some(text.to_owned()), state, ..Query::default() };
+            labels(&memory.list(&query, testkit::now()).unwrap()).join(" ")
+        };
+        let digits = pki::hex(&bob.sha256());
+        let pairs: Vec<&str> = (0..32).map(|place| &digits[2 * place..2 * place + 2]).collect();
+        let colons = pairs.join(":");
+        for text in
+            [&digits, &colons, &digits.to_uppercase(), &colons.to_uppercase(), &digits[..16], &colons[..23]]
+        {
+            assert_eq!(search(text, StateFilter::Any), "bob", "{text}");
+            assert_eq!(search(&format!(" {text} "), StateFilter::Good), "bob", "{text}");
+            assert_eq!(search(text, StateFilter::Revoked), "", "{text}");
+            let soon = StateFilter::ExpiringBefore(testkit::days_from_now(100));
+            assert_eq!(search(text, soon), "bob", "{text}");
+        }
+        let mut other = bob.sha256();
+        other[31] ^= 1;
+        assert_eq!(search(&pki::hex(&other), StateFilter::Any), "");
+    });
+}
+
+#[test]
+fn of_a_partner_are_the_certificates_of_its_identities_and_no_others() {
+    every_memory(|memory| {
+        let authority = authority(&memory);
+        for (label, partner) in [
+            ("acme-web", Some("acme")),
+            ("Acme-Mail", Some("acme")),
+            ("globex", Some("globex")),
+            ("free", None),
+        ] {
+            let identity = Identity {
+                label: label.to_owned(),
+                partner: partner.map(str::to_owned),
+                ..Identity::default()
+            };
+            identity.put(&memory, Who::from("warden"), testkit::now()).unwrap();
+        }
+        for label in ["acme-web", "globex", "ACME-MAIL", "acme-other", "free", "acme-web"] {
+            issue(&authority, label);
+        }
+        revoke(
+            &memory,
+            &Selector::parse("acme-mail"),
+            RevocationReason::Superseded,
+            "warden",
+            testkit::now(),
+        )
+        .unwrap();
+        let list = |partner: &str, query: Query| {
+            let query = Query { partner: Some(partner.to_owned()), ..query };
+            let page = memory.list(&query, testkit::now()).unwrap();
+            format!("{}{}", labels(&page).join(" "), if page.more { " …" } else { "" })
+        };
+        assert_eq!(list("acme", Query::default()), "acme-web ACME-MAIL acme-web", "newest first");
+        assert_eq!(list("acme", Query { limit: 2, ..Query::default() }), "acme-web ACME-MAIL …");
+        assert_eq!(list("globex", Query::default()), "globex");
+        assert_eq!(list("acme", Query { state: StateFilter::Revoked, ..Query::default() }), "ACME-MAIL");
+        assert_eq!(
+            list("acme", Query { state: StateFilter::Good, limit: 1, ..Query::default() }),
+            "acme-web …"
+        );
+        let soon = StateFilter::ExpiringBefore(testkit::days_from_now(100));
+        assert_eq!(list("acme", Query { state: soon, ..Query::default() }), "acme-web acme-web");
+        let search = |text: &str| Query { search: Some(text.to_owned()), ..Query::default() };
+        assert_eq!(list("acme", search("mail")), "ACME-MAIL");
+        assert_eq!(list("acme", search("ac")), "acme-web ACME-MAIL acme-web", "two characters");
+        assert_eq!(list("acme", search("glob")), "");
+        for none in ["Acme", "", "nobody", "' OR 1=1 --"] {
+            assert_eq!(list(none, search("globex")), "", "{none}");
+            assert_eq!(
+                list(none, Query { profile: Some(pki::Profile::Server), ..Query::default() }),
+                "",
+                "{none}"
+            );
+        }
     });
 }
 
