@@ -186,7 +186,7 @@ while read -r id code side verdict kind; do
         call) call "$fix" ;;
         # A repair says by its exit code that there was damage.
         make) expect_failure 0,1 bash -c "$fix" ;;
-        asks) on_terminal "$fix" x ;;
+        asks) on_terminal "$fix" planted-secret-x ;;
         reload)
             expect_success bash -c "$fix"
             serve_again
