@@ -169,6 +169,7 @@ fn fingerprint(connection: &mut Connection) -> rusqlite::Result<()> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // In a test a panic is the report.
 mod tests {
     use super::*;
 
