@@ -123,6 +123,30 @@ await look(desk, 'rollover-under-way');
 await desk.getByRole('button', { name: 'Go back' }).click();
 await desk.getByRole('heading', { name: 'Begin one' }).waitFor();
 
+await desk.goto(`${url}/console/handshakes`);
+await desk.getByRole('heading', { name: 'By TLS version' }).waitFor();
+await desk.getByRole('cell', { name: 'boss' }).first().waitFor();
+await look(desk, 'handshakes');
+await desk.goto(`${url}/console/clients`);
+await desk.getByRole('cell', { name: 'boss' }).first().waitFor();
+await look(desk, 'clients');
+
+// A partner's name leads to its certificates, and the filter stays in the address when another one joins it.
+await desk.getByRole('link', { name: 'Partners' }).click();
+await desk.getByRole('link', { name: 'Acme <b>Corp</b>' }).click();
+await desk.getByLabel('State').selectOption('good');
+await desk.getByRole('button', { name: 'Show' }).click();
+await desk.waitForURL((address) => address.searchParams.get('partner') === 'Acme <b>Corp</b>'
+  && address.searchParams.get('state') === 'good');
+assert.deepEqual(await desk.locator('tbody td:first-child').allTextContents(), ['alice']);
+await desk.locator('tbody a').first().click();
+const sha256 = (await desk.locator('dt:text-is("SHA-256") + dd').textContent()).trim();
+await desk.goto(`${url}/console/certificates`);
+await desk.getByLabel('Name, serial number or fingerprint').fill(sha256.toUpperCase().match(/../g).join(':'));
+await desk.getByRole('button', { name: 'Show' }).click();
+await desk.waitForURL((address) => address.searchParams.get('search') !== null);
+assert.deepEqual(await desk.locator('tbody td:first-child').allTextContents(), ['alice']);
+
 await desk.goto(`${url}/console/certificates?search=alice`);
 await look(desk, 'certificates');
 await desk.locator('tbody a').first().click();
