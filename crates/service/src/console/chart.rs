@@ -27,6 +27,8 @@ const WIDTH: usize = 720;
 const HEIGHT: usize = 160;
 const LEFT: usize = 44;
 const BOTTOM: usize = 22;
+/// Room above, for the letters of the first line: on a phone they are nearly twice as large.
+const ABOVE: usize = 8;
 
 /// How much of a whole each of some names has, as bars that lie, the longest first.
 pub(super) struct Shares {
@@ -48,9 +50,9 @@ impl Shares {
         if most == 0 {
             return format!("<p class=\"quiet\">{}: none.</p>", self.title);
         }
-        let height = self.rows.len() * ROW;
+        let height = self.rows.len() * ROW + ABOVE;
         let mut html = format!(
-            "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{}\">",
+            "<svg class=\"chart\" viewBox=\"0 -{ABOVE} {WIDTH} {height}\" role=\"img\" aria-label=\"{}\">",
             self.title
         );
         for (place, (name, count)) in self.rows.iter().enumerate() {
@@ -120,10 +122,11 @@ impl Bars {
     fn picture(&self, most: u64) -> String {
         let (floor, margin) = (HEIGHT - BOTTOM, LEFT - 6);
         let mut svg = format!(
-            "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\
+            "<svg class=\"chart\" viewBox=\"0 -{ABOVE} {WIDTH} {}\" role=\"img\" aria-label=\"{}\">\
              <text x=\"{margin}\" y=\"12\" text-anchor=\"end\">{most}</text>\
              <text x=\"{margin}\" y=\"{floor}\" text-anchor=\"end\">0</text>\
              <line x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{floor}\" y2=\"{floor}\"/>",
+            HEIGHT + ABOVE,
             self.title,
         );
         let slot = (WIDTH - LEFT) / self.labels.len().max(1);
@@ -149,12 +152,10 @@ impl Bars {
                 );
             }
             if place % step == 0 {
-                let _ = write!(
-                    svg,
-                    "<text x=\"{x}\" y=\"{}\">{}</text>",
-                    HEIGHT - 6,
-                    label.get(5..).unwrap_or(label)
-                );
+                // Of hours the first one tells the day: all that would be too wide for the last one on a phone.
+                let start = if place > 0 && label.len() > 10 { 11 } else { 5 };
+                let shown = label.get(start..).unwrap_or(label);
+                let _ = write!(svg, "<text x=\"{x}\" y=\"{}\">{shown}</text>", HEIGHT - 6);
             }
         }
         svg.push_str("</svg>");
