@@ -219,7 +219,10 @@ fn a_database_from_before_the_log_has_everything_in_it_after_its_update() {
     let before = fill(&sqlite);
     drop(sqlite);
     let connection = rusqlite::Connection::open(&path).unwrap();
-    let earlier = "DROP TABLE tally; DROP TABLE refused_handshake; DROP TABLE said; DROP TABLE log_node; ALTER TABLE certificate DROP COLUMN failure; ALTER TABLE crl DROP COLUMN signed;
+    let earlier = "DROP INDEX certificate_sha256; DROP INDEX certificate_without_sha256;
+                   ALTER TABLE certificate DROP COLUMN sha256;
+                   DROP TABLE tally; DROP TABLE refused_handshake; DROP TABLE said; DROP TABLE log_node;
+                   ALTER TABLE certificate DROP COLUMN failure; ALTER TABLE crl DROP COLUMN signed;
                    ALTER TABLE certificate DROP COLUMN line; DROP TABLE ca_certificate;
                    ALTER TABLE completed_certificate RENAME TO certificate_names; PRAGMA user_version = 2;";
     connection.execute_batch(earlier).unwrap();
@@ -233,7 +236,10 @@ fn a_database_from_before_the_log_has_everything_in_it_after_its_update() {
     let before = fill(&postgres);
     drop(postgres);
     let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
-    let earlier = "DROP TABLE tally; DROP TABLE refused_handshake; DROP TABLE said; DROP TABLE log_node; ALTER TABLE certificate DROP COLUMN failure, DROP COLUMN log_entry, DROP COLUMN line;
+    let earlier =
+        "DROP INDEX certificate_sha256; DROP TABLE tally; DROP TABLE refused_handshake; DROP TABLE said;
+                   DROP TABLE log_node;
+                   ALTER TABLE certificate DROP COLUMN failure, DROP COLUMN log_entry, DROP COLUMN line;
                    DROP TABLE ca_certificate;
                    ALTER TABLE crl DROP COLUMN signed; ALTER TABLE head DROP COLUMN entries;
                    UPDATE countersign_schema SET version = 1;";
