@@ -21,10 +21,23 @@ for _ in 1 2 3; do
 done
 assert_eq 0 "$STATUS" "what sslyze finds"
 
+# unsaid: the checks of which testssl.sh has no good word; it did look only where there is one of each.
+unsaid() {
+    local id
+    for id in SSLv2 SSLv3 TLS1 TLS1_1 TLS1_2 TLS1_3 heartbleed CCS ticketbleed; do
+        tr -d '\n' <testssl.json | grep -oE '\{[^}]*\}' | grep "\"$id\"" | grep -qE '"OK"|"not offered"' || echo "$id"
+    done
+}
+
 checks=(--protocols --heartbleed --ccs-injection --ticketbleed)
 [ "${TESTSSL:-}" != all ] || checks=()
-run testssl --quiet --color 0 --warnings off --jsonfile testssl.json --add-ca rootCA.pem --ip 127.0.0.1 \
-    "${checks[@]}" "https://localhost:$port"
+# A busy machine makes it give up one check or other, and it says so: then it scans again.
+for _ in 1 2 3; do
+    rm -f testssl.json
+    run testssl --quiet --color 0 --warnings off --jsonfile testssl.json --add-ca rootCA.pem --ip 127.0.0.1 \
+        "${checks[@]}" "https://localhost:$port"
+    [ -n "$(unsaid)" ] || break
+done
 [ -s testssl.json ] || { _show_run; fail "testssl.sh wrote nothing"; }
 # The findings that are expected:
 #   engine_problem       is about the openssl that testssl.sh runs
@@ -43,8 +56,7 @@ for id in $found; do
         fail "testssl.sh finds $id" ;;
     esac
 done
-# It did look: the lines of a good verdict are there.
-for id in SSLv2 SSLv3 TLS1 TLS1_1 TLS1_2 TLS1_3 heartbleed CCS ticketbleed; do
-    tr -d '\n' <testssl.json | grep -oE '\{[^}]*\}' | grep "\"$id\"" | grep -qE '"OK"|"not offered"' ||
-        { grep -A4 "\"$id\"" testssl.json >&2 || true; fail "testssl.sh has no good word on $id"; }
+for id in $(unsaid); do
+    grep -A6 "\"$id\"" testssl.json >&2 || true
+    fail "testssl.sh has no good word on $id"
 done
