@@ -4,18 +4,9 @@
 # by its name, and one that the authority has had is not.
 # needs: softhsm2-util pkcs11-tool openssl curl
 . "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../softhsm.sh"
 
-module=
-for path in /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so /usr/lib64/pkcs11/libsofthsm2.so; do
-    [ -e "$path" ] && module=$path && break
-done
-[ -n "$module" ] || fail "softhsm2 is installed, and its module is nowhere"
-mkdir tokens
-printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n' "$PWD/tokens" > softhsm2.conf
-export SOFTHSM2_CONF=$PWD/softhsm2.conf
-expect_success softhsm2-util --init-token --free --label acme --pin 4815162342 --so-pin 990099
-(umask 077 && echo 4815162342 > pin)
-query="module-path=$module&pin-source=file:$PWD/pin"
+start_tokens acme
 _private_files() { find "$COUNTERSIGN_HOME/keys" -name '*.pem' | wc -l; }
 _private_objects() {
     expect_success pkcs11-tool --module "$module" --token-label acme --login --pin 4815162342 --list-objects --type privkey

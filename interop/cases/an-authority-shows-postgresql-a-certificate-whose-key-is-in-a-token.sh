@@ -4,18 +4,10 @@
 # needs: pg_ctlcluster setpriv softhsm2-util
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../postgres.sh"
+. "$(dirname "$0")/../softhsm.sh"
 
-module=
-for path in /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so /usr/lib64/pkcs11/libsofthsm2.so; do
-    [ -e "$path" ] && module=$path && break
-done
-[ -n "$module" ] || fail "softhsm2 is installed, and its module is nowhere"
-mkdir tokens
-printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n' "$PWD/tokens" > softhsm2.conf
-export SOFTHSM2_CONF=$PWD/softhsm2.conf
-expect_success softhsm2-util --init-token --free --label db --pin 4815162342 --so-pin 990099
-(umask 077 && echo 4815162342 > pin)
-at() { echo "pkcs11:token=db;object=$1?module-path=$module&pin-source=file:$PWD/pin"; }
+start_tokens db
+at() { echo "pkcs11:token=db;object=$1?$query"; }
 # In the address of a database, what means something there is written as octets.
 encoded() { at "$1" | sed 's/%/%25/g; s/:/%3A/g; s/;/%3B/g; s/=/%3D/g; s/?/%3F/g; s/&/%26/g'; }
 

@@ -3,21 +3,12 @@
 # PINs, labels and mechanisms: each gets an error of its own within a second and in little memory, whichever command reads it.
 # needs: python3 softhsm2-util
 . "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../softhsm.sh"
 
-module=
-for path in /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so /usr/lib64/pkcs11/libsofthsm2.so; do
-    [ -e "$path" ] && module=$path && break
-done
-[ -n "$module" ] || fail "softhsm2 is installed, and its module is nowhere"
-mkdir tokens
-printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n' "$PWD/tokens" > softhsm2.conf
-export SOFTHSM2_CONF=$PWD/softhsm2.conf
-for label in acme twin twin; do
-    expect_success softhsm2-util --init-token --free --label "$label" --pin 4815162342 --so-pin 990099
-done
-(umask 077 && echo 4815162342 > pin && echo 481516234299 > wrong-pin && echo 1 > short-pin && echo planted-secret > passphrase.txt)
+start_tokens acme twin twin
+(umask 077 && echo 481516234299 > wrong-pin && echo 1 > short-pin && echo planted-secret > passphrase.txt)
 expect_success "$COUNTERSIGN" init --name Hostile
-expect_success "$COUNTERSIGN" issue client alice --key-at "pkcs11:token=acme;object=alice?module-path=$module&pin-source=file:$PWD/pin"
+expect_success "$COUNTERSIGN" issue client alice --key-at "pkcs11:token=acme;object=alice?$query"
 echo document > document
 cp "$module" writable.so
 chmod 666 writable.so

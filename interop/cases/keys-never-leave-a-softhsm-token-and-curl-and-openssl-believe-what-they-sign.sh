@@ -3,18 +3,10 @@
 # signatures by them are good for OpenSSL and curl, and each wrong token, PIN, label and module gets its own error.
 # needs: softhsm2-util pkcs11-tool openssl curl
 . "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../softhsm.sh"
 
-module=
-for path in /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so /usr/lib64/pkcs11/libsofthsm2.so; do
-    [ -e "$path" ] && module=$path && break
-done
-[ -n "$module" ] || fail "softhsm2 is installed, and its module is nowhere"
-mkdir tokens
-printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n' "$PWD/tokens" > softhsm2.conf
-export SOFTHSM2_CONF=$PWD/softhsm2.conf
-expect_success softhsm2-util --init-token --free --label acme --pin 4815162342 --so-pin 990099
-(umask 077 && echo 4815162342 > pin && echo 481516234200 > wrong-pin)
-query="module-path=$module&pin-source=file:$PWD/pin"
+start_tokens acme
+(umask 077 && echo 481516234200 > wrong-pin)
 
 say "an authority whose keys are made in the token"
 expect_success "$COUNTERSIGN" init --name Acme --pkcs11-module "$module" --token acme --pin-file pin

@@ -3,21 +3,13 @@
 # is away it goes on with what it has, and --once says by its exit code whether something is overdue.
 # needs: curl openssl pebble-challtestsrv
 . "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../softhsm.sh"
 . "$INTEROP/acme.sh"
 
 start_acme
 dns_hook
-module=
-for path in /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so /usr/lib64/pkcs11/libsofthsm2.so; do
-    [ -e "$path" ] && module=$path && break
-done
-[ -n "$module" ] || fail "softhsm2 is installed, and its module is nowhere"
-mkdir tokens
-printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n' "$PWD/tokens" >softhsm2.conf
-export SOFTHSM2_CONF=$PWD/softhsm2.conf
-expect_success softhsm2-util --init-token --free --label agent --pin 4815162342 --so-pin 990099
-(umask 077 && echo 4815162342 >pin)
-at() { echo "pkcs11:token=agent;object=$1?module-path=$module&pin-source=file:$PWD/pin"; }
+start_tokens agent
+at() { echo "pkcs11:token=agent;object=$1?$query"; }
 expect_success "$COUNTERSIGN" acme eab add robot --json
 kid=$(sed -n 's/.*"kid": "\(.*\)".*/\1/p' <<<"$STDOUT")
 sed -n 's/.*"hmac_key": "\(.*\)".*/\1/p' <<<"$STDOUT" >eab.key
