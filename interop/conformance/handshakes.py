@@ -13,6 +13,7 @@ from tlslite.api import X509CertChain, parsePEMKey
 from tlslite.messages import Certificate, CertificateVerify, ClientHello, ClientKeyExchange, Finished
 
 from meddling import BOTH, LET_IN, TLS12, TLS13, A, answer_to, change, connect, name, raw
+from verdicts import Verdicts
 
 
 def flip(offset):
@@ -168,15 +169,8 @@ def main():
     chain = X509CertChain()
     chain.parsePemList(open(certificate).read())
     key = parsePEMKey(open(key).read(), private=True)
-    wrong, count = 0, 0
-
-    def judge(claim, answer, right):
-        nonlocal wrong, count
-        is_right = answer in right
-        count, wrong = count + 1, wrong + (not is_right)
-        told = "" if is_right else f"   WRONG: right is {' or '.join(map(name, right))}"
-        print(f"{claim}: {name(answer)}{told}")
-
+    verdicts = Verdicts({}, name)
+    judge = verdicts.judge
     for claim, versions, meddle, right in MESSAGES:
         for version in versions:
             label = "TLS 1.2" if version == TLS12 else "TLS 1.3"
@@ -185,8 +179,7 @@ def main():
         judge(claim, answer_to_records(port, octets), right)
     # After all of it, the server is what it was.
     judge("an honest client afterwards", answer_to(port, chain, key, TLS13, None), [LET_IN])
-    print(f"{count} conversations, {wrong} wrong")
-    sys.exit(1 if wrong else 0)
+    verdicts.end("conversations")
 
 
 main()

@@ -11,6 +11,8 @@ import socket
 import struct
 import sys
 
+from verdicts import Verdicts
+
 HOST = "localhost"
 ALERTS = {
     0: "close_notify", 10: "unexpected_message", 20: "bad_record_mac", 22: "record_overflow", 40: "handshake_failure",
@@ -438,18 +440,8 @@ def hellos_of_the_server(port):
 
 def main():
     port = int(sys.argv[1])
-    wrong = count = 0
-    unused = set(DIFFERS)
-
-    def judge(claim, said, right):
-        nonlocal wrong, count
-        if claim in DIFFERS:
-            unused.discard(claim)
-            right = [DIFFERS[claim][0]]
-        is_right = said in right
-        count, wrong = count + 1, wrong + (not is_right)
-        print(f"{claim}: {said}" + ("" if is_right else f"   WRONG: right is {' or '.join(right)}"))
-
+    verdicts = Verdicts(DIFFERS)
+    judge = verdicts.judge
     for section, lines in TABLE:
         print(f"--- {section}")
         topic = section.rsplit(": ", 1)[-1]
@@ -462,11 +454,7 @@ def main():
     for claim, holds in hellos_of_the_server(port):
         judge(claim, "so" if holds else "not so", ["so"])
     judge("a hello for TLS 1.3 afterwards", ask(port, hello())[0], [GOES_ON])
-    for claim in unused:
-        wrong += 1
-        print(f"WRONG: an answer that differs is listed for '{claim}', which is in no table")
-    print(f"{count} hellos, {wrong} wrong")
-    sys.exit(1 if wrong else 0)
+    verdicts.end("hellos")
 
 
 main()

@@ -9,6 +9,8 @@ import socket
 import ssl
 import sys
 
+from verdicts import Verdicts
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 END_STREAM, ACK, END_HEADERS, PADDED, WITH_PRIORITY = 1, 1, 4, 8, 32
@@ -366,18 +368,10 @@ def main():
     context = ssl.create_default_context(cafile=anchors)
     context.load_cert_chain(certificate, key)
     context.set_alpn_protocols(["h2"])
-    wrong = count = 0
-    unused = set(DIFFERS)
+    verdicts = Verdicts(DIFFERS)
 
     def judge(claim, octets, right, preface=None):
-        nonlocal wrong, count
-        if claim in DIFFERS:
-            unused.discard(claim)
-            right = [DIFFERS[claim][0]]
-        answer = said(port, context, octets, right, preface)
-        is_right = answer in right
-        count, wrong = count + 1, wrong + (not is_right)
-        print(f"{claim}: {answer}" + ("" if is_right else f"   WRONG: right is {' or '.join(right)}"), flush=True)
+        verdicts.judge(claim, said(port, context, octets, verdicts.right(claim, right), preface), right)
 
     for section, lines in TABLE:
         print(f"--- {section}")
@@ -391,11 +385,7 @@ def main():
     for claim, octets, right in FLOODS:
         judge(f"a flood: {claim}", octets, right)
         judge(f"a request after {claim}", GET, ["200"])
-    for claim in unused:
-        wrong += 1
-        print(f"WRONG: an answer that differs is listed for '{claim}', which is in no table")
-    print(f"{count} conversations, {wrong} wrong")
-    sys.exit(1 if wrong else 0)
+    verdicts.end("conversations")
 
 
 main()

@@ -13,6 +13,7 @@ from tlslite.messages import Certificate, CertificateVerify, ChangeCipherSpec, C
 from tlslite.utils.cryptomath import secureHash
 
 from meddling import BOTH, LET_IN, REQUEST, TLS12, TLS13, A, Kept, Late, Sealed, Wire, answer_to, change, name, raw
+from verdicts import Verdicts
 
 HANDSHAKE, DATA, ALERT, CCS = (ContentType.handshake, ContentType.application_data, ContentType.alert,
                                ContentType.change_cipher_spec)
@@ -346,18 +347,8 @@ def main():
     chain = X509CertChain()
     chain.parsePemList(open(certificate).read())
     key = parsePEMKey(open(key).read(), private=True)
-    wrong = count = 0
-    unused = set(DIFFERS)
-
-    def judge(claim, answer, right):
-        nonlocal wrong, count
-        if claim in DIFFERS:
-            unused.discard(claim)
-            right = [DIFFERS[claim][0]]
-        is_right = answer in right
-        count, wrong = count + 1, wrong + (not is_right)
-        print(f"{claim}: {name(answer)}" + ("" if is_right else f"   WRONG: right is {' or '.join(map(name, right))}"))
-
+    verdicts = Verdicts(DIFFERS, name)
+    judge = verdicts.judge
     for claim, versions, afterwards, right in AFTERWARDS:
         for version in versions:
             label = "TLS 1.2" if version == TLS12 else "TLS 1.3"
@@ -373,11 +364,7 @@ def main():
                 made = meddle()
             judge(f"{label}, meanwhile, {claim}", answer_to(port, chain, key, version, made, None, LET_IN in right), right)
     judge("nothing is changed, afterwards", answer_to(port, chain, key, TLS13, None), [LET_IN])
-    for claim in unused:
-        wrong += 1
-        print(f"WRONG: an answer that differs is listed for '{claim}', which is in no table")
-    print(f"{count} conversations, {wrong} wrong")
-    sys.exit(1 if wrong else 0)
+    verdicts.end("conversations")
 
 
 main()
