@@ -48,8 +48,8 @@ pub(crate) struct Visit {
 pub(crate) enum Decision {
     /// Its route answers it.
     Go { admission: Admission, client: Option<Arc<Client>>, route: Arc<Route>, pass: Option<Pass> },
-    /// It is answered with a page of ours.
-    Page(Response<AnswerBody>),
+    /// It is answered with a page of ours, behind which a connection of HTTP/1.1 may have to end.
+    Page { page: Response<AnswerBody>, closes: bool },
     /// It ends without an answer.
     Abort,
 }
@@ -283,7 +283,7 @@ impl Connection {
         Ok(self.standing.judge_behind(chain.as_deref(), host, path, method, now))
     }
 
-    /// What follows from the judgement of an HTTP/2 request.
+    /// What follows from the judgement of a request; it is written into its record.
     pub(crate) fn decide(
         &self,
         seat: Seat,
@@ -296,21 +296,23 @@ impl Connection {
                 self.note_admitted(record, &admission, client.as_deref(), &route);
                 match self.enter(&route, client.as_deref(), origin) {
                     Ok(pass) => Decision::Go { admission, client, route, pass },
-                    Err(turned) => Decision::Page(turned_away(wanted, record, turned)),
+                    Err(turned) => {
+                        Decision::Page { page: turned_away(wanted, record, turned), closes: false }
+                    }
                 }
             }
-            Seat::Refused(RefusedRequest { finding, client, route, closes: _, aborts }) => {
+            Seat::Refused(RefusedRequest { finding, client, route, closes, aborts }) => {
                 record.route = route.map(|route| Arc::clone(&route.name));
                 let page = pages::refusal(wanted, &finding, client.as_ref().map(|client| &*client.peer));
                 self.note_refused(record, finding, client.as_deref());
-                if aborts { Decision::Abort } else { Decision::Page(page) }
+                if aborts { Decision::Abort } else { Decision::Page { page, closes } }
             }
             Seat::Nowhere { client, ambiguous } => {
                 if let Some(client) = &client {
                     record.verdict = Cow::Borrowed("SUCCESS");
                     note_client(record, client);
                 }
-                Decision::Page(nowhere(wanted, ambiguous))
+                Decision::Page { page: nowhere(wanted, ambiguous), closes: false }
             }
         }
     }
@@ -375,7 +377,7 @@ pub(crate) async fn respond(
 }
 
 /// The answer to a request that no route takes.
-pub(crate) fn nowhere(wanted: pages::Wanted, ambiguous: bool) -> Response<AnswerBody> {
+fn nowhere(wanted: pages::Wanted, ambiguous: bool) -> Response<AnswerBody> {
     if ambiguous {
         let text = "The path can be read in more than one way: it has empty or dot segments, or encodes what it need not.";
         pages::problem(wanted, StatusCode::BAD_REQUEST, "ambiguous_path", text)
@@ -390,7 +392,7 @@ pub(crate) fn nowhere(wanted: pages::Wanted, ambiguous: bool) -> Response<Answer
 }
 
 /// The answer to a request that the gate turned away.
-pub(crate) fn turned_away(
+fn turned_away(
     wanted: pages::Wanted,
     record: &mut RequestRecord,
     turned: TurnedAway,

@@ -11,8 +11,9 @@ use std::time::Instant;
 
 use http::Response;
 
+use super::answer::Said;
 use super::body::{Decoder, write_chunk, write_last_chunk};
-use super::head::{self, Field, Framing, FramingHeaders, ResponseHead};
+use super::head::{self, Field, Framing, ResponseHead};
 use super::{After, local, poll_sent};
 use crate::serve::access::{AccessRecord, RequestRecord};
 use crate::serve::body::AnswerBody;
@@ -506,34 +507,12 @@ impl Exchange {
         fields: &[Field],
         draining: bool,
     ) -> Result<(), String> {
-        let mut framing = FramingHeaders::default();
-        let mut named: Vec<&[u8]> = Vec::new();
-        let mut keeps = head.minor == 1;
-        let switches = head.status == 101;
+        let said = Said::read(bytes, head, fields, self.wish.is_head)?;
+        let switches = said.switches();
         if switches && !self.wish.asks_upgrade {
             return Err("it switched protocols without being asked".to_owned());
         }
-        for field in fields {
-            let (name, value) = (field.name(bytes), field.value(bytes));
-            if name.eq_ignore_ascii_case(b"content-length") {
-                framing.length(value).map_err(|error| error.to_string())?;
-            } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-                framing.transfer_encoding(value, head.minor).map_err(|error| error.to_string())?;
-            } else if name.eq_ignore_ascii_case(b"connection") {
-                for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-                    if token.eq_ignore_ascii_case(b"close") {
-                        keeps = false;
-                    } else if token.eq_ignore_ascii_case(b"keep-alive") {
-                        keeps = true;
-                    } else {
-                        named.push(token);
-                    }
-                }
-            }
-        }
-        let framing =
-            framing.of_response(head.status, self.wish.is_head).map_err(|error| error.to_string())?;
-        keeps &= framing != Framing::UntilClose;
+        let Said { framing, keeps, .. } = said;
         let is_open = matches!(framing, Framing::Chunked | Framing::UntilClose);
         let chunked = is_open && self.wish.minor == 1;
         let closes = self.wish.closes || draining || (is_open && !chunked) || !self.request.is_done();
@@ -546,10 +525,7 @@ impl Exchange {
         out.extend_from_slice(b"\r\n");
         for field in fields {
             let (name, value) = (field.name(bytes), field.value(bytes));
-            let is_dropped = is_of_one_hop(name, switches)
-                || (head.status == 204 && name.eq_ignore_ascii_case(b"content-length"))
-                || named.iter().any(|named| named.eq_ignore_ascii_case(name) && !is_framing(named, switches));
-            if !is_dropped {
+            if !said.ends_here(name) {
                 for part in [name, b": ", value, b"\r\n"] {
                     out.extend_from_slice(part);
                 }
@@ -624,26 +600,6 @@ impl Exchange {
 
 /// What fits into one TLS record is put into one.
 const RECORD: usize = 16 * 1024;
-
-pub(crate) fn is_of_one_hop(name: &[u8], switches: bool) -> bool {
-    let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
-    match (name.len(), name[0] | 0x20) {
-        (2, b't') => is(b"te"),
-        (7, b'u') => is(b"upgrade") && !switches,
-        (10, b'c') => is(b"connection"),
-        (10, b'k') => is(b"keep-alive"),
-        (16, b'p') => is(b"proxy-connection"),
-        (17, b't') => is(b"transfer-encoding"),
-        (18, b'p') => is(b"proxy-authenticate"),
-        (19, b'p') => is(b"proxy-authorization"),
-        _ => false,
-    }
-}
-
-/// What Connection cannot take away.
-fn is_framing(name: &[u8], switches: bool) -> bool {
-    name.eq_ignore_ascii_case(b"content-length") || (switches && name.eq_ignore_ascii_case(b"upgrade"))
-}
 
 /// Which connection broke.
 enum Side {

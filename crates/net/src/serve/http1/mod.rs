@@ -2,6 +2,7 @@
 //! this gateway and not taken from a library, since a library's general machinery costs half of what a request costs
 //! here (bench/README.md), and since what a proxy must refuse (RFC 9112 section 11) is then in sight.
 
+pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod forward;
 pub(crate) mod head;

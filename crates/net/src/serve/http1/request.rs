@@ -15,13 +15,12 @@ use super::head::{Field, Framing, FramingError, FramingHeaders, RequestHead};
 use super::local::Local;
 use super::{Begun, Refusal};
 use crate::serve::behind::Origin;
-use crate::serve::connection::{self, Connection, TRACEPARENT};
+use crate::serve::connection::{self, Connection, Decision, TRACEPARENT};
 use crate::serve::counters::Counters;
 use crate::serve::facts::Told;
 use crate::serve::headers::{carries_requests, is_claim_name};
-use crate::serve::pages::{self, Wanted};
+use crate::serve::pages::Wanted;
 use crate::serve::route::host_of;
-use crate::serve::standing::{RefusedRequest, Seat};
 use crate::serve::upstream::Upstream;
 use crate::serve::{Handler, access::AccessRecord};
 use crate::snapshot::Client;
@@ -261,36 +260,13 @@ pub(super) fn begin(
     let seat = connection.judge(&lower, path, Some(method.as_str()), now, values);
     let seat =
         seat.map_err(|why| refuse(Fault { status: StatusCode::BAD_REQUEST, text: Cow::Owned(why) }))?;
-    let (admission, client, route) = match seat {
-        Seat::Admitted { admission, client, route } => (admission, client, route),
-        Seat::Refused(RefusedRequest { finding, client, route, closes, aborts }) => {
-            let peer = client.as_ref().map(|client| &*client.peer);
-            let response = pages::refusal(found.wanted, &finding, peer);
-            record.route = route.map(|route| Arc::clone(&route.name));
-            connection.note_refused(&mut record, finding, client.as_deref());
-            if aborts {
-                record.duration = started.elapsed();
-                (connection.server.log)(&AccessRecord::Request(record));
-                return Ok(Begun::Abort);
-            }
-            return Ok(page(response, record, closes));
-        }
-        Seat::Nowhere { client, ambiguous } => {
-            if let Some(client) = client {
-                record.verdict = Cow::Borrowed("SUCCESS");
-                record.identity = Some(Arc::clone(&client.name));
-                record.serial = Some(Arc::clone(&client.serial));
-                record.client = Some(Arc::clone(&client.peer));
-            }
-            return Ok(page(connection::nowhere(found.wanted, ambiguous), record, false));
-        }
-    };
-    connection.note_admitted(&mut record, &admission, client.as_deref(), &route);
-    let pass = match connection.enter(&route, client.as_deref(), origin) {
-        Ok(pass) => pass,
-        Err(turned) => {
-            let response = connection::turned_away(found.wanted, &mut record, turned);
-            return Ok(page(response, record, false));
+    let (admission, client, route, pass) = match connection.decide(seat, origin, found.wanted, &mut record) {
+        Decision::Go { admission, client, route, pass } => (admission, client, route, pass),
+        Decision::Page { page: answer, closes } => return Ok(page(answer, record, closes)),
+        Decision::Abort => {
+            record.duration = started.elapsed();
+            (connection.server.log)(&AccessRecord::Request(record));
+            return Ok(Begun::Abort);
         }
     };
     let wish = Wish {

@@ -16,9 +16,9 @@ use super::hpack;
 use super::stream::{Line, Turn};
 use crate::serve::body::AnswerBody;
 use crate::serve::connection::Connection;
+use crate::serve::http1::answer::Said;
 use crate::serve::http1::body::{Decoder, write_chunk, write_last_chunk};
-use crate::serve::http1::forward::is_of_one_hop;
-use crate::serve::http1::head::{self, Field, Framing, FramingHeaders, ResponseHead};
+use crate::serve::http1::head::{self, Field, Framing, ResponseHead};
 use crate::serve::pages::Wanted;
 use crate::serve::relay::{READ, poll_link_at_most};
 use crate::serve::upstream::{self, ConnectError, ExchangeError, Link, Upstream, pool};
@@ -419,40 +419,14 @@ impl Exchange {
         head: &ResponseHead,
         fields: &[Field],
     ) -> Result<(), String> {
-        let mut framing = FramingHeaders::default();
-        let mut named: Vec<&[u8]> = Vec::new();
-        let mut keeps = head.minor == 1;
-        for field in fields {
-            let (name, value) = (field.name(bytes), field.value(bytes));
-            if name.eq_ignore_ascii_case(b"content-length") {
-                framing.length(value).map_err(|error| error.to_string())?;
-            } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-                framing.transfer_encoding(value, head.minor).map_err(|error| error.to_string())?;
-            } else if name.eq_ignore_ascii_case(b"connection") {
-                for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-                    if token.eq_ignore_ascii_case(b"close") {
-                        keeps = false;
-                    } else if token.eq_ignore_ascii_case(b"keep-alive") {
-                        keeps = true;
-                    } else {
-                        named.push(token);
-                    }
-                }
-            }
-        }
-        let framing =
-            framing.of_response(head.status, self.wish.is_head).map_err(|error| error.to_string())?;
-        keeps &= framing != Framing::UntilClose;
+        let said = Said::read(bytes, head, fields, self.wish.is_head)?;
+        let Said { framing, keeps, .. } = said;
         let is_bare = framing == Framing::None;
         let block = line.wire.begin_block(line.id);
         hpack::write_status(&mut line.wire.out, head.status);
         for field in fields {
             let (name, value) = (field.name(bytes), field.value(bytes));
-            let is_length = name.eq_ignore_ascii_case(b"content-length");
-            let is_dropped = is_of_one_hop(name, false)
-                || (head.status == 204 && is_length)
-                || (!is_length && named.iter().any(|named| named.eq_ignore_ascii_case(name)));
-            if !is_dropped {
+            if !said.ends_here(name) {
                 hpack::write_field(&mut line.wire.out, name, value);
             }
         }

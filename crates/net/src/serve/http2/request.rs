@@ -223,7 +223,7 @@ pub(super) fn begin(
     };
     let (admission, client, route, pass) = match connection.decide(seat, origin, found.wanted, &mut record) {
         Decision::Go { admission, client, route, pass } => (admission, client, route, pass),
-        Decision::Page(answer) => return page(answer, record),
+        Decision::Page { page: answer, closes: _ } => return page(answer, record),
         Decision::Abort => {
             drop(Entry::new(record, started, &connection.server, None));
             return Ok(Begun::Abort);
