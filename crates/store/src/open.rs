@@ -88,10 +88,11 @@ fn open(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// A connection that only reads: several of them are open, so each keeps less of the file in memory.
+/// A connection that only reads. Several of them are open, and the system has the file in its memory once for all of them:
+/// so each keeps little of it.
 pub(crate) fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
     let connection = connect(path)?;
-    let smaller = connection.execute_batch("PRAGMA cache_size = -16384;");
+    let smaller = connection.execute_batch("PRAGMA cache_size = -2048;");
     smaller.map_err(|error| store_error(path, error))?;
     Ok(connection)
 }
