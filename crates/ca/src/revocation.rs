@@ -59,7 +59,7 @@ pub fn revoke<'a>(
     let by = by.into();
     let found = store.find(selector)?;
     let first = found.first().ok_or_else(|| RevokeError::NotFound(selector.to_string()))?;
-    if matches!(selector, Selector::LabelOrSerial(..)) && found.iter().any(|e| e.label != first.label) {
+    if matches!(selector, Selector::Typed(..)) && found.iter().any(|e| e.label != first.label) {
         return Err(RevokeError::Ambiguous(selector.to_string()));
     }
     let live: Vec<Entry> =

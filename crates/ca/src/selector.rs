@@ -7,20 +7,21 @@ pub enum Selector {
     Label(String),
     /// The one with this serial number.
     Serial(Vec<u8>),
-    /// A name, or the first octets of a serial number: what a person typed.
-    LabelOrSerial(String, Vec<u8>),
+    /// What a person typed: a name, the first octets of a serial number, or all of a SHA-256 fingerprint.
+    Typed(String, Vec<u8>),
 }
 
 /// The fewest octets of a serial number that count as one: chance finds four only among billions.
 const FEWEST_SERIAL_OCTETS: usize = 4;
 
 impl Selector {
-    /// Reads a name, or the start of a serial number in hexadecimal of at least 8 digits, with or without colons.
+    /// Reads a name; or, in hexadecimal with or without colons, the start of a serial number of at least 8 digits, or a
+    /// SHA-256 fingerprint.
     ///
     /// ```
     /// use ca::Selector;
     /// assert_eq!(Selector::parse("alice"), Selector::Label("alice".into()));
-    /// assert_eq!(Selector::parse("01:02:03:04"), Selector::LabelOrSerial("01:02:03:04".into(), vec![1, 2, 3, 4]));
+    /// assert_eq!(Selector::parse("01:02:03:04"), Selector::Typed("01:02:03:04".into(), vec![1, 2, 3, 4]));
     /// ```
     #[must_use]
     pub fn parse(text: &str) -> Self {
@@ -31,7 +32,7 @@ impl Selector {
         match nibbles {
             Some(nibbles) if nibbles.len().is_multiple_of(2) && nibbles.len() >= 2 * FEWEST_SERIAL_OCTETS => {
                 let octets = nibbles.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-                Selector::LabelOrSerial(text.to_owned(), octets)
+                Selector::Typed(text.to_owned(), octets)
             }
             _ => Selector::Label(text.to_owned()),
         }
@@ -41,7 +42,7 @@ impl Selector {
 impl std::fmt::Display for Selector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Selector::Label(label) | Selector::LabelOrSerial(label, _) => f.write_str(label),
+            Selector::Label(label) | Selector::Typed(label, _) => f.write_str(label),
             Selector::Serial(serial) => f.write_str(&pki::certificate::serial_hex(serial)),
         }
     }

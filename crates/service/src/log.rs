@@ -213,8 +213,10 @@ fn logged(state: &State, which: &Selector) -> Result<Option<Logged>, Problem> {
         let is_meant = match which {
             Selector::Label(label) => name.eq_ignore_ascii_case(label),
             Selector::Serial(wanted) => serial == *wanted,
-            Selector::LabelOrSerial(label, prefix) => {
-                name.eq_ignore_ascii_case(label) || serial.starts_with(prefix)
+            Selector::Typed(label, prefix) => {
+                name.eq_ignore_ascii_case(label)
+                    || serial.starts_with(prefix)
+                    || certificate.sha256()[..] == prefix[..]
             }
         };
         if is_meant {

@@ -286,10 +286,12 @@ impl Store for MemoryStore {
         Ok(match selector {
             Selector::Label(label) => labelled(label),
             Selector::Serial(serial) => newest_first(&|entry| entry.serial == *serial),
-            Selector::LabelOrSerial(label, prefix) => {
+            Selector::Typed(label, prefix) => {
                 let mut found = labelled(label);
                 if found.is_empty() {
-                    found = newest_first(&|entry| entry.serial.starts_with(prefix));
+                    found = newest_first(&|entry| {
+                        entry.serial.starts_with(prefix) || pki::sha256(&entry.der)[..] == prefix[..]
+                    });
                     found.truncate(100);
                 }
                 found
@@ -305,7 +307,7 @@ impl Store for MemoryStore {
             let lower = text.to_lowercase();
             let names = known.signed.as_ref().map(|signed| signed.names.to_lowercase()).unwrap_or_default();
             let by_octets = match Selector::parse(text) {
-                Selector::LabelOrSerial(_, prefix) => {
+                Selector::Typed(_, prefix) => {
                     entry.serial.starts_with(&prefix) || pki::sha256(&entry.der).starts_with(&prefix)
                 }
                 _ => false,

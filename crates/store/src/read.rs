@@ -71,10 +71,14 @@ pub(crate) fn find(connection: &Connection, selector: &Selector) -> rusqlite::Re
             let sql = format!("SELECT {ENTRY} FROM certificate WHERE serial = ?1 AND der IS NOT NULL");
             connection.prepare_cached(&sql)?.query_map([serial], entry)?.collect()
         }
-        Selector::LabelOrSerial(label, prefix) => {
+        Selector::Typed(label, prefix) => {
             let found = by_label(label)?;
             if !found.is_empty() {
                 return Ok(found);
+            }
+            if prefix.len() == FINGERPRINT {
+                let sql = format!("SELECT {ENTRY} FROM certificate WHERE sha256 = ?1 AND der IS NOT NULL");
+                return connection.prepare_cached(&sql)?.query_map([prefix], entry)?.collect();
             }
             let sql = format!(
                 "SELECT {ENTRY} FROM certificate WHERE serial >= ?1 AND serial < ?2 AND der IS NOT NULL
@@ -175,7 +179,7 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
                      CROSS JOIN certificate ON id = found"
                 ),
             ];
-            if let Selector::LabelOrSerial(_, prefix) = Selector::parse(text) {
+            if let Selector::Typed(_, prefix) = Selector::parse(text) {
                 let (first, end) = (bind(Value::Blob(prefix.clone())), bind(Value::Blob(after(&prefix))));
                 for (column, index) in [("serial", ""), ("sha256", "INDEXED BY certificate_sha256")] {
                     found.push(format!(
@@ -383,6 +387,9 @@ fn profile(name: &str) -> Profile {
 pub(crate) fn time(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }
+
+/// The octets of a SHA-256 fingerprint; no serial number has as many (RFC 5280 section 4.1.2.2).
+pub(crate) const FINGERPRINT: usize = 32;
 
 /// The first octets behind all that start with `prefix`.
 pub(crate) fn after(prefix: &[u8]) -> Vec<u8> {

@@ -31,7 +31,7 @@ Examples:
   countersign renew --due
       # all that have used up two thirds of their time; for a daily timer")]
 pub(crate) struct Renew {
-    /// A name, the start of a serial number, or a certificate's file
+    /// A name, the start of a serial number, a SHA-256 fingerprint, or a certificate's file
     #[arg(value_name = "NAME|SERIAL|FILE", required_unless_present = "due", conflicts_with = "due")]
     which: Option<String>,
 

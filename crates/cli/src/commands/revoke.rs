@@ -27,7 +27,7 @@ Examples:
   countersign crl --out lists.pem
       # then tell those who check")]
 pub(crate) struct Revoke {
-    /// A name, the start of a serial number (8 digits or more), or a certificate's file
+    /// A name, the start of a serial number (8 digits or more), a SHA-256 fingerprint, or a certificate's file
     #[arg(value_name = "NAME|SERIAL|FILE")]
     which: String,
 
@@ -52,7 +52,7 @@ Examples:
   countersign release alice
       # every other reason is for ever")]
 pub(crate) struct Release {
-    /// A name, the start of a serial number (8 digits or more), or a certificate's file
+    /// A name, the start of a serial number (8 digits or more), a SHA-256 fingerprint, or a certificate's file
     #[arg(value_name = "NAME|SERIAL|FILE")]
     which: String,
 

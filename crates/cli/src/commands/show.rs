@@ -25,7 +25,7 @@ Examples:
   countersign show alice --pem
       # the certificate itself, with its chain")]
 pub(crate) struct Show {
-    /// A name, the start of a serial number (8 digits or more), or a certificate's file
+    /// A name, the start of a serial number (8 digits or more), a SHA-256 fingerprint, or a certificate's file
     #[arg(value_name = "NAME|SERIAL|FILE")]
     which: String,
 

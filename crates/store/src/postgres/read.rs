@@ -11,7 +11,7 @@ use postgres::types::ToSql;
 use postgres::{Error, Row};
 
 use super::reader::Reader;
-use crate::read::{after, time};
+use crate::read::{FINGERPRINT, after, time};
 
 const ENTRY: &str = "serial, label, profile, der, not_before, not_after, issued_at, requested_by, replaces, location, \
                      revoked_at, revocation_reason, line";
@@ -57,10 +57,15 @@ pub(super) fn find(reader: &mut Reader, selector: &Selector) -> Result<Vec<Entry
             let sql = format!("SELECT {ENTRY} FROM certificate WHERE serial = $1 AND der IS NOT NULL");
             reader.query(&sql, &[serial]).map(entries)
         }
-        Selector::LabelOrSerial(label, prefix) => {
+        Selector::Typed(label, prefix) => {
             let found = by_label(reader, label)?;
             if !found.is_empty() {
                 return Ok(entries(found));
+            }
+            if prefix.len() == FINGERPRINT {
+                let sql =
+                    format!("SELECT {ENTRY} FROM certificate WHERE sha256(der) = $1 AND der IS NOT NULL");
+                return reader.query(&sql, &[prefix]).map(entries);
             }
             let sql = format!(
                 "SELECT {ENTRY} FROM certificate WHERE serial >= $1 AND serial < $2 AND der IS NOT NULL
@@ -123,7 +128,7 @@ pub(super) fn list(reader: &mut Reader, query: &Query, now: Timestamp) -> Result
             conditions.push(format!("label_key >= {first} AND label_key < {end}"));
         } else {
             let mut ways = vec![format!("strpos(names, {}) > 0", bind(Box::new(lower)))];
-            if let Selector::LabelOrSerial(_, prefix) = Selector::parse(text) {
+            if let Selector::Typed(_, prefix) = Selector::parse(text) {
                 let end = after(&prefix);
                 let (first, end) = (bind(Box::new(prefix)), bind(Box::new(end)));
                 for octets in ["serial", "sha256(der)"] {

@@ -65,8 +65,15 @@ fn a_fingerprint_or_its_start_finds_the_certificate_however_it_is_written() {
             let soon = StateFilter::ExpiringBefore(testkit::days_from_now(100));
             assert_eq!(search(text, soon), "bob", "{text}");
         }
+        let find = |text: &str| {
+            let found = memory.find(&Selector::parse(text)).unwrap();
+            found.iter().map(|entry| entry.label.clone()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!((find(&digits), find(&colons.to_uppercase())), ("bob".to_owned(), "bob".to_owned()));
+        assert_eq!(find(&digits[..62]), "", "to name one, and not to look for it, takes all of it");
         let mut other = bob.sha256();
         other[31] ^= 1;
+        assert_eq!(find(&pki::hex(&other)), "");
         assert_eq!(search(&pki::hex(&other), StateFilter::Any), "");
     });
 }
