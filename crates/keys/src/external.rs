@@ -328,7 +328,7 @@ impl Reference {
         let rest = text.strip_prefix(scheme).ok_or_else(|| wrong("does not start with its scheme"))?;
         let (target, query) = rest.split_once('?').unwrap_or((rest, ""));
         let decoded =
-            |part: &str| percent_decode(part).ok_or_else(|| wrong("has a '%' that is no %XX of UTF-8"));
+            |part: &str| pki::percent_decode(part).ok_or_else(|| wrong("has a '%' that is no %XX of UTF-8"));
         let mut parameters = Vec::new();
         for piece in query.split('&').filter(|piece| !piece.is_empty()) {
             let (name, value) = piece.split_once('=').ok_or_else(|| wrong("has a parameter without '='"))?;
@@ -374,22 +374,6 @@ impl Reference {
             }),
         }
     }
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    let mut octets = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let mut digit = || bytes.next().and_then(|byte| char::from(byte).to_digit(16));
-            let (high, low) = digit().zip(digit())?;
-            // Two digits below 16 each, so the cast keeps the value.
-            octets.push((high << 4 | low) as u8);
-        } else {
-            octets.push(byte);
-        }
-    }
-    String::from_utf8(octets).ok()
 }
 
 #[cfg(test)]

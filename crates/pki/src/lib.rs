@@ -81,3 +81,23 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
     }
     Some(bytes)
 }
+
+/// The text that a percent-encoding stands for (RFC 3986 section 2.1); `None` where a `%` has no two digits behind it, or the
+/// octets are no UTF-8. `+` stands for itself.
+///
+/// ```
+/// assert_eq!(pki::percent_decode("a%20b%C3%A9+%25").as_deref(), Some("a bé+%"));
+/// for broken in ["%", "%4", "%zz", "%+f", "%ff"] {
+///     assert_eq!(pki::percent_decode(broken), None);
+/// }
+/// ```
+#[must_use]
+pub fn percent_decode(text: &str) -> Option<String> {
+    let mut pieces = text.split('%');
+    let mut octets = pieces.next()?.as_bytes().to_vec();
+    for piece in pieces {
+        octets.extend(unhex(piece.get(..2)?)?);
+        octets.extend_from_slice(piece.get(2..)?.as_bytes());
+    }
+    String::from_utf8(octets).ok()
+}

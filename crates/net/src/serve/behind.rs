@@ -256,29 +256,11 @@ fn byte_sequence(text: &str) -> Option<CertificateDer<'static>> {
 
 /// Certificates in PEM whose characters are percent-encoded; `+` stands for itself.
 fn pem_chain(text: &str) -> Option<Vec<CertificateDer<'static>>> {
-    let decoded = percent_decode(text)?;
+    let decoded = pki::percent_decode(text)?;
     let blocks = pki::pem::read(decoded.as_bytes()).ok()?;
     let all_certificates = blocks.iter().all(|block| block.label == "CERTIFICATE");
     let chain: Vec<_> = blocks.into_iter().map(|block| CertificateDer::from(block.der)).collect();
     (all_certificates && !chain.is_empty()).then_some(chain)
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'%' => {
-                let digits = [rest.next()?, rest.next()?];
-                if !digits.iter().all(u8::is_ascii_hexdigit) {
-                    return None;
-                }
-                decoded.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
-            }
-            byte => decoded.push(byte),
-        }
-    }
-    String::from_utf8(decoded).ok()
 }
 
 /// The pairs of the one element that Envoy wrote: `Key=value;Key="quoted, with \" inside"`.

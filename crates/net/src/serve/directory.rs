@@ -104,7 +104,7 @@ enum Found {
 fn relative(path: &str) -> Option<PathBuf> {
     let mut relative = PathBuf::new();
     for segment in path.split('/').filter(|segment| !segment.is_empty()) {
-        let segment = percent_decode(segment)?;
+        let segment = pki::percent_decode(segment)?;
         // After decoding, so that %2e%2e, %2f and %5c are seen. `.well-known` is meant to be public (RFC 8615).
         let hidden = segment.starts_with('.') && segment != ".well-known";
         if hidden || segment.contains(['/', '\\', '\0', ':']) {
@@ -113,24 +113,6 @@ fn relative(path: &str) -> Option<PathBuf> {
         relative.push(segment);
     }
     Some(relative)
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut index = 0;
-    while index < bytes.len() {
-        if bytes[index] == b'%' {
-            let digits =
-                text.get(index + 1..index + 3).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
-            decoded.push(u8::from_str_radix(digits, 16).ok()?);
-            index += 3;
-        } else {
-            decoded.push(bytes[index]);
-            index += 1;
-        }
-    }
-    String::from_utf8(decoded).ok()
 }
 
 async fn send(headers: &HeaderMap, path: &Path) -> io::Result<Response<AnswerBody>> {

@@ -82,7 +82,8 @@ pub fn read_address(url: &str) -> Result<(String, Option<TlsWish>), AddressError
                 continue;
             }
         };
-        *slot = Some(percent_decoded(value));
+        // What is no escape stands for itself.
+        *slot = Some(pki::percent_decode(value).unwrap_or_else(|| value.to_owned()));
     }
     let plain = if rest.is_empty() { base.to_owned() } else { format!("{base}?{}", rest.join("&")) };
     let config: postgres::Config =
@@ -115,22 +116,6 @@ fn distant(config: &postgres::Config) -> Option<String> {
             (!is_here).then(|| name.clone())
         }
     })
-}
-
-/// A value of a query (RFC 3986 section 2.1); what is no escape stands for itself.
-fn percent_decoded(text: &str) -> String {
-    let mut octets = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, behind)) = rest.split_first() {
-        let escaped = behind
-            .get(..2)
-            .filter(|_| *first == b'%')
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        octets.push(escaped.unwrap_or(*first));
-        rest = if escaped.is_some() { &behind[2..] } else { behind };
-    }
-    String::from_utf8_lossy(&octets).into_owned()
 }
 
 /// What a verified connection is made with.

@@ -168,26 +168,15 @@ fn collector(
     })
 }
 
-/// `name=value,name=value`, percent-encoded (W3C Baggage), as lines.
+/// `name=value,name=value`, percent-encoded (W3C Baggage), as lines. What is no escape, or that of a line's end, stands for
+/// itself.
 fn of_variable(list: &str) -> String {
     let pairs = list.split(',').filter_map(|pair| pair.trim().split_once('='));
-    pairs.map(|(name, value)| format!("{}: {}\n", name.trim(), percent_decoded(value.trim()))).collect()
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut octets = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let digits = tail.get(..2).filter(|_| *first == b'%').and_then(|two| std::str::from_utf8(two).ok());
-        if let Some(octet) = digits.and_then(|two| u8::from_str_radix(two, 16).ok()) {
-            octets.push(octet);
-            rest = &tail[2..];
-        } else {
-            octets.push(*first);
-            rest = tail;
-        }
-    }
-    String::from_utf8_lossy(&octets).into_owned()
+    let line = |(name, value): (&str, &str)| {
+        let decoded = pki::percent_decode(value.trim()).filter(|text| !text.contains(char::is_control));
+        format!("{}: {}\n", name.trim(), decoded.as_deref().unwrap_or(value.trim()))
+    };
+    pairs.map(line).collect()
 }
 
 /// Headers, one a line; their values are told to nobody.
@@ -227,7 +216,9 @@ mod tests {
         assert!(!format!("{headers:?}").contains("Bearer"));
         let headers = read_headers(None, &of_variable("api-key=a%20b%2Cc , x-scope=1=2,a b=1")).unwrap_err();
         assert!(format!("{headers:?}").contains("line 3"), "{headers:?}");
-        let headers = read_headers(None, &of_variable("api-key=a%20b%2Cc , x-scope=1=2,x-odd=%zz%")).unwrap();
+        let headers =
+            read_headers(None, &of_variable("api-key=a%20b%2Cc , x-scope=1=2,x-odd=%zz%,x-line=a%0Ab:%20c"))
+                .unwrap();
         assert_eq!(
             (&headers["api-key"], &headers["x-scope"], &headers["x-odd"]),
             (
@@ -236,6 +227,7 @@ mod tests {
                 &http::HeaderValue::from_static("%zz%"),
             )
         );
+        assert_eq!((&headers["x-line"], headers.len()), (&http::HeaderValue::from_static("a%0Ab:%20c"), 4));
         let told = read_headers(Some(Path::new("headers.txt")), "Authorization: x\nsecret-without-colon\n")
             .unwrap_err();
         assert!(format!("{told:?}").contains("headers.txt, line 2"), "{told:?}");
