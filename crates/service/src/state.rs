@@ -92,6 +92,8 @@ struct Inner {
     is_told: AtomicBool,
     /// The number of the last audit event and of the last revocation that this process knows of.
     seen: watch::Sender<Seen>,
+    /// The version of the lines that this process's own certificate goes by; nothing where nobody keeps one.
+    shows: watch::Sender<Option<u64>>,
 }
 
 /// How far the memory has come, as this process knows.
@@ -114,6 +116,9 @@ pub struct Responder {
 /// How long a memory may leave unsaid that something was written to it. Those of which another process can write without
 /// telling are looked at more often, by themselves.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// How long the answer to a step of a rollover waits for this process's own certificate to be of the new line.
+const SHOWN_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often a replica says that it is there, and how long that is remembered.
 const PULSE: SignedDuration = SignedDuration::from_secs(15);
@@ -263,6 +268,7 @@ impl State {
             remembered: Mutex::default(),
             is_told: AtomicBool::new(false),
             seen: watch::channel(Seen::default()).0,
+            shows: watch::channel(None).0,
         }))
     }
 
@@ -306,6 +312,21 @@ impl State {
         responders.insert(line.number(), Arc::new(responder));
         drop(responders);
         self.0.answers.forget();
+    }
+
+    /// Says that this process's listeners show a certificate that goes by this version of the lines.
+    pub fn shows(&self, lines: u64) {
+        self.0.shows.send_replace(Some(lines));
+    }
+
+    /// Waits until the listeners show a certificate that goes by the lines as they are now. Otherwise whoever drops the old
+    /// root on hearing that its line is retired could not come back here. Where that cannot be, as while the memory is away,
+    /// the wait ends by itself.
+    pub(crate) async fn until_shown(&self) {
+        let lines = self.authority().lines().version();
+        let mut shows = self.0.shows.subscribe();
+        let shown = shows.wait_for(|shown| shown.is_none_or(|shown| shown >= lines));
+        let _ = tokio::time::timeout(SHOWN_WITHIN, shown).await;
     }
 
     /// The handshakes that were refused lately.

@@ -2,6 +2,7 @@
 
 mod acme;
 mod bundle;
+mod keeper;
 mod notify;
 mod rollover;
 mod serve;

@@ -66,11 +66,16 @@ pub(super) async fn take(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let wish: Wish = read(&body)?;
+    let within = wish.seen_within_seconds.map_or(SEEN_WITHIN, SignedDuration::from_secs);
+    state
+        .blocking(move |state| {
+            step(state, &caller, &wish, within)?;
+            state.look()
+        })
+        .await?;
+    state.until_shown().await;
     let document = state
         .blocking(move |state| {
-            let within = wish.seen_within_seconds.map_or(SEEN_WITHIN, SignedDuration::from_secs);
-            step(state, &caller, &wish, within)?;
-            state.look()?;
             // The step is taken; that this process can go on with it is known by what it says next in any case.
             let _ = Replica::pulse(state, state.now());
             status(state, within)

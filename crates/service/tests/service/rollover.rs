@@ -2,6 +2,7 @@
 //! refuses to cut off.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ca::line::issuing_line;
@@ -690,4 +691,31 @@ async fn the_console_leads_through_it_and_offers_the_steps_to_admins_alone() {
     assert_eq!(status(&world).await["step"], "reissue");
     assert_eq!(submit(&boss, "step=retire&force=retire").await.status, 303);
     assert_eq!(status(&world).await["step"], "none");
+}
+
+#[tokio::test]
+async fn a_step_is_answered_once_the_authority_itself_shows_a_certificate_of_the_new_line() {
+    let (world, ..) = world().await;
+    world.state.shows(world.state.authority().lines().version());
+    for step in ["start", "next", "retire"] {
+        let before = world.state.authority().lines().version();
+        let is_shown = AtomicBool::new(false);
+        let keeper = async {
+            while world.state.authority().lines().version() == before {
+                tokio::task::yield_now().await;
+            }
+            // Slower than any answer would be that does not wait.
+            for _ in 0..100_000 {
+                tokio::task::yield_now().await;
+            }
+            is_shown.store(true, Ordering::SeqCst);
+            world.state.shows(world.state.authority().lines().version());
+        };
+        let answer = async {
+            let (status, document) = take(&world, json!({ "step": step, "force": true })).await;
+            assert_eq!(status, 200, "{step}: {document}");
+            assert!(is_shown.load(Ordering::SeqCst), "{step} was answered before it could be relied on");
+        };
+        tokio::join!(keeper, answer);
+    }
 }

@@ -3,35 +3,23 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use ca::{IssueRequest, Publication, Who};
+use ca::{Publication, Who};
 use clap::Args;
-use jiff::{SignedDuration, Timestamp};
-use keys::PrivateKey;
+use jiff::SignedDuration;
 use net::serve::{AccessRecord, Pulse};
 use net::snapshot::Handle;
-use net::tls::Credentials;
-use pki::Profile;
-use pki::key::{KeyAlgorithm, SigningKey as _};
 use pki::name::SubjectNames;
-use service::{Responder, RootList, Settings, State, Surface, router, server};
+use service::{RootList, Settings, State, Surface, router, server};
 
-use crate::commands::issue::{full_chain, requester};
-use crate::context::{BOLD, Context, DIM, report};
+use super::keeper::{Front, Keeper, Kept, responder_kind, said};
+use crate::commands::issue::requester;
+use crate::context::{BOLD, Context, DIM};
 use crate::failure::{Exit, Failure, OrFail as _, Outcome};
 use crate::hardening::{self, Account};
 use crate::home::Home;
 use crate::input::plain;
-use crate::key::OwnKey;
 use crate::service_manager::{ALIVE, Inherited, ServiceManager};
-
-/// How long the certificate that the service makes for itself lives. It is made again at two thirds.
-const OWN_LIFETIME: SignedDuration = SignedDuration::from_hours(7 * 24);
-
-/// How often it is looked whether something was revoked, by this process or another one.
-const INTERVAL: Duration = Duration::from_millis(200);
 
 /// Serve the authority: invites, renewal, ACME, EST, lists, OCSP, the API
 #[derive(Debug, Args)]
@@ -178,15 +166,19 @@ impl Serve {
             state: state.clone(),
             responder_key: self.responder_key.as_ref().map(at).transpose()?,
         };
+        let lines = state.authority().lines().version();
         let credentials = front.credentials(context.now())?;
         front.renew_responders(context.now())?;
         let following = tokio::spawn(state.clone().follow());
         if let Some(notices) = notices {
             tokio::spawn(service::expiry::follow(state.clone(), notices));
         }
+        let judged = (state.store().revocation_version().ok(), state.now());
         let handle = Handle::new(server::snapshot(&state, credentials.clone()).map_err(told)?);
         self.announce(context, &state, &listener, status.as_ref(), admin.as_ref());
-        let keeper = Keeper::start(front, handle.clone(), credentials, manager.clone());
+        state.shows(lines);
+        let kept = Kept { front, handle: handle.clone(), credentials, lines, judged };
+        let keeper = Keeper::start(kept, manager.clone());
         let pulse = Arc::new(Pulse::default());
         let beating = Arc::clone(&pulse);
         manager.watch(move || beating.is_beating(ALIVE));
@@ -338,15 +330,7 @@ fn without_code(path: &str) -> String {
     format!("/i/{handle}-…{rest}")
 }
 
-/// What the service manager shows of it.
-fn said(base: &str, problem: Option<&Failure>) -> String {
-    match problem {
-        None => format!("the authority at {base}"),
-        Some(_) => format!("the authority at {base}; its own certificate cannot be renewed"),
-    }
-}
-
-fn told(problem: service::Problem) -> Failure {
+pub(super) fn told(problem: service::Problem) -> Failure {
     Failure::refused(problem.detail())
 }
 
@@ -385,154 +369,6 @@ fn root_list(
         let context = Context::from_environment(None, true);
         home.root_list(&context, (lines, line), passphrase_file.as_deref(), now, lifetime).ok()
     })
-}
-
-/// What the service shows of itself.
-struct Front {
-    names: SubjectNames,
-    state: State,
-    /// What signs OCSP answers, where that is elsewhere.
-    responder_key: Option<OwnKey>,
-}
-
-impl Front {
-    /// A new certificate of the authority for the service; its key stays in the memory of this process.
-    fn credentials(&self, now: Timestamp) -> Result<Credentials, Failure> {
-        let key = PrivateKey::generate(KeyAlgorithm::P256).or_usage()?;
-        let own = self.state.authority().issuer().certificate().not_after().duration_since(now);
-        let issued = self
-            .state
-            .authority()
-            .issue(
-                IssueRequest {
-                    profile: Profile::Server,
-                    label: self.names.common_name.clone().unwrap_or_default(),
-                    names: self.names.clone(),
-                    public_key: key.public_key().clone(),
-                    lifetime: Some(OWN_LIFETIME.min(own)),
-                    requested_by: format!("ca serve, {}", requester()),
-                    origin: String::new(),
-                    replaces: None,
-                    location: None,
-                },
-                now,
-            )
-            .or_refuse()?;
-        Credentials::new(full_chain(&issued), key.to_pkcs8_der()).or_usage()
-    }
-}
-
-/// An answer is worth what its weakest signature is: under a post-quantum CA the responder is post-quantum too.
-fn responder_kind(issuer: &pki::Certificate) -> Result<KeyAlgorithm, Failure> {
-    let of_issuer = issuer.public_key().or_refuse()?.algorithm();
-    Ok(if of_issuer.is_post_quantum() { of_issuer } else { KeyAlgorithm::P256 })
-}
-
-impl Front {
-    /// Makes new OCSP responders, one for each issuing CA whose certificates are asked about.
-    fn renew_responders(&self, now: Timestamp) -> Result<(), Failure> {
-        let lines = self.state.authority().lines();
-        let mut signing = lines.published(now).filter(|line| line.key().is_some());
-        signing.try_for_each(|line| self.renew_responder(line, now))
-    }
-
-    /// Makes a new OCSP responder: a key that stays in this process or wherever it is, and the issuing CA's word for it.
-    fn renew_responder(&self, line: &ca::Line, now: Timestamp) -> Result<(), Failure> {
-        let issuer = line.issuer().certificate();
-        let key = match &self.responder_key {
-            Some(key) => key.clone(),
-            None => OwnKey::File(PrivateKey::generate(responder_kind(issuer)?).or_usage()?),
-        };
-        let own = issuer.not_after().duration_since(now);
-        let name = "OCSP responder".to_owned();
-        let issued = self.state.authority().issue_in(
-            line,
-            IssueRequest {
-                profile: Profile::Responder,
-                label: name.clone(),
-                names: SubjectNames { common_name: Some(name), ..SubjectNames::default() },
-                public_key: key.public_key().clone(),
-                lifetime: Some(OWN_LIFETIME.min(own)),
-                requested_by: format!("ca serve, {}", requester()),
-                origin: String::new(),
-                replaces: None,
-                location: None,
-            },
-            now,
-        );
-        let certificate = issued.or_refuse()?.certificate;
-        self.state.set_responder(Responder { certificate, key: Box::new(key) });
-        Ok(())
-    }
-}
-
-/// Keeps the service's own certificate fresh, and its clients judged by what was revoked.
-struct Keeper {
-    over: Arc<AtomicBool>,
-    thread: std::thread::JoinHandle<()>,
-}
-
-impl Keeper {
-    fn start(front: Front, handle: Handle, credentials: Credentials, manager: ServiceManager) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let stop = Arc::clone(&over);
-        // Its own thread: it reads the memory and signs.
-        let thread = std::thread::spawn(move || {
-            let mut credentials = credentials;
-            let mut seen = (version(&front.state), front.state.now());
-            let mut lines = front.state.authority().lines().version();
-            while !stop.load(Ordering::Relaxed) {
-                std::thread::park_timeout(INTERVAL);
-                let now = front.state.now();
-                let own = credentials.leaf();
-                let life = own.not_after().duration_since(own.not_before());
-                // A step of a rollover changes who issues, what is sent behind a certificate, and whose clients are
-                // believed.
-                let version_now = front.state.authority().lines().version();
-                let is_new_line = version_now != lines;
-                if is_new_line || own.not_after().duration_since(now) < life / 3 {
-                    manager.reloading();
-                    let mut problem = None;
-                    match front.credentials(now) {
-                        Ok(fresh) => {
-                            (credentials, seen.1, lines) = (fresh, Timestamp::UNIX_EPOCH, version_now);
-                        }
-                        Err(failure) => problem = Some(failure),
-                    }
-                    if let Err(failure) = front.renew_responders(now) {
-                        problem = Some(failure);
-                    }
-                    manager.ready(&said(front.state.base(), problem.as_ref()));
-                    problem.iter().for_each(report);
-                }
-                let current = version(&front.state);
-                let half = front.state.settings().list_lifetime / 2;
-                if current.is_none() || (current == seen.0 && now.duration_since(seen.1) < half) {
-                    continue;
-                }
-                match server::snapshot(&front.state, credentials.clone()) {
-                    Ok(snapshot) => {
-                        handle.replace(snapshot);
-                        seen = (current, now);
-                    }
-                    Err(problem) => report(&told(problem)),
-                }
-            }
-        });
-        Keeper { over, thread }
-    }
-
-    fn stop(self) {
-        self.over.store(true, Ordering::Relaxed);
-        self.thread.thread().unpark();
-        // A panic in it was printed when it happened.
-        let _ = self.thread.join();
-    }
-}
-
-/// The number of the last revocation, where the memory can be read now.
-fn version(state: &State) -> Option<u64> {
-    state.store().revocation_version().ok()
 }
 
 #[cfg(test)]
