@@ -130,6 +130,24 @@ expect_success "$COUNTERSIGN" list --search many --limit 0 --json
 for serial in ${serials//serial=/}; do
     assert_contains "$(tr -d : <<<"${STDOUT^^}")" "$serial" "what the authority knows"
 done
+# Page after page is the same list, by the memory and by the authority.
+numbers() { grep -o '"serial_number": "[^"]*"' <<<"$STDOUT"; }
+whole=$(numbers)
+for from in "" "--ca ${bases[1]}"; do
+    paged='' behind=''
+    while true; do
+        # shellcheck disable=SC2086 # words of their own
+        expect_success "$COUNTERSIGN" list --search many --limit 5 --json $from $behind
+        paged+=${paged:+$'\n'}$(numbers)
+        next=$(sed -n 's/.*"next": "\(.*\)".*/\1/p' <<<"$STDOUT")
+        [ -n "$next" ] || break
+        behind="--after $next"
+    done
+    assert_eq "$whole" "$paged" "the pages of the list ($from)"
+    # shellcheck disable=SC2086
+    expect_failure 1 "$COUNTERSIGN" list --after 0102030405060708 $from
+    assert_contains "$STDERR" "0102030405060708" "what is told of a page behind nothing"
+done
 expect_failure 1 env -u COUNTERSIGN_STORE "$COUNTERSIGN" join "${bases[1]}/$path" --out .
 assert_contains "$STDERR" "used already" "what a thirteenth is told"
 

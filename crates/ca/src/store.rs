@@ -244,6 +244,9 @@ pub struct Query {
     pub profile: Option<Profile>,
     /// The line wanted.
     pub line: Option<u32>,
+    /// Only what comes behind this certificate in the list, by its serial number: the next page, after the last entry of the
+    /// one before. It need not fit itself any more. Nothing comes behind a certificate that is not here.
+    pub after: Option<Vec<u8>>,
     /// The most entries wanted; 0 for all.
     pub limit: usize,
 }

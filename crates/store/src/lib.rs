@@ -5,6 +5,7 @@
 pub mod backup;
 pub mod copy;
 mod error;
+mod list;
 mod log;
 mod memory;
 mod memory_observed;

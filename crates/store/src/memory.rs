@@ -333,22 +333,36 @@ impl Store for MemoryStore {
                 entry.revoked.is_none() && entry.not_after >= now && entry.not_after <= end
             }
         };
-        let mut entries: Vec<Entry> = state
+        let is_by_end = matches!(query.state, StateFilter::ExpiringBefore(_));
+        // What comes first has the smaller one.
+        let place = |number: usize, entry: &Entry| match is_by_end {
+            true => (entry.not_after.as_second(), number),
+            false => (0, usize::MAX - number),
+        };
+        let behind = match &query.after {
+            None => None,
+            Some(serial) => {
+                let found = state.entries().enumerate().find(|(_, (_, entry))| entry.serial == *serial);
+                let Some((number, (_, entry))) = found else { return Ok(Page::default()) };
+                Some(place(number, &entry))
+            }
+        };
+        let mut entries: Vec<_> = state
             .entries()
-            .rev()
-            .filter(|(known, entry)| {
-                fits_state(entry)
+            .enumerate()
+            .map(|(number, (known, entry))| (place(number, &entry), known, entry))
+            .filter(|(place, known, entry)| {
+                behind.is_none_or(|behind| *place > behind)
+                    && fits_state(entry)
                     && query.profile.is_none_or(|profile| profile == entry.profile)
                     && query.line.is_none_or(|line| line == entry.line)
                     && fits_partner(entry)
                     && fits_text(known, entry)
             })
-            .map(|(_, entry)| entry)
+            .map(|(place, _, entry)| (place, entry))
             .collect();
-        if matches!(query.state, StateFilter::ExpiringBefore(_)) {
-            entries.reverse();
-            entries.sort_by_key(|entry| entry.not_after);
-        }
+        entries.sort_by_key(|(place, _)| *place);
+        let mut entries: Vec<Entry> = entries.into_iter().map(|(_, entry)| entry).collect();
         let more = query.limit != 0 && entries.len() > query.limit;
         if more {
             entries.truncate(query.limit);

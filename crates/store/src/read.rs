@@ -1,9 +1,6 @@
 //! The operations that only look.
 
-use ca::{
-    AuditEvent, AuthorityRecord, Entry, Intent, LineStanding, Page, Query, RevocationRecord, Selector,
-    StateFilter, Unfinished,
-};
+use ca::{AuditEvent, AuthorityRecord, Entry, Intent, LineStanding, RevocationRecord, Selector, Unfinished};
 use jiff::Timestamp;
 use pki::Profile;
 use pki::crl::{RevocationReason, RevokedEntry};
@@ -11,14 +8,8 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
 /// The columns of an [`Entry`], as [`entry`] reads them.
-const ENTRY: &str = "serial, label, profile, der, not_before, not_after, issued_at, requested_by, replaces, location, \
+pub(crate) const ENTRY: &str = "serial, label, profile, der, not_before, not_after, issued_at, requested_by, replaces, location, \
                      revoked_at, revocation_reason, line";
-
-/// How many of the newest certificates a short search reads before it asks the index.
-const READ_ONE_BY_ONE: u32 = 5000;
-
-/// The most trigrams that one search asks the index for.
-const MOST_TRIGRAMS: usize = 6;
 
 pub(crate) fn authority(connection: &Connection) -> rusqlite::Result<Option<AuthorityRecord>> {
     connection
@@ -87,170 +78,6 @@ pub(crate) fn find(connection: &Connection, selector: &Selector) -> rusqlite::Re
             connection.prepare_cached(&sql)?.query_map(params![prefix, after(prefix)], entry)?.collect()
         }
     }
-}
-
-pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> rusqlite::Result<Page> {
-    let mut conditions = vec!["der IS NOT NULL".to_owned()];
-    let mut values: Vec<Value> = Vec::new();
-    let mut bind = |value: Value| {
-        values.push(value);
-        format!("?{}", values.len())
-    };
-    match query.state {
-        StateFilter::Any => {}
-        StateFilter::Good => {
-            let now = bind(now.as_second().into());
-            conditions.push(format!("revoked_at IS NULL AND not_after >= {now} AND not_before <= {now}"));
-        }
-        StateFilter::Expired => {
-            let now = bind(now.as_second().into());
-            conditions.push(format!("revoked_at IS NULL AND not_after < {now}"));
-        }
-        StateFilter::Revoked => conditions.push("revoked_at IS NOT NULL".to_owned()),
-        StateFilter::ExpiringBefore(end) => {
-            let (now, end) = (bind(now.as_second().into()), bind(end.as_second().into()));
-            conditions.push(format!("revoked_at IS NULL AND not_after BETWEEN {now} AND {end}"));
-        }
-    }
-    if let Some(profile) = query.profile {
-        let profile = bind(profile.name().to_owned().into());
-        conditions.push(format!("profile = {profile}"));
-    }
-    if let Some(line) = query.line {
-        let line = bind(line.into());
-        conditions.push(format!("line = {line}"));
-    }
-    let of_partner = query.partner.as_ref().map(|partner| {
-        let (kind, partner) = (bind(ca::IDENTITY.to_owned().into()), bind(partner.clone().into()));
-        format!("label IN (SELECT id FROM record WHERE kind = {kind} AND owner = {partner})")
-    });
-    conditions.extend(of_partner.clone());
-    let search = query.search.as_deref().map(str::trim).filter(|text| !text.is_empty());
-    // Where the rows come from. In the index's own order, newest first, a search ends at the limit: a million that fit
-    // cost no more than a hundred.
-    let mut sources = vec!["certificate".to_owned()];
-    if let Some(of_partner) = of_partner {
-        // By the labels, of which a partner has few, whatever the whole has.
-        sources = vec![format!(
-            "(SELECT id AS place FROM certificate INDEXED BY certificate_label WHERE {of_partner}) AS p
-             CROSS JOIN certificate ON certificate.id = p.place"
-        )];
-    }
-    let mut first_is_newer = false;
-    if let Some(text) = search {
-        let lower = text.to_lowercase();
-        let trigrams = trigrams(&lower);
-        sources = if trigrams.is_empty() {
-            let needle = bind(text.to_owned().into());
-            first_is_newer = true;
-            let newest = |compare| {
-                format!("id {compare} (SELECT coalesce(max(id), 0) - {READ_ONE_BY_ONE} FROM certificate)")
-            };
-            // Too short for trigrams: labels that start so. Where many do, the newest certificates hold enough of them;
-            // where few do, the index gives them all.
-            let fits = |label: &str| format!("{label} >= {needle} AND {label} < {needle} || char(1114111)");
-            vec![
-                format!(
-                    "(SELECT id AS place FROM certificate WHERE {newest} AND {} ORDER BY id DESC)
-                     CROSS JOIN certificate ON id = place",
-                    fits("+label"),
-                    newest = newest(">=")
-                ),
-                format!(
-                    "(SELECT id AS place FROM certificate INDEXED BY certificate_label WHERE {} AND {}
-                      ORDER BY id DESC) CROSS JOIN certificate ON id = place",
-                    fits("label"),
-                    newest("<")
-                ),
-            ]
-        } else {
-            let (trigrams, needle) = (bind(trigrams.into()), bind(lower.into()));
-            let mut found = vec![
-                format!(
-                    "(SELECT rowid AS place FROM name_trigrams WHERE name_trigrams MATCH {trigrams}
-                      ORDER BY rowid DESC)
-                     CROSS JOIN completed_certificate AS n ON n.position = place AND instr(n.names, {needle}) > 0
-                     CROSS JOIN certificate USING (id)"
-                ),
-                format!(
-                    "(SELECT position AS place, id AS found FROM completed_certificate
-                      WHERE position > (SELECT through FROM name_index) AND instr(names, {needle}) > 0
-                      ORDER BY position DESC)
-                     CROSS JOIN certificate ON id = found"
-                ),
-            ];
-            if let Selector::Typed(_, prefix) = Selector::parse(text) {
-                let (first, end) = (bind(Value::Blob(prefix.clone())), bind(Value::Blob(after(&prefix))));
-                for (column, index) in [("serial", ""), ("sha256", "INDEXED BY certificate_sha256")] {
-                    found.push(format!(
-                        "(SELECT id AS place FROM certificate {index} WHERE {column} >= {first} AND {column} < {end})
-                         CROSS JOIN certificate ON id = place"
-                    ));
-                }
-            }
-            found
-        };
-    }
-    let limit = if query.limit == 0 { -1 } else { i64::try_from(query.limit).unwrap_or(-2) + 1 };
-    let limit = bind(limit.into());
-    let order = match query.state {
-        StateFilter::ExpiringBefore(_) => "not_after, id",
-        _ => "id DESC",
-    };
-    let is_by_end = matches!(query.state, StateFilter::ExpiringBefore(_));
-    let mut entries: Vec<(i64, Entry)> = Vec::new();
-    let enough = if query.limit == 0 || is_by_end { usize::MAX } else { query.limit };
-    for source in &sources {
-        // What the first source gives is newer than what the second would.
-        if first_is_newer && entries.len() > enough {
-            break;
-        }
-        let order = if sources.len() > 1 && !is_by_end { "place DESC" } else { order };
-        let sql = format!(
-            "SELECT {ENTRY}, certificate.id FROM {source} WHERE {} ORDER BY {order} LIMIT {limit}",
-            conditions.join(" AND ")
-        );
-        let mut statement = connection.prepare_cached(&sql)?;
-        for (index, value) in values.iter().enumerate().take(statement.parameter_count()) {
-            statement.raw_bind_parameter(index + 1, value)?;
-        }
-        let mut rows = statement.raw_query();
-        while let Some(row) = rows.next()? {
-            entries.push((row.get(13)?, entry(row)?));
-        }
-    }
-    if sources.len() > 1 {
-        match is_by_end {
-            true => entries.sort_by_key(|(id, entry)| (entry.not_after, *id)),
-            false => entries.sort_by_key(|(id, _)| std::cmp::Reverse(*id)),
-        }
-        // One that was found in several ways stands side by side with itself.
-        entries.dedup_by_key(|(id, _)| *id);
-    }
-    let mut entries: Vec<Entry> = entries.into_iter().map(|(_, entry)| entry).collect();
-    let more = query.limit != 0 && entries.len() > query.limit;
-    if more {
-        entries.truncate(query.limit);
-    }
-    Ok(Page { entries, more })
-}
-
-/// Trigrams that together cover the text, as a query for the index; empty where the text is too short for one. Side by
-/// side is enough, since what is found is checked, and each one more costs. Of long texts those with a digit come
-/// first: in names that machines have they tell most.
-fn trigrams(text: &str) -> String {
-    let characters: Vec<char> = text.chars().collect();
-    let Some(last) = characters.len().checked_sub(3) else { return String::new() };
-    let mut found: Vec<String> = (0..last)
-        .step_by(3)
-        .chain([last])
-        .map(|start| characters[start..start + 3].iter().collect::<String>())
-        .collect();
-    found.sort_by_key(|trigram| !trigram.contains(|c: char| c.is_ascii_digit()));
-    found.truncate(MOST_TRIGRAMS);
-    let quoted: Vec<String> =
-        found.iter().map(|trigram| format!("\"{}\"", trigram.replace('"', "\"\""))).collect();
-    quoted.join(" AND ")
 }
 
 pub(crate) fn revocation_version(connection: &Connection) -> rusqlite::Result<u64> {
@@ -356,7 +183,7 @@ fn events(connection: &Connection, which: &str, values: Vec<Value>) -> rusqlite:
         .collect()
 }
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+pub(crate) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let revoked_at: Option<i64> = row.get(10)?;
     let reason: Option<u8> = row.get(11)?;
     Ok(Entry {

@@ -18,7 +18,7 @@ use crate::error::store_error;
 use crate::news::{LOOK_AGAIN, News};
 use crate::pool::{self, Lent, Pool};
 use crate::writer::Writer;
-use crate::{log, observed, open, read, records, statistics, write};
+use crate::{list, log, observed, open, read, records, statistics, write};
 
 /// An authority's memory in one SQLite file.
 pub struct SqliteStore {
@@ -141,7 +141,7 @@ impl Store for SqliteStore {
     }
 
     fn list(&self, query: &Query, now: Timestamp) -> Result<Page, StoreError> {
-        self.reading(|connection| read::list(connection, query, now))
+        self.reading(|connection| list::list(connection, query, now))
     }
 
     fn line_standing(&self, line: u32, now: Timestamp) -> Result<LineStanding, StoreError> {

@@ -1,17 +1,21 @@
 //! `countersign list`.
 
-use ca::{Identity, Query, StateFilter, Store as _};
+use ca::{Identity, Query, Selector, StateFilter, Store as _};
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
 use pki::Profile;
+use pki::certificate::serial_hex;
 use serde_json::{Value, json};
 use service::api::certificate_json;
 
 use crate::api::{Api, RemoteArguments, path_segment};
 use crate::context::{BAD, Context, DIM, GOOD, WARN, width};
-use crate::failure::{Exit, OrFail as _, Outcome};
+use crate::failure::{Exit, Failure, OrFail as _, Outcome};
 use crate::home::Home;
 use crate::table::{self, Cell};
+
+/// The most that an authority elsewhere gives at once.
+const MOST_AT_ONCE: usize = 1000;
 
 /// List the certificates of the authority
 #[derive(Debug, Args)]
@@ -25,6 +29,8 @@ Examples:
       # of the identities of a partner
   countersign list --expiring 30d
       # good now, and ending within 30 days
+  countersign list --after 4f1b7c22d0a95e31...
+      # the next page: what comes behind the last one of the page before
   countersign list --revoked --json --limit 0")]
 pub(crate) struct List {
     /// Part of a name, or the start of a serial number or of a SHA-256 fingerprint, in any case
@@ -58,6 +64,10 @@ pub(crate) struct List {
     /// Only those of this line of the authority, as `ca rollover status` numbers them
     #[arg(long, value_name = "N")]
     line: Option<u32>,
+
+    /// Only what comes behind this serial number in the list: the last one of the page before
+    #[arg(long, value_name = "SERIAL", value_parser = serial)]
+    after: Option<String>,
 
     /// The most to list; 0 for all
     #[arg(long, value_name = "N", default_value_t = 100)]
@@ -101,8 +111,16 @@ impl List {
             state,
             profile,
             line: self.line,
+            after: self.after.as_deref().and_then(pki::unhex),
             limit: self.limit,
         };
+        if let (Some(serial), Some(octets)) = (&self.after, &query.after)
+            && memory.find(&Selector::Serial(octets.clone())).or_refuse()?.is_empty()
+        {
+            return Err(Failure::refused(format!(
+                "no certificate of this authority has the serial number {serial}"
+            )));
+        }
         let page = memory.list(&query, now).or_refuse()?;
         let mut certificates = Vec::new();
         for entry in &page.entries {
@@ -112,7 +130,8 @@ impl List {
             }
             certificates.push(facts);
         }
-        self.tell(context, &json!({ "certificates": certificates, "more": page.more }));
+        let next = page.entries.last().filter(|_| page.more).map(|entry| serial_hex(&entry.serial));
+        self.tell(context, &json!({ "certificates": certificates, "more": page.more, "next": next }));
         Ok(Exit::Done)
     }
 
@@ -157,16 +176,16 @@ impl List {
             let rows: Vec<[Cell; 5]> = items.iter().map(row).collect();
             context.data(table::text(["NAME", "FOR", "STATE", "UNTIL", "SERIAL"], &rows, width()));
         }
-        if page["more"] == true {
-            let all = if self.limit == 0 { "" } else { "--limit 0 lists more, " };
-            context.say(format!("{DIM}There are more; {all}--search finds some.{DIM:#}"));
+        if let Some(next) = page["next"].as_str() {
+            context.say(format!(
+                "{DIM}There are more: --after {next} goes on, --limit 0 lists all, --search finds some.{DIM:#}"
+            ));
         }
     }
 
     /// The same of an authority elsewhere.
     fn elsewhere(&self, context: &Context, api: &Api) -> Outcome {
-        let mut path =
-            format!("/api/v1/certificates?limit={}", if self.limit == 0 { 1000 } else { self.limit });
+        let mut path = format!("/api/v1/certificates?limit={}", self.page());
         if let Some(text) = &self.search {
             path.push_str(&format!("&search={}", path_segment(text)));
         }
@@ -189,7 +208,46 @@ impl List {
         if let Some(line) = self.line {
             path.push_str(&format!("&line={line}"));
         }
-        self.tell(context, &api.get(&path)?);
+        let behind = |after: &str| api.get(&format!("{path}&after={}", path_segment(after)));
+        let mut page = match &self.after {
+            None => api.get(&path)?,
+            Some(after) => behind(after)?,
+        };
+        // More than the authority gives at once is asked for page by page.
+        let mut certificates = match page["certificates"].take() {
+            Value::Array(certificates) => certificates,
+            _ => Vec::new(),
+        };
+        while let Some(next) = page["next"].as_str()
+            && (self.limit == 0 || certificates.len() < self.limit)
+        {
+            page = behind(next)?;
+            certificates.extend(page["certificates"].as_array().into_iter().flatten().cloned());
+        }
+        if self.limit != 0 && certificates.len() > self.limit {
+            certificates.truncate(self.limit);
+            page["more"] = json!(true);
+            page["next"] = certificates.last().map(|last| last["serial_number"].clone()).into();
+        }
+        self.tell(
+            context,
+            &json!({ "certificates": certificates, "more": page["more"], "next": page["next"] }),
+        );
         Ok(Exit::Done)
+    }
+
+    /// How many are asked for at once.
+    fn page(&self) -> usize {
+        if self.limit == 0 { MOST_AT_ONCE } else { self.limit.min(MOST_AT_ONCE) }
+    }
+}
+
+/// A serial number, however its octets are set apart.
+fn serial(text: &str) -> Result<String, String> {
+    let digits = text.trim().replace(':', "").to_lowercase();
+    match pki::unhex(&digits) {
+        Some(octets) if !octets.is_empty() => Ok(digits),
+        _ => Err("a serial number is an even number of hexadecimal digits, as `list` prints after its table"
+            .to_owned()),
     }
 }

@@ -48,7 +48,8 @@ pub fn certificate_json(entry: &Entry, now: Timestamp) -> Value {
 
 fn certificates(entries: &[Entry], more: bool, now: Timestamp) -> Value {
     let list: Vec<Value> = entries.iter().map(|entry| certificate_json(entry, now)).collect();
-    json!({ "certificates": list, "more": more })
+    let next = entries.last().filter(|_| more).map(|entry| serial_hex(&entry.serial));
+    json!({ "certificates": list, "more": more, "next": next })
 }
 
 #[derive(Deserialize)]
@@ -60,6 +61,7 @@ pub(super) struct Wanted {
     expiring_seconds: Option<i64>,
     profile: Option<String>,
     line: Option<u32>,
+    after: Option<String>,
     limit: Option<usize>,
 }
 
@@ -84,17 +86,27 @@ pub(super) async fn list(
     };
     let profile =
         wanted.profile.map(|text| text.parse::<Profile>().map_err(|e| bad(e.to_string()))).transpose()?;
+    let after = wanted.after.map(|text| {
+        pki::unhex(&text.replace(':', "")).ok_or_else(|| bad(format!("after={text} is no serial number")))
+    });
     let query = Query {
         search: wanted.search,
         partner: wanted.partner,
         state: filter,
         profile,
         line: wanted.line,
+        after: after.transpose()?,
         limit: limit(wanted.limit),
     };
     let is_by_end = matches!(query.state, StateFilter::ExpiringBefore(_));
     let document = state
         .blocking(move |state| {
+            if let Some(after) = &query.after
+                && state.store().find(&Selector::Serial(after.clone()))?.is_empty()
+            {
+                let detail = format!("after={} is no certificate of this authority", serial_hex(after));
+                return Err(Problem::of(404, "not-found", detail));
+            }
             let page = state.store().list(&query, now)?;
             let mut document = certificates(&page.entries, page.more, now);
             if is_by_end {

@@ -128,7 +128,7 @@ fn schemas() -> Value {
                     "not_before": text(), "not_after": text(), "issued_at": text(), "requested_by": text(),
                     "replaces": optional(), "line": number(), "location": optional(), "revoked_at": optional(),
                     "revocation_reason": optional(), "sha256": optional(), "pem": text(), "contact": optional() })),
-        "Certificates": object(&["certificates", "more"], json!({ "certificates": list("Certificate"), "more": yes_or_no(), "chain": text() })),
+        "Certificates": object(&["certificates", "more"], json!({ "certificates": list("Certificate"), "more": yes_or_no(), "next": optional(), "chain": text() })),
         "Sign": object(&["profile", "request"],
             json!({ "profile": text(), "request": text(), "label": optional(),
                     "names": { "$ref": "#/components/schemas/Names" }, "lifetime_seconds": number() })),

@@ -64,6 +64,26 @@ struct Filters {
     profile: String,
     /// Days.
     expiring: Option<u32>,
+    /// The serial number of the last one of the page before.
+    after: String,
+}
+
+impl Filters {
+    /// The same list behind this certificate, or from its beginning.
+    fn page(&self, after: Option<&str>) -> String {
+        let expiring = self.expiring.map(|days| days.to_string());
+        let fields = [
+            ("search", self.search.trim()),
+            ("partner", self.partner.trim()),
+            ("state", &self.state),
+            ("profile", &self.profile),
+            ("expiring", expiring.as_deref().unwrap_or_default()),
+            ("after", after.unwrap_or_default()),
+        ];
+        let said = fields.into_iter().filter(|(_, value)| !value.is_empty());
+        let query: Vec<String> = said.map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        if query.is_empty() { PLACE.to_owned() } else { format!("{PLACE}?{}", query.join("&")) }
+    }
 }
 
 type Choice = (&'static str, &'static str, bool);
@@ -79,7 +99,10 @@ struct List {
     states: Vec<Choice>,
     profiles: Vec<Choice>,
     rows: Vec<Row>,
-    more: bool,
+    order: &'static str,
+    /// Where the list begins, on every page but the first.
+    first: Option<String>,
+    next: Option<String>,
 }
 
 async fn list(
@@ -92,6 +115,7 @@ async fn list(
         ("search", filters.search.trim()),
         ("partner", filters.partner.trim()),
         ("profile", &filters.profile),
+        ("after", &filters.after),
     ];
     for (name, value) in wanted {
         if !value.is_empty() {
@@ -120,12 +144,14 @@ async fn list(
     let page = List {
         frame: Frame::of(&state, &api, PLACE, "Certificates"),
         states: chosen(&states, shown_state),
+        order: if days.is_some() { "what ends first, first" } else { "newest first" },
+        first: (!filters.after.is_empty()).then(|| filters.page(None)),
+        next: document["next"].as_str().map(|next| filters.page(Some(next))),
         profiles: chosen(&[("", "both"), ("client", "clients"), ("server", "servers")], &filters.profile),
         search: filters.search,
         partner: filters.partner,
         partners: items(&partners, "partners").map(|partner| text(partner, "name")).collect(),
         rows: items(&document, "certificates").map(Row::read).collect(),
-        more: document["more"] == json!(true),
     };
     Ok(html(StatusCode::OK, &page))
 }

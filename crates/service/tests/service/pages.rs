@@ -119,3 +119,41 @@ async fn no_page_is_over_100_kilobytes_however_full_its_list_is() {
     let long: Vec<_> = sizes.iter().filter(|(_, octets)| *octets > 100_000).collect();
     assert!(long.is_empty(), "{long:?}");
 }
+
+#[tokio::test]
+async fn the_list_of_certificates_is_turned_page_by_page_with_what_it_was_narrowed_to() {
+    let world = World::new().await;
+    let auditor = world.caller("eve", Some(Role::Auditor));
+    for number in 0..215 {
+        let name = if number % 43 == 0 { format!("other-{number}") } else { format!("fits & more-{number}") };
+        issue(world.state.authority(), pki::Profile::Client, &name, None);
+    }
+    for (start, names) in [
+        ("/console/certificates?search=fits+%26+more&state=good&profile=client", 210_usize),
+        ("/console/certificates?search=fits+%26+more&expiring=4000", 210),
+        ("/console/certificates?search=fits+%26+more&state=revoked", 0),
+        ("/console/certificates?search=other", 5),
+    ] {
+        let (mut path, mut seen, mut pages) = (start.to_owned(), BTreeSet::new(), 0);
+        loop {
+            let page = auditor.get(&path).await.text();
+            let listed = page.matches("data-label=\"Serial\"").count();
+            let serials =
+                page.split("href=\"/console/certificates/").skip(1).filter_map(|rest| rest.split('"').next());
+            let before = seen.len();
+            seen.extend(serials.map(str::to_owned));
+            assert_eq!(seen.len(), before + listed, "{path}: none comes twice");
+            pages += 1;
+            let Some((_, rest)) = page.split_once("rel=\"next\" href=\"") else { break };
+            let link = rest.split('"').next().unwrap();
+            path = link.replace("&#38;", "&").replace("&amp;", "&");
+            assert!(page.contains("there are more"), "{path}");
+            assert_eq!(page.contains("First page"), pages > 1, "{path}");
+        }
+        assert_eq!((seen.len(), pages), (names, names.div_ceil(100).max(1)), "{start}");
+    }
+    let none = auditor.get(&format!("/api/v1/certificates?after={}", "07".repeat(20))).await;
+    assert_eq!(none.status, 404, "{}", none.text());
+    assert_eq!(auditor.get("/api/v1/certificates?after=alice").await.status, 400);
+    assert_eq!(auditor.get("/console/certificates?after=alice").await.status, 400);
+}

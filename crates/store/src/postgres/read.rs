@@ -90,6 +90,23 @@ pub(super) fn list(reader: &mut Reader, query: &Query, now: Timestamp) -> Result
         values.push(value);
         format!("${}", values.len())
     };
+    let behind = match &query.after {
+        None => None,
+        Some(serial) => {
+            let sql = "SELECT position, not_after FROM certificate WHERE serial = $1 AND der IS NOT NULL";
+            let Some(row) = reader.query_opt(sql, &[serial])? else { return Ok(Page::default()) };
+            Some((row.get::<_, i64>(0), row.get::<_, i64>(1)))
+        }
+    };
+    if let Some((position, not_after)) = behind {
+        let position = bind(Box::new(position));
+        conditions.push(match query.state {
+            StateFilter::ExpiringBefore(_) => {
+                format!("(not_after, position) > ({}, {position})", bind(Box::new(not_after)))
+            }
+            _ => format!("position < {position}"),
+        });
+    }
     match query.state {
         StateFilter::Any => {}
         StateFilter::Good => {

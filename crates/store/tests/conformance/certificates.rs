@@ -79,6 +79,64 @@ fn a_fingerprint_or_its_start_finds_the_certificate_however_it_is_written() {
 }
 
 #[test]
+fn page_after_page_is_the_whole_list_whatever_it_is_narrowed_to() {
+    every_memory(|memory| {
+        let authority = authority(&memory);
+        let identity =
+            Identity { label: "svc-2".to_owned(), partner: Some("acme".to_owned()), ..Identity::default() };
+        identity.put(&memory, Who::from("warden"), testkit::now()).unwrap();
+        let issued: Vec<_> = (0..23).map(|n| issue(&authority, &format!("svc-{}", n % 3))).collect();
+        let soon = StateFilter::ExpiringBefore(testkit::days_from_now(100));
+        let text = |text: &str| Query { search: Some(text.to_owned()), ..Query::default() };
+        let queries = [
+            ("all", Query::default()),
+            ("three letters", text("svc")),
+            ("two letters", text("sv")),
+            ("one name", text("svc-1")),
+            ("the start of a serial number", text(&pki::hex(&issued[0].certificate.serial()[..8]))),
+            ("good", Query { state: StateFilter::Good, ..Query::default() }),
+            ("by their end", Query { state: soon, ..Query::default() }),
+            ("by their end, three letters", Query { state: soon, ..text("svc") }),
+            ("by their end, two letters", Query { state: soon, ..text("sv") }),
+            ("of a partner", Query { partner: Some("acme".to_owned()), ..Query::default() }),
+            ("of a partner, three letters", Query { partner: Some("acme".to_owned()), ..text("svc") }),
+        ];
+        for (name, query) in &queries {
+            let whole = memory.list(query, testkit::now()).unwrap().entries;
+            assert!(!whole.is_empty(), "{name}");
+            for limit in [1, 2, 7, 22, 23, 24] {
+                let (mut paged, mut after) = (Vec::new(), None);
+                loop {
+                    let page = Query { limit, after, ..query.clone() };
+                    let page = memory.list(&page, testkit::now()).unwrap();
+                    paged.extend(page.entries);
+                    if !page.more {
+                        break;
+                    }
+                    after = paged.last().map(|entry| entry.serial.clone());
+                }
+                assert_eq!(paged, whole, "{name}, {limit} at a time");
+            }
+            let behind = |serial: &[u8]| {
+                let query = Query { after: Some(serial.to_vec()), ..query.clone() };
+                memory.list(&query, testkit::now()).unwrap().entries
+            };
+            assert_eq!(behind(&whole[whole.len() - 1].serial), [], "{name}");
+            assert_eq!(behind(&[7; 20]), [], "{name}: behind one that is not here");
+        }
+        // The next page is the same where the one before it lost its last entry meanwhile.
+        let good = &queries[5].1;
+        let [.., before_last, last] = &memory.list(good, testkit::now()).unwrap().entries[..] else {
+            panic!()
+        };
+        let which = Selector::Serial(before_last.serial.clone());
+        revoke(&memory, &which, RevocationReason::Superseded, "warden", testkit::now()).unwrap();
+        let next = Query { after: Some(before_last.serial.clone()), ..good.clone() };
+        assert_eq!(memory.list(&next, testkit::now()).unwrap().entries, std::slice::from_ref(last));
+    });
+}
+
+#[test]
 fn of_a_partner_are_the_certificates_of_its_identities_and_no_others() {
     every_memory(|memory| {
         let authority = authority(&memory);

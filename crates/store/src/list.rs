@@ -1,0 +1,256 @@
+//! Lists of certificates: narrowed, searched, page after page.
+
+use ca::{Entry, Page, Query, Selector, StateFilter};
+use jiff::Timestamp;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension as _};
+
+use crate::read::{ENTRY, after, entry};
+
+/// How many of the newest certificates a short search reads before it asks the index.
+const READ_ONE_BY_ONE: u32 = 5000;
+
+/// The most trigrams that one search asks the index for.
+const MOST_TRIGRAMS: usize = 6;
+
+/// What a statement is given.
+#[derive(Default)]
+struct Values(Vec<Value>);
+
+impl Values {
+    /// The name of a value in the statement.
+    fn bind(&mut self, value: impl Into<Value>) -> String {
+        self.0.push(value.into());
+        format!("?{}", self.0.len())
+    }
+}
+
+/// Where a certificate stands: by its intent, by its completion, and by its end.
+struct Place {
+    id: i64,
+    position: i64,
+    not_after: i64,
+}
+
+impl Place {
+    fn of(connection: &Connection, serial: &[u8]) -> rusqlite::Result<Option<Self>> {
+        connection
+            .prepare_cached(
+                "SELECT c.id, n.position, c.not_after
+                 FROM certificate AS c CROSS JOIN completed_certificate AS n ON n.id = c.id WHERE c.serial = ?1",
+            )?
+            .query_row([serial], |row| {
+                Ok(Place { id: row.get(0)?, position: row.get(1)?, not_after: row.get(2)? })
+            })
+            .optional()
+    }
+}
+
+/// The order of a list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// That of what ends first.
+    End,
+    /// That of the newest intents.
+    Id,
+    /// That of what was completed last, as the index of names has it: almost the same.
+    Position,
+}
+
+pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> rusqlite::Result<Page> {
+    let behind = match &query.after {
+        None => None,
+        Some(serial) => match Place::of(connection, serial)? {
+            Some(place) => Some(place),
+            None => return Ok(Page::default()),
+        },
+    };
+    let text = query.search.as_deref().map(str::trim).filter(|text| !text.is_empty());
+    let trigrams = text.map(|text| trigrams(&text.to_lowercase())).unwrap_or_default();
+    let order = match query.state {
+        StateFilter::ExpiringBefore(_) => Order::End,
+        _ if trigrams.is_empty() => Order::Id,
+        _ => Order::Position,
+    };
+    let mut values = Values::default();
+    let mut conditions = conditions(query, now, &mut values);
+    // The place in the order of ids or of positions that everything wanted comes before, where that is the order.
+    let before = match (&behind, order) {
+        (None, _) => None,
+        (Some(place), Order::End) => {
+            let (not_after, id) = (values.bind(place.not_after), values.bind(place.id));
+            // The first is what an index can begin at.
+            conditions.push(format!("not_after >= {not_after}"));
+            conditions.push(format!("(not_after, certificate.id) > ({not_after}, {id})"));
+            None
+        }
+        (Some(place), Order::Id) => Some(values.bind(place.id)),
+        (Some(place), Order::Position) => Some(values.bind(place.position)),
+    };
+    let of_partner = query.partner.as_ref().map(|partner| {
+        let (kind, partner) = (values.bind(ca::IDENTITY.to_owned()), values.bind(partner.clone()));
+        format!("label IN (SELECT id FROM record WHERE kind = {kind} AND owner = {partner})")
+    });
+    conditions.extend(of_partner.clone());
+    // Where the rows come from. In the index's own order, newest first, a search ends at the limit: a million that fit
+    // cost no more than a hundred.
+    let sources = match (text, of_partner) {
+        (Some(text), _) if trigrams.is_empty() => short_search(text, before.as_deref(), &mut values),
+        (Some(text), _) => search(text, trigrams, before.as_deref(), &mut values),
+        // By the labels, of which a partner has few, whatever the whole has.
+        (None, Some(of_partner)) => vec![format!(
+            "(SELECT id AS place FROM certificate INDEXED BY certificate_label WHERE {of_partner})
+             CROSS JOIN certificate ON certificate.id = place"
+        )],
+        (None, None) => vec!["certificate".to_owned()],
+    };
+    let has_places = text.is_some();
+    if let Some(before) = &before {
+        let column = if has_places { "place" } else { "certificate.id" };
+        conditions.push(format!("{column} < {before}"));
+    }
+    let key = if has_places && order != Order::End { "place" } else { "certificate.id" };
+    let order_by =
+        if order == Order::End { "not_after, certificate.id".to_owned() } else { format!("{key} DESC") };
+    let limit = if query.limit == 0 { -1 } else { i64::try_from(query.limit).unwrap_or(-2) + 1 };
+    let limit = values.bind(limit);
+    let mut entries: Vec<(i64, Entry)> = Vec::new();
+    for source in &sources {
+        // Of a short search, what the first source gives is newer than what the second would.
+        let is_enough = query.limit != 0 && entries.len() > query.limit;
+        if order == Order::Id && is_enough {
+            break;
+        }
+        let sql = format!(
+            "SELECT {ENTRY}, {key} FROM {source} WHERE {} ORDER BY {order_by} LIMIT {limit}",
+            conditions.join(" AND ")
+        );
+        let mut statement = connection.prepare_cached(&sql)?;
+        for (index, value) in values.0.iter().enumerate().take(statement.parameter_count()) {
+            statement.raw_bind_parameter(index + 1, value)?;
+        }
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next()? {
+            entries.push((row.get(13)?, entry(row)?));
+        }
+    }
+    if sources.len() > 1 {
+        match order {
+            Order::End => entries.sort_by_key(|(id, entry)| (entry.not_after, *id)),
+            Order::Id | Order::Position => entries.sort_by_key(|(place, _)| std::cmp::Reverse(*place)),
+        }
+        // One that was found in several ways stands side by side with itself.
+        entries.dedup_by_key(|(place, _)| *place);
+    }
+    let mut entries: Vec<Entry> = entries.into_iter().map(|(_, entry)| entry).collect();
+    let more = query.limit != 0 && entries.len() > query.limit;
+    if more {
+        entries.truncate(query.limit);
+    }
+    Ok(Page { entries, more })
+}
+
+/// What a certificate fulfils that is wanted.
+fn conditions(query: &Query, now: Timestamp, values: &mut Values) -> Vec<String> {
+    let mut conditions = vec!["der IS NOT NULL".to_owned()];
+    let now = now.as_second();
+    match query.state {
+        StateFilter::Any => {}
+        StateFilter::Good => {
+            let now = values.bind(now);
+            conditions.push(format!("revoked_at IS NULL AND not_after >= {now} AND not_before <= {now}"));
+        }
+        StateFilter::Expired => {
+            let now = values.bind(now);
+            conditions.push(format!("revoked_at IS NULL AND not_after < {now}"));
+        }
+        StateFilter::Revoked => conditions.push("revoked_at IS NOT NULL".to_owned()),
+        StateFilter::ExpiringBefore(end) => {
+            let (now, end) = (values.bind(now), values.bind(end.as_second()));
+            conditions.push(format!("revoked_at IS NULL AND not_after BETWEEN {now} AND {end}"));
+        }
+    }
+    if let Some(profile) = query.profile {
+        let profile = values.bind(profile.name().to_owned());
+        conditions.push(format!("profile = {profile}"));
+    }
+    if let Some(line) = query.line {
+        let line = values.bind(line);
+        conditions.push(format!("line = {line}"));
+    }
+    conditions
+}
+
+/// Labels that start with a text too short for trigrams; their place is the id. Where many do, the newest certificates hold
+/// enough of them; where few do, the index gives them all.
+fn short_search(text: &str, before: Option<&str>, values: &mut Values) -> Vec<String> {
+    let needle = values.bind(text.to_owned());
+    let newest = before.unwrap_or("(SELECT coalesce(max(id), 0) + 1 FROM certificate)");
+    let fits = |label: &str| format!("{label} >= {needle} AND {label} < {needle} || char(1114111)");
+    vec![
+        format!(
+            "(SELECT id AS place FROM certificate
+              WHERE id >= {newest} - {READ_ONE_BY_ONE} AND id < {newest} AND {} ORDER BY id DESC)
+             CROSS JOIN certificate ON id = place",
+            fits("+label"),
+        ),
+        format!(
+            "(SELECT id AS place FROM certificate INDEXED BY certificate_label
+              WHERE {} AND id < {newest} - {READ_ONE_BY_ONE} ORDER BY id DESC)
+             CROSS JOIN certificate ON id = place",
+            fits("label"),
+        ),
+    ]
+}
+
+/// Names that have the text in them, and serial numbers and fingerprints that start with it; their place is the position.
+fn search(text: &str, trigrams: String, before: Option<&str>, values: &mut Values) -> Vec<String> {
+    let (trigrams, needle) = (values.bind(trigrams), values.bind(text.to_lowercase()));
+    let before = |column: &str| before.map(|before| format!("AND {column} < {before}")).unwrap_or_default();
+    let mut sources = vec![
+        format!(
+            "(SELECT rowid AS place FROM name_trigrams WHERE name_trigrams MATCH {trigrams} {}
+              ORDER BY rowid DESC)
+             CROSS JOIN completed_certificate AS n ON n.position = place AND instr(n.names, {needle}) > 0
+             CROSS JOIN certificate USING (id)",
+            before("rowid")
+        ),
+        format!(
+            "(SELECT position AS place, id AS found FROM completed_certificate
+              WHERE position > (SELECT through FROM name_index) AND instr(names, {needle}) > 0 {}
+              ORDER BY position DESC)
+             CROSS JOIN certificate ON id = found",
+            before("position")
+        ),
+    ];
+    if let Selector::Typed(_, prefix) = Selector::parse(text) {
+        let (first, end) = (values.bind(prefix.clone()), values.bind(after(&prefix)));
+        for (column, index) in [("serial", ""), ("sha256", "INDEXED BY certificate_sha256")] {
+            sources.push(format!(
+                "(SELECT c.id AS found, n.position AS place FROM certificate AS c {index}
+                  CROSS JOIN completed_certificate AS n ON n.id = c.id
+                  WHERE c.{column} >= {first} AND c.{column} < {end})
+                 CROSS JOIN certificate ON id = found"
+            ));
+        }
+    }
+    sources
+}
+
+/// Trigrams that together cover the text, as a query for the index; empty where the text is too short for one. Side by
+/// side is enough, since what is found is checked, and each one more costs. Of long texts those with a digit come
+/// first: in names that machines have they tell most.
+fn trigrams(text: &str) -> String {
+    let characters: Vec<char> = text.chars().collect();
+    let Some(last) = characters.len().checked_sub(3) else { return String::new() };
+    let mut found: Vec<String> = (0..last)
+        .step_by(3)
+        .chain([last])
+        .map(|start| characters[start..start + 3].iter().collect::<String>())
+        .collect();
+    found.sort_by_key(|trigram| !trigram.contains(|c: char| c.is_ascii_digit()));
+    found.truncate(MOST_TRIGRAMS);
+    let quoted: Vec<String> =
+        found.iter().map(|trigram| format!("\"{}\"", trigram.replace('"', "\"\""))).collect();
+    quoted.join(" AND ")
+}
