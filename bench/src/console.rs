@@ -7,13 +7,15 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use axum::body::Body;
 use ca::invite::NewInvite;
+use ca::observed::{HANDSHAKES, MOST_TALLIES, Observed, REFUSALS, Span, Tally};
 use ca::{Identity, Invite, Partner, Selector, Store, Who};
-use http::Request;
+use http::{Method, Request};
 use http_body_util::BodyExt as _;
 use jiff::{SignedDuration, Timestamp};
 use pki::Profile;
 use pki::crl::RevocationReason;
 use pki::name::SubjectNames;
+use serde_json::{Value, json};
 use service::api::Local;
 use service::{Settings, State, Surface, router};
 use store::SqliteStore;
@@ -28,6 +30,8 @@ const REVOKED: u32 = 10_000;
 const PARTNERS: u32 = 1_000;
 /// Ten identities to a partner, and an invite to each.
 const IDENTITIES: u32 = 10_000;
+const GATEWAYS: u32 = 200;
+const REFUSED: u32 = 1_000;
 const ROUNDS: usize = 20;
 
 /// What the issue asks for of every page.
@@ -45,6 +49,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let handle = people(&*store, authority.entropy())?;
     let state = State::new(authority, Settings::new("https://ca.bench.test"));
     let runtime = tokio::runtime::Runtime::new()?;
+    count_handshakes(&*store)?;
+    runtime.block_on(observe(&state))?;
+    state.share().map_err(said)?;
     let question = format!("which={0}&rules=cn+{0}+for+GET", name(4_711));
     let mut wanted: Vec<(&str, String, Option<&str>)> =
         pages(&*store, &handle)?.into_iter().map(|(what, path)| (what, path, None)).collect();
@@ -101,9 +108,75 @@ fn people(store: &dyn Store, entropy: &ca::Entropy) -> Result<String> {
     Ok(handle)
 }
 
+/// As many counts of handshakes, and of refused ones, as are ever remembered: of every hour and every day.
+fn count_handshakes(store: &dyn Store) -> Result<()> {
+    let now = Timestamp::now();
+    for span in Span::ALL {
+        let mut start = span.start(now);
+        while now.duration_since(start) < span.kept() {
+            let counted = |kind: &str, name: String, key: &str| Tally {
+                kind: kind.to_owned(),
+                span,
+                start,
+                name,
+                key: key.to_owned(),
+                tls_version: if key.is_empty() { String::new() } else { "TLSv1.3".to_owned() },
+                count: 7,
+            };
+            let of_clients = (0..MOST_TALLIES).map(|number| {
+                counted(HANDSHAKES, format!("cn={}", name(u32::try_from(number).unwrap_or(0))), "ECDSA P-256")
+            });
+            let codes = ["certificate_expired", "certificate_revoked", "unknown_issuer", "no_certificate"];
+            let refused = codes.iter().map(|code| counted(REFUSALS, (*code).to_owned(), ""));
+            let tallies = of_clients.chain(refused).collect();
+            store.observe(Observed { tallies, ..Observed::default() }, now)?;
+            start -= SignedDuration::from_secs(span.seconds());
+        }
+    }
+    Ok(())
+}
+
+fn said(problem: service::Problem) -> anyhow::Error {
+    anyhow::anyhow!("{}", problem.detail())
+}
+
+/// What gateways tell: as many clients and refused handshakes as are ever remembered.
+async fn observe(state: &State) -> Result<()> {
+    let local = Local::named("bench");
+    let post = async |path: &str, body: Value| -> Result<()> {
+        let (status, answer) = local.call(state, Method::POST, path, Some(&body)).await.map_err(said)?;
+        ensure!(status == 200, "{path}: {status} {answer}");
+        Ok(())
+    };
+    let (now, ends) = (Timestamp::now(), Timestamp::now() + SignedDuration::from_hours(24));
+    for gateway in 0..GATEWAYS {
+        let client = |number: u32| {
+            json!({ "identity": format!("cn={}", name(number)), "serial": format!("{number:032x}"),
+                "not_after": ends.to_string(), "key": "ECDSA P-256", "tls_version": "TLSv1.3", "address": "2001:db8::1",
+                "first_seen": now.to_string(), "last_seen": now.to_string(), "requests": 7, "refused": 1 })
+        };
+        let clients: Vec<Value> = (gateway * 100..gateway * 100 + 100).map(client).collect();
+        post(
+            "/api/v1/reports",
+            json!({ "gateway": format!("edge-{gateway}"), "status": {}, "clients": clients }),
+        )
+        .await?;
+    }
+    for number in 0..REFUSED {
+        let refused = json!({ "at": now.to_string(), "from": "[2001:db8::1]:65535", "code": "certificate_expired",
+            "message": "its certificate ended a while ago", "subject": format!("CN={}", name(number)),
+            "serial_number": format!("{number:040x}"), "transcript": null });
+        post("/api/v1/refusals", refused).await?;
+    }
+    Ok(())
+}
+
 fn pages(store: &dyn Store, handle: &str) -> Result<Vec<(&'static str, String)>> {
     let found = store.find(&Selector::Label(name(777_777 % 50_000)))?;
-    let serial = pki::certificate::serial_hex(&found.first().context("a certificate of that name")?.serial);
+    let refused = store.refused_handshakes(0, 1)?.first().context("a refused handshake")?.number;
+    let one = found.first().context("a certificate of that name")?;
+    let (serial, sha256) = (pki::certificate::serial_hex(&one.serial), pki::hex(&pki::sha256(&one.der)));
+    let partner = format!("partner-{:04}", 777_777 % 50_000 / 10 % PARTNERS);
     Ok([
         ("overview", "/console".to_owned()),
         ("certificates", "/console/certificates".to_owned()),
@@ -114,6 +187,25 @@ fn pages(store: &dyn Store, handle: &str) -> Result<Vec<(&'static str, String)>>
         ("certificates, search for one", format!("/console/certificates?search={}", name(4_711))),
         ("certificates, search for a thousandth", "/console/certificates?search=team-123".to_owned()),
         ("certificates, search for all", "/console/certificates?search=bench.test".to_owned()),
+        ("certificates, the page behind one in the middle", format!("/console/certificates?after={serial}")),
+        (
+            "certificates, search for all, the page behind one in the middle",
+            format!("/console/certificates?search=bench.test&after={serial}"),
+        ),
+        (
+            "certificates, ending in 30 days, the page behind one in the middle",
+            format!("/console/certificates?expiring=30&after={serial}"),
+        ),
+        ("certificates, by a fingerprint", format!("/console/certificates?search={sha256}")),
+        (
+            "certificates, by the start of a fingerprint",
+            format!("/console/certificates?search={}", &sha256[..12]),
+        ),
+        ("certificates, of a partner", format!("/console/certificates?partner={partner}")),
+        (
+            "certificates, of a partner, searched",
+            format!("/console/certificates?partner={partner}&search=team"),
+        ),
         ("certificates, search for nothing", "/console/certificates?search=nobody-here".to_owned()),
         ("one certificate", format!("/console/certificates/{serial}")),
         ("partners", "/console/partners".to_owned()),
@@ -123,6 +215,9 @@ fn pages(store: &dyn Store, handle: &str) -> Result<Vec<(&'static str, String)>>
         ("policy", "/console/policy".to_owned()),
         ("clients", "/console/clients".to_owned()),
         ("refusals", "/console/refusals".to_owned()),
+        ("one refusal", format!("/console/refusals/{refused}")),
+        ("handshakes", "/console/handshakes".to_owned()),
+        ("rollover", "/console/rollover".to_owned()),
         ("audit", "/console/audit".to_owned()),
     ]
     .into())

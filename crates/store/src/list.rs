@@ -69,7 +69,7 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
     let trigrams = text.map(|text| trigrams(&text.to_lowercase())).unwrap_or_default();
     let order = match query.state {
         StateFilter::ExpiringBefore(_) => Order::End,
-        _ if trigrams.is_empty() => Order::Id,
+        _ if trigrams.is_empty() || query.partner.is_some() => Order::Id,
         _ => Order::Position,
     };
     let mut values = Values::default();
@@ -87,24 +87,15 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
         (Some(place), Order::Id) => Some(values.bind(place.id)),
         (Some(place), Order::Position) => Some(values.bind(place.position)),
     };
-    let of_partner = query.partner.as_ref().map(|partner| {
-        let (kind, partner) = (values.bind(ca::IDENTITY.to_owned()), values.bind(partner.clone()));
-        format!("label IN (SELECT id FROM record WHERE kind = {kind} AND owner = {partner})")
-    });
-    conditions.extend(of_partner.clone());
     // Where the rows come from. In the index's own order, newest first, a search ends at the limit: a million that fit
     // cost no more than a hundred.
-    let sources = match (text, of_partner) {
-        (Some(text), _) if trigrams.is_empty() => short_search(text, before.as_deref(), &mut values),
-        (Some(text), _) => search(text, trigrams, before.as_deref(), &mut values),
-        // By the labels, of which a partner has few, whatever the whole has.
-        (None, Some(of_partner)) => vec![format!(
-            "(SELECT id AS place FROM certificate INDEXED BY certificate_label WHERE {of_partner})
-             CROSS JOIN certificate ON certificate.id = place"
-        )],
+    let sources = match (&query.partner, text) {
+        (Some(partner), text) => vec![of_partner(partner, text, &mut values)],
+        (None, Some(text)) if trigrams.is_empty() => short_search(text, before.as_deref(), &mut values),
+        (None, Some(text)) => search(text, trigrams, before.as_deref(), &mut values),
         (None, None) => vec!["certificate".to_owned()],
     };
-    let has_places = text.is_some();
+    let has_places = sources.len() > 1;
     if let Some(before) = &before {
         let column = if has_places { "place" } else { "certificate.id" };
         conditions.push(format!("{column} < {before}"));
@@ -181,6 +172,35 @@ fn conditions(query: &Query, now: Timestamp, values: &mut Values) -> Vec<String>
     conditions
 }
 
+/// The certificates of a partner's identities that a text finds, by their labels: a partner has few, whatever the whole has.
+fn of_partner(partner: &str, text: Option<&str>, values: &mut Values) -> String {
+    let (kind, partner) = (values.bind(ca::IDENTITY.to_owned()), values.bind(partner.to_owned()));
+    let mut fits = Vec::new();
+    if let Some(text) = text {
+        let lower = text.to_lowercase();
+        if is_short(&lower) {
+            let needle = values.bind(text.to_owned());
+            fits.push(format!("(label >= {needle} AND label < {needle} || char(1114111))"));
+        } else {
+            let needle = values.bind(lower);
+            fits.push(format!("instr(n.names, {needle}) > 0"));
+        }
+        if let Selector::Typed(_, prefix) = Selector::parse(text) {
+            let (first, end) = (values.bind(prefix.clone()), values.bind(after(&prefix)));
+            for column in ["serial", "sha256"] {
+                fits.push(format!("(c.{column} >= {first} AND c.{column} < {end})"));
+            }
+        }
+    }
+    let fits = if fits.is_empty() { "true".to_owned() } else { fits.join(" OR ") };
+    format!(
+        "(SELECT c.id AS place FROM certificate AS c INDEXED BY certificate_label
+          CROSS JOIN completed_certificate AS n ON n.id = c.id
+          WHERE c.label IN (SELECT id FROM record WHERE kind = {kind} AND owner = {partner}) AND ({fits}))
+         CROSS JOIN certificate ON certificate.id = place"
+    )
+}
+
 /// Labels that start with a text too short for trigrams; their place is the id. Where many do, the newest certificates hold
 /// enough of them; where few do, the index gives them all.
 fn short_search(text: &str, before: Option<&str>, values: &mut Values) -> Vec<String> {
@@ -237,12 +257,20 @@ fn search(text: &str, trigrams: String, before: Option<&str>, values: &mut Value
     sources
 }
 
+/// Whether there is no trigram in it.
+fn is_short(text: &str) -> bool {
+    text.chars().nth(2).is_none()
+}
+
 /// Trigrams that together cover the text, as a query for the index; empty where the text is too short for one. Side by
 /// side is enough, since what is found is checked, and each one more costs. Of long texts those with a digit come
 /// first: in names that machines have they tell most.
 fn trigrams(text: &str) -> String {
+    if is_short(text) {
+        return String::new();
+    }
     let characters: Vec<char> = text.chars().collect();
-    let Some(last) = characters.len().checked_sub(3) else { return String::new() };
+    let last = characters.len() - 3;
     let mut found: Vec<String> = (0..last)
         .step_by(3)
         .chain([last])
