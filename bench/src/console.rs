@@ -18,11 +18,12 @@ use pki::name::SubjectNames;
 use serde_json::{Value, json};
 use service::api::Local;
 use service::{Settings, State, Surface, router};
-use store::SqliteStore;
+use store::{PostgresStore, SqliteStore};
 use tower::ServiceExt as _;
 
 use crate::Options;
 use crate::report::spread;
+use crate::service::server::Cluster;
 use crate::store::{fill, name};
 
 const SUITE: &str = "console";
@@ -44,6 +45,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     );
     let directory = tempfile::tempdir_in(&options.directory)?;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::create(&directory.path().join("ca.db"))?);
+    over("SQLite", store, options)?;
+    match Cluster::start()? {
+        Some(server) => over("PostgreSQL", Arc::new(PostgresStore::open(&server.url)?), options),
+        None => {
+            println!("  PostgreSQL is not installed; its figures are missing");
+            Ok(())
+        }
+    }
+}
+
+fn over(memory: &str, store: Arc<dyn Store>, options: &Options) -> Result<()> {
     let authority = crate::acme::authority(Arc::clone(&store))?;
     fill(&authority, options.certificates)?;
     let handle = people(&*store, authority.entropy())?;
@@ -64,7 +76,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             times.push(start.elapsed());
             ensure!(size < 100_000, "{path} has {size} octets");
         }
-        spread(SUITE, what, times, Some(TARGET));
+        spread(SUITE, &format!("{memory}: {what}"), times, Some(TARGET));
     }
     Ok(())
 }

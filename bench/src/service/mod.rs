@@ -7,7 +7,7 @@
 mod lists;
 mod load;
 mod others;
-mod server;
+pub(crate) mod server;
 
 use std::path::PathBuf;
 use std::time::Duration;

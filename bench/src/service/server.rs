@@ -146,15 +146,15 @@ fn cpu_of(process: u32) -> Duration {
 }
 
 /// A PostgreSQL cluster of the distribution's, on a unix socket, with its usual durability.
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     binaries: PathBuf,
     folder: PathBuf,
-    pub(super) url: String,
+    pub(crate) url: String,
 }
 
 impl Cluster {
     /// `None` where PostgreSQL is not installed.
-    pub(super) fn start() -> Result<Option<Self>> {
+    pub(crate) fn start() -> Result<Option<Self>> {
         let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().filter_map(Result::ok);
         let mut folders: Vec<PathBuf> = versions
             .map(|version| version.path().join("bin"))

@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0005_ca_certificates.sql"),
     include_str!("../migrations/0006_observed.sql"),
     include_str!("../migrations/0007_fingerprints.sql"),
+    include_str!("../migrations/0008_lines_counted.sql"),
 ];
 
 /// How long a process waits for another one's transaction.

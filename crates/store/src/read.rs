@@ -1,6 +1,6 @@
 //! The operations that only look.
 
-use ca::{AuditEvent, AuthorityRecord, Entry, Intent, LineStanding, RevocationRecord, Selector, Unfinished};
+use ca::{AuditEvent, AuthorityRecord, Entry, Intent, RevocationRecord, Selector, Unfinished};
 use jiff::Timestamp;
 use pki::Profile;
 use pki::crl::{RevocationReason, RevokedEntry};
@@ -107,29 +107,6 @@ pub(crate) fn revoked(connection: &Connection) -> rusqlite::Result<Vec<(u32, Rev
             Ok((row.get(3)?, entry))
         })?
         .collect()
-}
-
-pub(crate) fn line_standing(
-    connection: &Connection,
-    line: u32,
-    now: Timestamp,
-) -> rusqlite::Result<LineStanding> {
-    // Both go by the index of ends, and read no more of it than what has not ended, or up to the first of the line.
-    let good: i64 = connection
-        .prepare_cached(
-            "SELECT count(*) FROM certificate
-             WHERE not_after >= ?2 AND not_before <= ?2 AND line = ?1 AND der IS NOT NULL AND revoked_at IS NULL
-               AND profile <> 'responder'",
-        )?
-        .query_row(params![line, now.as_second()], |row| row.get(0))?;
-    let last_end: Option<i64> = connection
-        .prepare_cached(
-            "SELECT not_after FROM certificate WHERE line = ?1 AND der IS NOT NULL AND profile <> 'responder'
-             ORDER BY not_after DESC LIMIT 1",
-        )?
-        .query_row([line], |row| row.get(0))
-        .optional()?;
-    Ok(LineStanding { good: u64::try_from(good).unwrap_or(0), last_end: last_end.map(time) })
 }
 
 pub(crate) fn list_number(connection: &Connection) -> rusqlite::Result<u64> {

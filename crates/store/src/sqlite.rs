@@ -145,7 +145,7 @@ impl Store for SqliteStore {
     }
 
     fn line_standing(&self, line: u32, now: Timestamp) -> Result<LineStanding, StoreError> {
-        self.reading(|connection| read::line_standing(connection, line, now))
+        self.reading(|connection| statistics::line_standing(connection, line, now))
     }
 
     fn revoke(

@@ -1,9 +1,9 @@
 //! The counts over all certificates, from indexes alone: a million of them are counted in some ten milliseconds.
 
-use ca::Statistics;
 use ca::statistics::{Day, SOON, Week, day_bounds, week_bounds};
+use ca::{LineStanding, Statistics};
 use jiff::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::read::{audit_length, time};
 
@@ -33,6 +33,35 @@ pub(crate) fn statistics(connection: &Connection, now: Timestamp) -> rusqlite::R
         by_week,
         audit_length: audit_length(connection)?,
     })
+}
+
+pub(crate) fn line_standing(
+    connection: &Connection,
+    line: u32,
+    now: Timestamp,
+) -> rusqlite::Result<LineStanding> {
+    let (line, moment) = (i64::from(line), now.as_second());
+    let count = |of: &str| {
+        let sql = format!("SELECT count(*) FROM certificate WHERE line = ?1 AND not_after >= ?2 {of}");
+        one(connection, &sql, [line, moment])
+    };
+    // All that are in the index, without those that are not good, of which there are few.
+    let good = count("")?
+        - count("AND revoked_at IS NOT NULL")?
+        - count("AND profile = 'responder' AND revoked_at IS NULL AND der IS NOT NULL")?
+        - one(
+            connection,
+            "SELECT count(*) FROM certificate WHERE der IS NULL AND +line = ?1 AND +not_after >= ?2",
+            [line, moment],
+        )?;
+    let last_end = connection
+        .prepare_cached(
+            "SELECT not_after FROM certificate INDEXED BY certificate_line
+             WHERE line = ?1 AND der IS NOT NULL AND profile <> 'responder' ORDER BY not_after DESC LIMIT 1",
+        )?
+        .query_row([line], |row| row.get(0))
+        .optional()?;
+    Ok(LineStanding { good: u64::try_from(good).unwrap_or(0), last_end: last_end.map(time) })
 }
 
 /// How many certificates end from `from` on and before `to`.

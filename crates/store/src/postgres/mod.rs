@@ -161,7 +161,7 @@ impl Store for PostgresStore {
     }
 
     fn line_standing(&self, line: u32, now: Timestamp) -> Result<LineStanding, StoreError> {
-        self.reading(|reader| read::line_standing(reader, line, now))
+        self.reading(|reader| statistics::line_standing(reader, line, now))
     }
 
     fn revoke(

@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0004_ca_certificates.sql"),
     include_str!("../../migrations/postgres/0005_observed.sql"),
     include_str!("../../migrations/postgres/0006_fingerprints.sql"),
+    include_str!("../../migrations/postgres/0007_counted.sql"),
 ];
 
 /// How long a connection may take to come about, where the URL does not say.

@@ -1,8 +1,8 @@
 //! The operations that only look.
 
 use ca::{
-    AuditEvent, AuthorityRecord, Entry, Intent, LineStanding, Page, Query, Record, RevocationRecord,
-    Selector, StateFilter, Unfinished,
+    AuditEvent, AuthorityRecord, Entry, Intent, Page, Query, Record, RevocationRecord, Selector, StateFilter,
+    Unfinished,
 };
 use jiff::Timestamp;
 use pki::Profile;
@@ -189,25 +189,6 @@ pub(super) fn revoked(reader: &mut Reader) -> Result<Vec<(u32, RevokedEntry)>, E
         (number_of(row.get(3)), RevokedEntry { serial: row.get(0), revoked_at: time(row.get(1)), reason })
     };
     Ok(rows.iter().map(entry).collect())
-}
-
-pub(super) fn line_standing(reader: &mut Reader, line: u32, now: Timestamp) -> Result<LineStanding, Error> {
-    let line = i32::try_from(line).unwrap_or(i32::MAX);
-    let good = reader.query_one(
-        "SELECT count(*) FROM certificate
-         WHERE not_after >= $2 AND not_before <= $2 AND line = $1 AND der IS NOT NULL AND revoked_at IS NULL
-           AND profile <> 'responder'",
-        &[&line, &now.as_second()],
-    )?;
-    let last_end = reader.query_opt(
-        "SELECT not_after FROM certificate WHERE line = $1 AND der IS NOT NULL AND profile <> 'responder'
-         ORDER BY not_after DESC LIMIT 1",
-        &[&line],
-    )?;
-    Ok(LineStanding {
-        good: u64::try_from(good.get::<_, i64>(0)).unwrap_or(0),
-        last_end: last_end.map(|row| time(row.get(0))),
-    })
 }
 
 /// A line's number, which only this program writes.

@@ -220,6 +220,7 @@ fn a_database_from_before_the_log_has_everything_in_it_after_its_update() {
     drop(sqlite);
     let connection = rusqlite::Connection::open(&path).unwrap();
     let earlier = "DROP INDEX certificate_sha256; DROP INDEX certificate_without_sha256;
+                   DROP INDEX certificate_line; DROP INDEX certificate_line_revoked; DROP INDEX certificate_line_responder;
                    ALTER TABLE certificate DROP COLUMN sha256;
                    DROP TABLE tally; DROP TABLE refused_handshake; DROP TABLE said; DROP TABLE log_node;
                    ALTER TABLE certificate DROP COLUMN failure; ALTER TABLE crl DROP COLUMN signed;
