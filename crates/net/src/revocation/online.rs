@@ -34,6 +34,9 @@ const LARGEST: usize = 64 * 1024;
 const REMEMBERED: usize = 20_000;
 /// Questions under way at a time.
 const AT_ONCE: usize = 64;
+/// Handshakes that wait for an answer at a time. Each has a thread, of which there are 512 for all that blocks: a responder
+/// that hangs must not take those that names are looked up on.
+const WAITING: usize = 256;
 /// How long an answer without an end holds (as in `pki::verify`).
 const WITHOUT_END: SignedDuration = SignedDuration::from_hours(24);
 
@@ -55,6 +58,7 @@ pub struct Online {
     known: Mutex<HashMap<[u8; 32], Known>>,
     version: AtomicU64,
     slots: Semaphore,
+    waiting: Semaphore,
 }
 
 #[derive(Debug)]
@@ -153,6 +157,7 @@ impl Online {
             known: Mutex::default(),
             version: AtomicU64::new(0),
             slots: Semaphore::new(AT_ONCE),
+            waiting: Semaphore::new(WAITING),
         }
     }
 
@@ -208,7 +213,8 @@ impl Online {
     }
 
     /// Makes sure that there is an answer, or that none can be had. Waited for is a first answer, one after the end of
-    /// the last, and under `hard`, as soon as it is due, one after none: who is in doubt would be refused for it.
+    /// the last, and under `hard`, as soon as it is due, one after none: who is in doubt would be refused for it. Where too
+    /// many wait already, nobody else does.
     pub(crate) async fn ask(self: &Arc<Self>, judge: &Arc<Judge>, client: &Arc<Client>, now: Timestamp) {
         let waits = {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -223,10 +229,9 @@ impl Online {
                 Some(Known { answer: Answer::Bad(_), .. }) => false,
             }
         };
-        if waits {
-            self.question(judge, client, now).await;
-        } else {
-            self.refresh(judge, client, now);
+        match self.waiting.try_acquire() {
+            Ok(_place) if waits => self.question(judge, client, now).await,
+            _ => self.refresh(judge, client, now),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use net::fetch::FetchError;
 use net::revocation::{Online, OnlineMode};
-use net::serve::Handler;
+use net::serve::{Handler, Limits, Options as ServeOptions};
 use net::snapshot::{RefusedClients, Snapshot};
 use net::url::Url;
 use pki::crl::{Revocation, RevocationReason};
@@ -317,4 +317,40 @@ async fn a_client_that_is_revoked_meanwhile_is_cut_off_when_its_answer_is_due() 
     let ended = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut rest)).await;
     assert!(ended.is_ok(), "the connection goes on");
     assert_eq!(responder.asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_responder_that_hangs_lets_no_more_than_a_bound_of_handshakes_wait_for_it() {
+    const WAIT: usize = 256;
+    const COME: usize = 280;
+    let ca = TestCa::new();
+    // It takes connections, says nothing, and breaks them all when it is dropped.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Url::parse(&format!("http://{}/ocsp", silent.local_addr().unwrap())).unwrap();
+    let mut snapshot = snapshot(&ca);
+    let long = Duration::from_secs(3600);
+    snapshot.online = Some(Arc::new(Online::new(OnlineMode::Hard, Some(url), long)));
+    let mut options = ServeOptions::new();
+    options.clock = testkit::now;
+    options.limits = Limits { handshake_timeout: long, ..Limits::default() };
+    let server = Arc::new(TestServer::start_as(snapshot, Handler::Identity, options).await);
+    let mut visits = tokio::task::JoinSet::new();
+    for number in 0..COME {
+        let mut client = client(&ca, Some(&ca.issue_client(&format!("client-{number}"))));
+        client.connect_timeout = long;
+        let server = Arc::clone(&server);
+        visits.spawn(async move { get(&server, "/", &client).await.is_err() });
+    }
+    let in_time = async |visits: &mut tokio::task::JoinSet<bool>| {
+        tokio::time::timeout(Duration::from_secs(60), visits.join_next()).await
+    };
+    for _ in WAIT..COME {
+        assert!(in_time(&mut visits).await.expect("all wait").unwrap().unwrap(), "one was let in");
+    }
+    let record = server.refusal().await;
+    assert_eq!(record.finding.code.name(), "ocsp_unavailable");
+    drop(silent);
+    for _ in 0..WAIT {
+        assert!(in_time(&mut visits).await.expect("one waits on").unwrap().unwrap(), "one was let in");
+    }
 }
