@@ -15,6 +15,7 @@ mod http;
 mod input;
 mod key;
 mod material;
+mod names;
 mod passphrase;
 #[cfg(test)]
 mod printed_commands;

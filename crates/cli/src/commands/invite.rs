@@ -3,12 +3,13 @@
 use clap::Args;
 use jiff::SignedDuration;
 use pki::Profile;
-use pki::name::{GeneralName, SubjectNames, dns_name, email_address, uri};
+use pki::name::SubjectNames;
 use serde_json::json;
 
 use crate::api::{Api, ApiArguments};
 use crate::context::{BOLD, Context, DIM};
 use crate::failure::{Exit, Failure, OrFail as _, Outcome};
+use crate::names::NameArguments;
 
 /// Invite somebody to a certificate: a link that is good once
 #[derive(Debug, Args)]
@@ -28,29 +29,8 @@ pub(crate) struct Invite {
     #[arg(long)]
     server: bool,
 
-    /// A DNS name for subjectAltName
-    #[arg(long, value_name = "NAME")]
-    dns: Vec<String>,
-
-    /// An IP address for subjectAltName
-    #[arg(long, value_name = "ADDRESS")]
-    ip: Vec<String>,
-
-    /// A mailbox for subjectAltName
-    #[arg(long, value_name = "ADDRESS")]
-    email: Vec<String>,
-
-    /// A URI for subjectAltName, such as a SPIFFE ID
-    #[arg(long, value_name = "URI")]
-    uri: Vec<String>,
-
-    /// An organizational unit for the subject
-    #[arg(long, value_name = "UNIT")]
-    ou: Vec<String>,
-
-    /// The organization for the subject
-    #[arg(long, value_name = "NAME")]
-    org: Option<String>,
+    #[command(flatten)]
+    names: NameArguments,
 
     /// How long the certificate is good [default: 90d]
     #[arg(long = "for", value_name = "TIME", value_parser = crate::duration::parse)]
@@ -91,21 +71,7 @@ impl Invite {
         } else {
             (SubjectNames::for_client(&self.name).or_refuse()?, Profile::Client)
         };
-        for text in &self.dns {
-            names.add(GeneralName::Dns(dns_name(text).or_refuse()?));
-        }
-        for text in &self.ip {
-            let ip = text.parse().map_err(|_| pki::name::NameError::Ip(text.clone()));
-            names.add(GeneralName::Ip(ip.or_refuse()?));
-        }
-        for text in &self.email {
-            names.add(GeneralName::Email(email_address(text).or_refuse()?));
-        }
-        for text in &self.uri {
-            names.add(GeneralName::Uri(uri(text).or_refuse()?));
-        }
-        names.organizational_units.clone_from(&self.ou);
-        names.organization.clone_from(&self.org);
+        self.names.add_to(&mut names).or_refuse()?;
         names.check().or_refuse()?;
         Ok((names, profile))
     }

@@ -10,7 +10,7 @@ use keys::pkcs12::Target;
 use pki::Profile;
 use pki::csr::{self, CertificateRequest};
 use pki::key::KeyAlgorithm;
-use pki::name::{GeneralName, NameError, SubjectNames, dns_name, email_address, uri};
+use pki::name::{GeneralName, SubjectNames};
 use serde_json::json;
 
 use crate::api::{Api, ApiArguments};
@@ -19,6 +19,7 @@ use crate::failure::{Exit, OrFail as _, Outcome};
 use crate::input;
 use crate::key::OwnKey;
 use crate::material::{Files, check_anchors};
+use crate::names::NameArguments;
 
 /// Make a key and a certificate for a server or a client
 #[derive(Debug, Subcommand)]
@@ -74,29 +75,8 @@ pub(crate) struct IssueClient {
 /// What both kinds take.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// A DNS name for subjectAltName
-    #[arg(long, value_name = "NAME")]
-    dns: Vec<String>,
-
-    /// An IP address for subjectAltName
-    #[arg(long, value_name = "ADDRESS")]
-    ip: Vec<String>,
-
-    /// A mailbox for subjectAltName
-    #[arg(long, value_name = "ADDRESS")]
-    email: Vec<String>,
-
-    /// A URI for subjectAltName, such as a SPIFFE ID
-    #[arg(long, value_name = "URI")]
-    uri: Vec<String>,
-
-    /// An organizational unit for the subject
-    #[arg(long, value_name = "UNIT")]
-    ou: Vec<String>,
-
-    /// The organization for the subject
-    #[arg(long, value_name = "NAME")]
-    org: Option<String>,
+    #[command(flatten)]
+    names: NameArguments,
 
     /// How long it is good: 12h, 90d, 1y [default: 90d]
     #[arg(long = "for", value_name = "TIME", value_parser = crate::duration::parse)]
@@ -154,31 +134,13 @@ impl Issue {
                 (Profile::Client, label, names, client.common)
             }
         };
-        common.add_to(&mut names).or_refuse()?;
+        common.names.add_to(&mut names).or_refuse()?;
         names.check().or_refuse()?;
         common.issue(context, profile, &label, &names)
     }
 }
 
 impl Common {
-    fn add_to(&self, names: &mut SubjectNames) -> Result<(), NameError> {
-        for text in &self.dns {
-            names.add(GeneralName::Dns(dns_name(text)?));
-        }
-        for text in &self.ip {
-            names.add(GeneralName::Ip(text.parse().map_err(|_| NameError::Ip(text.clone()))?));
-        }
-        for text in &self.email {
-            names.add(GeneralName::Email(email_address(text)?));
-        }
-        for text in &self.uri {
-            names.add(GeneralName::Uri(uri(text)?));
-        }
-        names.organizational_units.clone_from(&self.ou);
-        names.organization.clone_from(&self.org);
-        Ok(())
-    }
-
     fn issue(&self, context: &Context, profile: Profile, label: &str, names: &SubjectNames) -> Outcome {
         let replace = if self.force { Replace::Yes } else { Replace::No };
         let files = Files::of(&self.out, label);
