@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use crate::read::{ENTRY, after, entry};
 
 /// How many of the newest certificates a short search reads before it asks the index.
-const READ_ONE_BY_ONE: u32 = 5000;
+pub(crate) const READ_ONE_BY_ONE: u32 = 5000;
 
 /// The most trigrams that one search asks the index for.
 const MOST_TRIGRAMS: usize = 6;
@@ -66,7 +66,7 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
         },
     };
     let text = query.search.as_deref().map(str::trim).filter(|text| !text.is_empty());
-    let trigrams = text.map(|text| trigrams(&text.to_lowercase())).unwrap_or_default();
+    let trigrams = text.map(|text| all_of(&trigrams(&text.to_lowercase()))).unwrap_or_default();
     let order = match query.state {
         StateFilter::ExpiringBefore(_) => Order::End,
         _ if trigrams.is_empty() || query.partner.is_some() => Order::Id,
@@ -262,12 +262,19 @@ fn is_short(text: &str) -> bool {
     text.chars().nth(2).is_none()
 }
 
-/// Trigrams that together cover the text, as a query for the index; empty where the text is too short for one. Side by
-/// side is enough, since what is found is checked, and each one more costs. Of long texts those with a digit come
-/// first: in names that machines have they tell most.
-fn trigrams(text: &str) -> String {
+/// What asks the index for all of them.
+fn all_of(trigrams: &[String]) -> String {
+    let quoted: Vec<String> =
+        trigrams.iter().map(|trigram| format!("\"{}\"", trigram.replace('"', "\"\""))).collect();
+    quoted.join(" AND ")
+}
+
+/// Trigrams that together cover the text; none where it is too short for one. Side by side is enough, since what is found is
+/// checked, and each one more costs. Of long texts those with a digit come first: in names that machines have they tell
+/// most.
+pub(crate) fn trigrams(text: &str) -> Vec<String> {
     if is_short(text) {
-        return String::new();
+        return Vec::new();
     }
     let characters: Vec<char> = text.chars().collect();
     let last = characters.len() - 3;
@@ -278,7 +285,5 @@ fn trigrams(text: &str) -> String {
         .collect();
     found.sort_by_key(|trigram| !trigram.contains(|c: char| c.is_ascii_digit()));
     found.truncate(MOST_TRIGRAMS);
-    let quoted: Vec<String> =
-        found.iter().map(|trigram| format!("\"{}\"", trigram.replace('"', "\"\""))).collect();
-    quoted.join(" AND ")
+    found
 }

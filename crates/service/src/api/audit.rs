@@ -23,10 +23,12 @@ pub(super) async fn events(
     FromQuery(wanted): FromQuery<Wanted>,
 ) -> Result<Response, Problem> {
     let limit = limit(wanted.limit);
-    let events = state
+    let (events, length) = state
         .blocking(move |state| {
-            let after = wanted.after.unwrap_or(0);
-            let Some(serial) = wanted.serial else { return Ok(state.store().audit_after(after, limit)?) };
+            let (after, length) = (wanted.after.unwrap_or(0), state.store().audit_length()?);
+            let Some(serial) = wanted.serial else {
+                return Ok((state.store().audit_after(after, limit)?, length));
+            };
             let found = state.store().find(&Selector::parse(&serial))?;
             let Some(entry) = found.first() else {
                 return Err(Problem::of(404, "not-found", format!("no certificate of '{serial}' was found")));
@@ -34,11 +36,14 @@ pub(super) async fn events(
             let mut events = state.store().audit(Some(&entry.serial))?;
             events.retain(|event| event.sequence > after);
             events.truncate(limit);
-            Ok(events)
+            Ok((events, length))
         })
         .await?;
     let next = events.last().filter(|_| events.len() == limit).map(|event| event.sequence.to_string());
-    Ok(ok(&page("events", events.iter().map(event_json).collect(), next)))
+    let mut document = page("events", events.iter().map(event_json).collect(), next);
+    // Of the whole trail, so that somebody can begin at its end.
+    document["length"] = length.into();
+    Ok(ok(&document))
 }
 
 fn event_json(event: &AuditEvent) -> Value {

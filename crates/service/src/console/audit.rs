@@ -42,7 +42,7 @@ async fn show(
     api: Api,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, Trouble> {
-    let length = api.get("/api/v1/statistics").await?["audit_length"].as_u64().unwrap_or(0);
+    let length = api.get("/api/v1/audit?limit=1").await?["length"].as_u64().unwrap_or(0);
     let end = wanted.before.map_or(length, |before| before.saturating_sub(1).min(length));
     let after = end.saturating_sub(PER_PAGE);
     let document = api.get(&format!("/api/v1/audit?after={after}&limit={}", (end - after).max(1))).await?;

@@ -15,7 +15,7 @@ type Pair = (&'static str, &'static str, &'static [(&'static str, &'static str)]
 #[rustfmt::skip] // A line for a page reads as the table it is.
 const PAIRS: &[Pair] = &[
     ("get", "/console", &[("get", "/api/v1/statistics"), ("get", "/api/v1/certificates"), ("get", "/api/v1/invites"), ("get", "/api/v1/audit"), ("get", "/api/v1/refusals"), ("get", "/api/v1/clients"), ("get", "/api/v1/handshakes"), ("get", "/api/v1/health")]),
-    ("get", "/console/audit", &[("get", "/api/v1/statistics"), ("get", "/api/v1/audit")]),
+    ("get", "/console/audit", &[("get", "/api/v1/audit")]),
     ("get", "/console/certificates", &[("get", "/api/v1/certificates"), ("get", "/api/v1/partners")]),
     ("get", "/console/certificates/{serial}", &[("get", "/api/v1/certificates/{which}"), ("get", "/api/v1/audit"), ("get", "/api/v1/clients")]),
     ("post", "/console/certificates/{serial}/revoke", &[("post", "/api/v1/revocations")]),

@@ -1,6 +1,7 @@
 //! An authority's memory in PostgreSQL, shared by any number of replicas. Nothing here is PostgreSQL's alone but the
 //! spelling of types, so that databases which speak its protocol serve as well.
 
+mod list;
 mod log;
 mod news;
 mod observed;
@@ -157,7 +158,7 @@ impl Store for PostgresStore {
     }
 
     fn list(&self, query: &Query, now: Timestamp) -> Result<Page, StoreError> {
-        self.reading(|reader| read::list(reader, query, now))
+        self.reading(|reader| list::list(reader, query, now))
     }
 
     fn line_standing(&self, line: u32, now: Timestamp) -> Result<LineStanding, StoreError> {

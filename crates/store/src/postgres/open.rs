@@ -18,7 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0004_ca_certificates.sql"),
     include_str!("../../migrations/postgres/0005_observed.sql"),
     include_str!("../../migrations/postgres/0006_fingerprints.sql"),
-    include_str!("../../migrations/postgres/0007_counted.sql"),
+    include_str!("../../migrations/postgres/0007_counted_and_searched.sql"),
 ];
 
 /// How long a connection may take to come about, where the URL does not say.
@@ -53,7 +53,10 @@ impl Server {
             Some(connector) => self.config.connect(connector.clone()),
             None => self.config.connect(NoTls),
         };
-        connected.map_err(|error| self.error(error))
+        let mut client = connected.map_err(|error| self.error(error))?;
+        // No question takes long enough to be worth a compilation, and what a search may cost at most is no measure of it.
+        client.batch_execute("SET jit = off").map_err(|error| self.error(error))?;
+        Ok(client)
     }
 
     /// The store's word for a database error.

@@ -1,19 +1,14 @@
 //! The operations that only look.
 
-use ca::{
-    AuditEvent, AuthorityRecord, Entry, Intent, Page, Query, Record, RevocationRecord, Selector, StateFilter,
-    Unfinished,
-};
-use jiff::Timestamp;
+use ca::{AuditEvent, AuthorityRecord, Entry, Intent, Record, RevocationRecord, Selector, Unfinished};
 use pki::Profile;
 use pki::crl::{RevocationReason, RevokedEntry};
-use postgres::types::ToSql;
 use postgres::{Error, Row};
 
 use super::reader::Reader;
 use crate::read::{FINGERPRINT, after, time};
 
-const ENTRY: &str = "serial, label, profile, der, not_before, not_after, issued_at, requested_by, replaces, location, \
+pub(super) const ENTRY: &str = "serial, label, profile, der, not_before, not_after, issued_at, requested_by, replaces, location, \
                      revoked_at, revocation_reason, line";
 
 pub(super) fn authority(reader: &mut Reader) -> Result<Option<AuthorityRecord>, Error> {
@@ -81,99 +76,6 @@ fn by_label(reader: &mut Reader, label: &str) -> Result<Vec<Row>, Error> {
         "SELECT {ENTRY} FROM certificate WHERE label_key = $1 AND der IS NOT NULL ORDER BY position DESC"
     );
     reader.query(&sql, &[&label.to_ascii_lowercase()])
-}
-
-pub(super) fn list(reader: &mut Reader, query: &Query, now: Timestamp) -> Result<Page, Error> {
-    let mut conditions = vec!["der IS NOT NULL".to_owned()];
-    let mut values: Vec<Box<dyn ToSql + Sync>> = Vec::new();
-    let mut bind = |value: Box<dyn ToSql + Sync>| {
-        values.push(value);
-        format!("${}", values.len())
-    };
-    let behind = match &query.after {
-        None => None,
-        Some(serial) => {
-            let sql = "SELECT position, not_after FROM certificate WHERE serial = $1 AND der IS NOT NULL";
-            let Some(row) = reader.query_opt(sql, &[serial])? else { return Ok(Page::default()) };
-            Some((row.get::<_, i64>(0), row.get::<_, i64>(1)))
-        }
-    };
-    if let Some((position, not_after)) = behind {
-        let position = bind(Box::new(position));
-        conditions.push(match query.state {
-            StateFilter::ExpiringBefore(_) => {
-                format!("(not_after, position) > ({}, {position})", bind(Box::new(not_after)))
-            }
-            _ => format!("position < {position}"),
-        });
-    }
-    match query.state {
-        StateFilter::Any => {}
-        StateFilter::Good => {
-            let now = bind(Box::new(now.as_second()));
-            conditions.push(format!("revoked_at IS NULL AND not_after >= {now} AND not_before <= {now}"));
-        }
-        StateFilter::Expired => {
-            let now = bind(Box::new(now.as_second()));
-            conditions.push(format!("revoked_at IS NULL AND not_after < {now}"));
-        }
-        StateFilter::Revoked => conditions.push("revoked_at IS NOT NULL".to_owned()),
-        StateFilter::ExpiringBefore(end) => {
-            let (now, end) = (bind(Box::new(now.as_second())), bind(Box::new(end.as_second())));
-            conditions.push(format!("revoked_at IS NULL AND not_after BETWEEN {now} AND {end}"));
-        }
-    }
-    if let Some(profile) = query.profile {
-        let profile = bind(Box::new(profile.name().to_owned()));
-        conditions.push(format!("profile = {profile}"));
-    }
-    if let Some(line) = query.line {
-        let line = bind(Box::new(i32::try_from(line).unwrap_or(i32::MAX)));
-        conditions.push(format!("line = {line}"));
-    }
-    if let Some(partner) = &query.partner {
-        let (kind, partner) = (bind(Box::new(ca::IDENTITY)), bind(Box::new(partner.clone())));
-        // As a list that is there before the plan, so that the index of labels is gone through and not all certificates.
-        conditions.push(format!(
-            "label_key = ANY (ARRAY(SELECT id FROM record WHERE kind = {kind} AND owner = {partner}))"
-        ));
-    }
-    if let Some(text) = query.search.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
-        let lower = text.to_lowercase();
-        if lower.chars().count() < 3 {
-            let (first, end) = (bind(Box::new(lower.clone())), bind(Box::new(format!("{lower}\u{10ffff}"))));
-            conditions.push(format!("label_key >= {first} AND label_key < {end}"));
-        } else {
-            let mut ways = vec![format!("strpos(names, {}) > 0", bind(Box::new(lower)))];
-            if let Selector::Typed(_, prefix) = Selector::parse(text) {
-                let end = after(&prefix);
-                let (first, end) = (bind(Box::new(prefix)), bind(Box::new(end)));
-                for octets in ["serial", "sha256(der)"] {
-                    ways.push(format!("({octets} >= {first} AND {octets} < {end})"));
-                }
-            }
-            conditions.push(format!("({})", ways.join(" OR ")));
-        }
-    }
-    let order = match query.state {
-        StateFilter::ExpiringBefore(_) => "not_after, position",
-        _ => "position DESC",
-    };
-    let limit = match query.limit {
-        0 => String::new(),
-        limit => format!("LIMIT {}", limit.saturating_add(1)),
-    };
-    let sql = format!(
-        "SELECT {ENTRY} FROM certificate WHERE {} ORDER BY {order} {limit}",
-        conditions.join(" AND ")
-    );
-    let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value).collect();
-    let mut entries: Vec<Entry> = reader.query(&sql, &values)?.iter().map(entry).collect();
-    let more = query.limit != 0 && entries.len() > query.limit;
-    if more {
-        entries.truncate(query.limit);
-    }
-    Ok(Page { entries, more })
 }
 
 /// What belongs on a list: every revoked certificate that no earlier list was made after the end of.
@@ -302,7 +204,7 @@ fn event(row: &Row) -> AuditEvent {
     }
 }
 
-fn entry(row: &Row) -> Entry {
+pub(super) fn entry(row: &Row) -> Entry {
     let revoked_at: Option<i64> = row.get(10);
     Entry {
         serial: row.get(0),

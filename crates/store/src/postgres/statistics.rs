@@ -53,11 +53,10 @@ fn by_day(reader: &mut Reader, now: Timestamp) -> Result<Vec<Day>, Error> {
     let bounds = day_bounds(now);
     let rows = reader.query(
         "SELECT place - (SELECT count(*) FROM ca_certificate WHERE log_entry < place)
-         FROM (SELECT number, coalesce(
-                   (SELECT min(log_entry) FROM certificate WHERE issued_at =
-                       (SELECT min(issued_at) FROM certificate WHERE issued_at >= bound)),
-                   (SELECT entries FROM head)) AS place
-               FROM unnest($1::bigint[]) WITH ORDINALITY AS b (bound, number)) AS places
+         FROM (SELECT number, coalesce(first.log_entry, entries) AS place
+               FROM head CROSS JOIN unnest($1::bigint[]) WITH ORDINALITY AS b (bound, number)
+               LEFT JOIN LATERAL (SELECT log_entry FROM certificate WHERE issued_at >= bound
+                                  ORDER BY issued_at, log_entry LIMIT 1) AS first ON true) AS places
          ORDER BY number",
         &[&bounds],
     )?;

@@ -237,8 +237,8 @@ fn a_database_from_before_the_log_has_everything_in_it_after_its_update() {
     let before = fill(&postgres);
     drop(postgres);
     let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
-    let earlier =
-        "DROP INDEX certificate_sha256; DROP TABLE tally; DROP TABLE refused_handshake; DROP TABLE said;
+    let earlier = "DROP INDEX certificate_trigrams; DROP FUNCTION countersign_trigrams;
+         DROP INDEX certificate_sha256; DROP TABLE tally; DROP TABLE refused_handshake; DROP TABLE said;
                    DROP TABLE log_node;
                    ALTER TABLE certificate DROP COLUMN failure, DROP COLUMN log_entry, DROP COLUMN line;
                    DROP TABLE ca_certificate;
