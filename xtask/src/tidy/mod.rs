@@ -7,6 +7,7 @@ mod arrows;
 mod calls;
 mod cases;
 mod links;
+mod locks;
 mod planted;
 mod sources;
 mod threats;
@@ -101,6 +102,8 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
     let threats = std::fs::read_to_string(workspace.root.join(threats::FILE))?;
     findings.extend(threats::unproven(Path::new(threats::FILE), &threats, &known_tests));
     findings.extend(threats::unknown(Path::new(threats::FILE), &threats, &known_tests));
+    let read = |path: &str| std::fs::read_to_string(workspace.root.join(path));
+    findings.extend(locks::differences(&read("Cargo.lock")?, &read("fuzz/Cargo.lock")?, &metadata.members()));
     findings.extend(sources::length(&lengths, sources::LONG_FILES));
     findings.sort();
     findings.dedup();
