@@ -208,6 +208,22 @@ fn pages(store: &dyn Store, handle: &str) -> Result<Vec<(&'static str, String)>>
             "certificates, ending in 30 days, the page behind one in the middle",
             format!("/console/certificates?expiring=30&after={serial}"),
         ),
+        (
+            "certificates, ending in 30 days, search for all",
+            "/console/certificates?expiring=30&search=bench.test".to_owned(),
+        ),
+        (
+            "certificates, expired, search for all",
+            "/console/certificates?state=expired&search=bench.test".to_owned(),
+        ),
+        (
+            "certificates, revoked, search for all",
+            "/console/certificates?state=revoked&search=bench.test".to_owned(),
+        ),
+        (
+            "certificates, revoked, search for a thousandth",
+            "/console/certificates?state=revoked&search=team-123".to_owned(),
+        ),
         ("certificates, by a fingerprint", format!("/console/certificates?search={sha256}")),
         (
             "certificates, by the start of a fingerprint",

@@ -251,7 +251,7 @@ pub struct Query {
     pub limit: usize,
 }
 
-/// A list, newest first.
+/// A list: the newest first; of what is to end within a time, what ends first; of what has ended, what ended last.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
     /// The entries.

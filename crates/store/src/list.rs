@@ -51,10 +51,18 @@ impl Place {
 enum Order {
     /// That of what ends first.
     End,
+    /// That of what ended last.
+    LatestEnd,
     /// That of the newest intents.
     Id,
     /// That of what was completed last, as the index of names has it: almost the same.
     Position,
+}
+
+impl Order {
+    fn is_by_end(self) -> bool {
+        matches!(self, Order::End | Order::LatestEnd)
+    }
 }
 
 pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> rusqlite::Result<Page> {
@@ -69,6 +77,7 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
     let trigrams = text.map(|text| all_of(&trigrams(&text.to_lowercase()))).unwrap_or_default();
     let order = match query.state {
         StateFilter::ExpiringBefore(_) => Order::End,
+        StateFilter::Expired => Order::LatestEnd,
         _ if trigrams.is_empty() || query.partner.is_some() => Order::Id,
         _ => Order::Position,
     };
@@ -77,16 +86,37 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
     // The place in the order of ids or of positions that everything wanted comes before, where that is the order.
     let before = match (&behind, order) {
         (None, _) => None,
-        (Some(place), Order::End) => {
+        (Some(place), Order::End | Order::LatestEnd) => {
             let (not_after, id) = (values.bind(place.not_after), values.bind(place.id));
+            let is = if order == Order::End { '>' } else { '<' };
             // The first is what an index can begin at.
-            conditions.push(format!("not_after >= {not_after}"));
-            conditions.push(format!("(not_after, certificate.id) > ({not_after}, {id})"));
+            conditions.push(format!("not_after {is}= {not_after}"));
+            conditions.push(format!("(not_after, certificate.id) {is} ({not_after}, {id})"));
             None
         }
         (Some(place), Order::Id) => Some(values.bind(place.id)),
         (Some(place), Order::Position) => Some(values.bind(place.position)),
     };
+    let limit = if query.limit == 0 { -1 } else { i64::try_from(query.limit).unwrap_or(-2) + 1 };
+    let limit = values.bind(limit);
+    if let Some(text) = text.filter(|_| order.is_by_end() && query.partner.is_none() && query.limit != 0) {
+        // Where many fit, those that are first by their end are enough, and the index of names would give all.
+        if let Some(fits) = in_first(text, &mut values) {
+            let by = order_by(order, "");
+            let sql = format!(
+                "SELECT {ENTRY}, certificate.id
+                 FROM (SELECT id AS first FROM certificate WHERE {} ORDER BY {by} LIMIT {READ_ONE_BY_ONE})
+                 CROSS JOIN certificate ON certificate.id = first
+                 CROSS JOIN completed_certificate AS n ON n.id = first
+                 WHERE {fits} ORDER BY {by} LIMIT {limit}",
+                conditions.join(" AND "),
+            );
+            let found = run(connection, &sql, &values)?;
+            if found.len() > query.limit {
+                return Ok(page(found, query.limit));
+            }
+        }
+    }
     // Where the rows come from. In the index's own order, newest first, a search ends at the limit: a million that fit
     // cost no more than a hundred.
     let sources = match (&query.partner, text) {
@@ -100,11 +130,8 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
         let column = if has_places { "place" } else { "certificate.id" };
         conditions.push(format!("{column} < {before}"));
     }
-    let key = if has_places && order != Order::End { "place" } else { "certificate.id" };
-    let order_by =
-        if order == Order::End { "not_after, certificate.id".to_owned() } else { format!("{key} DESC") };
-    let limit = if query.limit == 0 { -1 } else { i64::try_from(query.limit).unwrap_or(-2) + 1 };
-    let limit = values.bind(limit);
+    let key = if has_places && !order.is_by_end() { "place" } else { "certificate.id" };
+    let by = order_by(order, key);
     let mut entries: Vec<(i64, Entry)> = Vec::new();
     for source in &sources {
         // Of a short search, what the first source gives is newer than what the second would.
@@ -113,32 +140,68 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
             break;
         }
         let sql = format!(
-            "SELECT {ENTRY}, {key} FROM {source} WHERE {} ORDER BY {order_by} LIMIT {limit}",
+            "SELECT {ENTRY}, {key} FROM {source} WHERE {} ORDER BY {by} LIMIT {limit}",
             conditions.join(" AND ")
         );
-        let mut statement = connection.prepare_cached(&sql)?;
-        for (index, value) in values.0.iter().enumerate().take(statement.parameter_count()) {
-            statement.raw_bind_parameter(index + 1, value)?;
-        }
-        let mut rows = statement.raw_query();
-        while let Some(row) = rows.next()? {
-            entries.push((row.get(13)?, entry(row)?));
-        }
+        entries.extend(run(connection, &sql, &values)?);
     }
     if sources.len() > 1 {
         match order {
             Order::End => entries.sort_by_key(|(id, entry)| (entry.not_after, *id)),
+            Order::LatestEnd => {
+                entries.sort_by_key(|(id, entry)| std::cmp::Reverse((entry.not_after, *id)));
+            }
             Order::Id | Order::Position => entries.sort_by_key(|(place, _)| std::cmp::Reverse(*place)),
         }
         // One that was found in several ways stands side by side with itself.
         entries.dedup_by_key(|(place, _)| *place);
     }
-    let mut entries: Vec<Entry> = entries.into_iter().map(|(_, entry)| entry).collect();
-    let more = query.limit != 0 && entries.len() > query.limit;
-    if more {
-        entries.truncate(query.limit);
+    Ok(page(entries, query.limit))
+}
+
+fn order_by(order: Order, key: &str) -> String {
+    match order {
+        Order::End => "not_after, certificate.id".to_owned(),
+        Order::LatestEnd => "not_after DESC, certificate.id DESC".to_owned(),
+        Order::Id | Order::Position => format!("{key} DESC"),
     }
-    Ok(Page { entries, more })
+}
+
+/// What a statement gives, whose columns are those of an entry and then its place.
+fn run(connection: &Connection, sql: &str, values: &Values) -> rusqlite::Result<Vec<(i64, Entry)>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    for (index, value) in values.0.iter().enumerate().take(statement.parameter_count()) {
+        statement.raw_bind_parameter(index + 1, value)?;
+    }
+    let mut rows = statement.raw_query();
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push((row.get(13)?, entry(row)?));
+    }
+    Ok(found)
+}
+
+fn page(found: Vec<(i64, Entry)>, limit: usize) -> Page {
+    let mut entries: Vec<Entry> = found.into_iter().map(|(_, entry)| entry).collect();
+    let more = limit != 0 && entries.len() > limit;
+    if more {
+        entries.truncate(limit);
+    }
+    Page { entries, more }
+}
+
+/// What a certificate fulfils that a text finds by its names or its label alone; nothing where it may find others too.
+fn in_first(text: &str, values: &mut Values) -> Option<String> {
+    let lower = text.to_lowercase();
+    if is_short(&lower) {
+        let needle = values.bind(text.to_owned());
+        return Some(format!("label >= {needle} AND label < {needle} || char(1114111)"));
+    }
+    if matches!(Selector::parse(text), Selector::Typed(..)) {
+        return None;
+    }
+    let needle = values.bind(lower);
+    Some(format!("instr(n.names, {needle}) > 0"))
 }
 
 /// What a certificate fulfils that is wanted.

@@ -333,11 +333,11 @@ impl Store for MemoryStore {
                 entry.revoked.is_none() && entry.not_after >= now && entry.not_after <= end
             }
         };
-        let is_by_end = matches!(query.state, StateFilter::ExpiringBefore(_));
         // What comes first has the smaller one.
-        let place = |number: usize, entry: &Entry| match is_by_end {
-            true => (entry.not_after.as_second(), number),
-            false => (0, usize::MAX - number),
+        let place = |number: usize, entry: &Entry| match query.state {
+            StateFilter::ExpiringBefore(_) => (entry.not_after.as_second(), number),
+            StateFilter::Expired => (-entry.not_after.as_second(), usize::MAX - number),
+            _ => (0, usize::MAX - number),
         };
         let behind = match &query.after {
             None => None,

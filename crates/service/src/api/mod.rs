@@ -61,7 +61,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
                 request: None, answer: "Document", handler: || get(openapi::serve) },
     Operation { method: "get", path: "/api/v1/whoami", permission: None, summary: "Who the caller is, and what it may do", query: &[],
                 request: None, answer: "Caller", handler: || get(caller::whoami) },
-    Operation { method: "get", path: "/api/v1/certificates", permission: Some(Permission::Read), summary: "List certificates, newest first",
+    Operation { method: "get", path: "/api/v1/certificates", permission: Some(Permission::Read), summary: "List certificates: the newest first, or by their end where that is asked for",
                 query: &[("search", "part of a name, or the start of a serial number or of a SHA-256 fingerprint"), ("partner", "of the identities of this partner"), ("state", "good, revoked, expired"), ("expiring_seconds", "good now, and ending within this time"), ("profile", "server or client"), ("line", "of this line of the authority"), ("after", "the serial number of the last one of the page before"), LIMIT],
                 request: None, answer: "Certificates", handler: || get(certificates::list) },
     Operation { method: "post", path: "/api/v1/certificates", permission: Some(Permission::Enrol), summary: "Have a signing request signed", query: &[],

@@ -144,7 +144,11 @@ async fn list(
     let page = List {
         frame: Frame::of(&state, &api, PLACE, "Certificates"),
         states: chosen(&states, shown_state),
-        order: if days.is_some() { "what ends first, first" } else { "newest first" },
+        order: match shown_state {
+            "expiring" => "what ends first, first",
+            "expired" => "what ended last, first",
+            _ => "newest first",
+        },
         first: (!filters.after.is_empty()).then(|| filters.page(None)),
         next: document["next"].as_str().map(|next| filters.page(Some(next))),
         profiles: chosen(&[("", "both"), ("client", "clients"), ("server", "servers")], &filters.profile),

@@ -82,7 +82,7 @@ impl List {
         }
         if ways.is_empty() && query.limit != 0 {
             // Where many fit, those at the beginning of the list are enough, and the index would give all.
-            let sql = if matches!(query.state, StateFilter::ExpiringBefore(_)) {
+            let sql = if is_by_end(query.state) {
                 self.sql_of_first(&in_names)
             } else {
                 self.sql(&[in_names.clone(), format!("position > {} - {READ_ONE_BY_ONE}", self.start)])
@@ -99,17 +99,25 @@ impl List {
     }
 }
 
+/// Whether it is a list by the end of certificates, and not of the newest.
+fn is_by_end(state: StateFilter) -> bool {
+    matches!(state, StateFilter::ExpiringBefore(_) | StateFilter::Expired)
+}
+
 fn any_of(ways: &[String]) -> String {
     format!("({})", ways.join(" OR "))
 }
 
 pub(super) fn list(reader: &mut Reader, query: &Query, now: Timestamp) -> Result<Page, Error> {
-    let is_by_end = matches!(query.state, StateFilter::ExpiringBefore(_));
     let mut list = List {
         values: Values::default(),
         conditions: vec!["der IS NOT NULL".to_owned()],
         start: "(SELECT position FROM head)".to_owned(),
-        order: if is_by_end { "not_after, position" } else { "position DESC" },
+        order: match query.state {
+            StateFilter::ExpiringBefore(_) => "not_after, position",
+            StateFilter::Expired => "not_after DESC, position DESC",
+            _ => "position DESC",
+        },
         limit: query.limit,
     };
     if let Some(serial) = &query.after {
@@ -118,9 +126,14 @@ pub(super) fn list(reader: &mut Reader, query: &Query, now: Timestamp) -> Result
         let (position, not_after): (i64, i64) = (row.get(0), row.get(1));
         let position = list.values.bind(position);
         list.start.clone_from(&position);
-        list.conditions.push(match is_by_end {
-            true => format!("(not_after, position) > ({}, {position})", list.values.bind(not_after)),
-            false => format!("position < {position}"),
+        list.conditions.push(match query.state {
+            StateFilter::ExpiringBefore(_) => {
+                format!("(not_after, position) > ({}, {position})", list.values.bind(not_after))
+            }
+            StateFilter::Expired => {
+                format!("(not_after, position) < ({}, {position})", list.values.bind(not_after))
+            }
+            _ => format!("position < {position}"),
         });
     }
     narrow(&mut list, query, now);

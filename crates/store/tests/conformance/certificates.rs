@@ -6,7 +6,7 @@ use ca::{
 };
 use pki::crl::{CertificateRevocationList, RevocationReason};
 
-use crate::worlds::{authority, every_memory, issue};
+use crate::worlds::{Memory, authority, every_memory, issue};
 
 fn labels(page: &ca::Page) -> Vec<&str> {
     page.entries.iter().map(|entry| entry.label.as_str()).collect()
@@ -86,6 +86,13 @@ fn page_after_page_is_the_whole_list_whatever_it_is_narrowed_to() {
             Identity { label: "svc-2".to_owned(), partner: Some("acme".to_owned()), ..Identity::default() };
         identity.put(&memory, Who::from("warden"), testkit::now()).unwrap();
         let issued: Vec<_> = (0..23).map(|n| issue(&authority, &format!("svc-{}", n % 3))).collect();
+        // Three that ended, the last one of them first.
+        for (serial, days) in [(0x51, -5), (0x52, -3), (0x53, -9)] {
+            put_one_that_ends(&memory, serial, days);
+        }
+        let ended = Query { state: StateFilter::Expired, ..Query::default() };
+        let ended = memory.list(&ended, testkit::now()).unwrap().entries;
+        assert_eq!(ended.iter().map(|entry| entry.serial[0]).collect::<Vec<_>>(), [0x52, 0x51, 0x53]);
         let soon = StateFilter::ExpiringBefore(testkit::days_from_now(100));
         let text = |text: &str| Query { search: Some(text.to_owned()), ..Query::default() };
         let queries = [
@@ -95,6 +102,9 @@ fn page_after_page_is_the_whole_list_whatever_it_is_narrowed_to() {
             ("one name", text("svc-1")),
             ("the start of a serial number", text(&pki::hex(&issued[0].certificate.serial()[..8]))),
             ("good", Query { state: StateFilter::Good, ..Query::default() }),
+            ("ended", Query { state: StateFilter::Expired, ..Query::default() }),
+            ("ended, three letters", Query { state: StateFilter::Expired, ..text("svc") }),
+            ("ended, two letters", Query { state: StateFilter::Expired, ..text("sv") }),
             ("by their end", Query { state: soon, ..Query::default() }),
             ("by their end, three letters", Query { state: soon, ..text("svc") }),
             ("by their end, two letters", Query { state: soon, ..text("sv") }),
@@ -134,6 +144,36 @@ fn page_after_page_is_the_whole_list_whatever_it_is_narrowed_to() {
         let next = Query { after: Some(before_last.serial.clone()), ..good.clone() };
         assert_eq!(memory.list(&next, testkit::now()).unwrap().entries, std::slice::from_ref(last));
     });
+}
+
+fn put_one_that_ends(memory: &Memory, serial: u8, days: i64) {
+    let (now, serial) = (testkit::now(), vec![serial; 16]);
+    let intent = ca::Intent {
+        serial: serial.clone(),
+        profile: pki::Profile::Client,
+        label: "svc-old".to_owned(),
+        tbs: vec![1],
+        not_before: testkit::days_from_now(-20),
+        not_after: testkit::days_from_now(days),
+        requested_by: "tester".to_owned(),
+        requested_at: now,
+        replaces: None,
+        location: None,
+        line: 1,
+    };
+    memory.record_intent(intent).unwrap();
+    let event = ca::NewEvent {
+        at: now,
+        actor: "tester".to_owned(),
+        origin: String::new(),
+        action: "issue",
+        serial: Some(serial.clone()),
+        details: String::new(),
+    };
+    let der = [b"no certificate ", &serial[..]].concat();
+    memory
+        .complete(ca::Completion { serial, der, names: "svc-old".to_owned(), issued_at: now }, event)
+        .unwrap();
 }
 
 #[test]
