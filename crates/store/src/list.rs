@@ -229,8 +229,9 @@ fn conditions(query: &Query, now: Timestamp, values: &mut Values) -> Vec<String>
         conditions.push(format!("profile = {profile}"));
     }
     if let Some(line) = query.line {
+        // Not by the index of lines, of which one may have nearly all: the list would be sorted anew.
         let line = values.bind(line);
-        conditions.push(format!("line = {line}"));
+        conditions.push(format!("+line = {line}"));
     }
     conditions
 }
