@@ -148,6 +148,10 @@ for from in "" "--ca ${bases[1]}"; do
     expect_failure 1 "$COUNTERSIGN" list --after 0102030405060708 $from
     assert_contains "$STDERR" "0102030405060708" "what is told of a page behind nothing"
 done
+# The one character that PostgreSQL takes in no text is refused before it is asked.
+expect_success curl -sS --cacert "$COUNTERSIGN_HOME/rootCA.pem" --cert "$COUNTERSIGN_HOME/admin.pem" \
+    --key "$COUNTERSIGN_HOME/admin-key.pem" "${bases[1]}/api/v1/certificates?search=a%00b" -o /dev/null -w '%{http_code}'
+assert_eq 400 "$STDOUT" "what a search for U+0000 is answered"
 expect_failure 1 env -u COUNTERSIGN_STORE "$COUNTERSIGN" join "${bases[1]}/$path" --out .
 assert_contains "$STDERR" "used already" "what a thirteenth is told"
 

@@ -17,6 +17,7 @@ pub mod expiry;
 #[doc(hidden)]
 pub mod fuzzing;
 mod log;
+mod nul;
 mod problem;
 pub mod radar;
 pub mod refusals;

@@ -5,7 +5,7 @@ use axum::extract::DefaultBodyLimit;
 use http::Method;
 use http::Uri;
 
-use crate::{Problem, State, acme, api, console, enrol, est, log, status};
+use crate::{Problem, State, acme, api, console, enrol, est, log, nul, status};
 
 /// The most octets of a request's body. A signing request with an RSA-4096 key and a hundred names has 8 KiB.
 pub(crate) const LARGEST_BODY: usize = 64 * 1024;
@@ -51,6 +51,7 @@ pub fn router(state: &State, surface: Surface) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(axum::middleware::from_fn(console::guard::same_site))
+        .layer(axum::middleware::from_fn(nul::none_in_address))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(state.clone())
 }

@@ -15,7 +15,7 @@ use crate::acme::jose::{AccountKey, Jws, JwsRefused, Signer};
 use crate::acme::memory::{Memory, Stored};
 use crate::acme::nonce::LIFETIME;
 use crate::acme::refusal::{Kind, Refusal};
-use crate::{Problem, Visitor};
+use crate::{Problem, Visitor, nul};
 
 /// A request that was taken apart, and is not to be believed yet.
 pub(crate) struct Unverified {
@@ -213,6 +213,9 @@ impl Verified {
 
 /// A payload as JSON.
 pub(crate) fn json<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Refusal> {
+    if nul::is_in_json(payload) {
+        return Err(Refusal::malformed("the payload has the character U+0000 in a text"));
+    }
     serde_json::from_slice(payload).map_err(|error| Refusal::malformed(format!("the payload: {error}")))
 }
 

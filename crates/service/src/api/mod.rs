@@ -34,7 +34,7 @@ pub use certificates::certificate_json;
 pub(crate) use evaluate::PERMISSIONS;
 pub use local::Local;
 
-use crate::{Problem, State, log};
+use crate::{Problem, State, log, nul};
 
 /// One operation of the API.
 pub(crate) struct Operation {
@@ -170,6 +170,9 @@ pub(crate) fn ok(value: &Value) -> Response {
 
 /// Reads a request's body.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    if nul::is_in_json(body) {
+        return Err(nul::refused());
+    }
     serde_json::from_slice(body).map_err(|error| {
         Problem::of(400, "bad-request", format!("the body is not what this operation takes: {error}"))
     })

@@ -207,3 +207,31 @@ async fn each_listener_serves_its_own_part_and_nothing_of_the_others() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_text_with_the_character_of_no_name_is_refused_wherever_it_stands() {
+    let world = World::new().await;
+    let admin = world.caller("boss", Some(Role::Admin));
+    for path in [
+        "/api/v1/certificates?search=a%00b",
+        "/api/v1/certificates?partner=%00",
+        "/api/v1/certificates/a%00",
+        "/api/v1/identities/%00",
+        "/api/v1/audit?serial=%00",
+        "/console/certificates?search=%00",
+        "/i/%00",
+        "/acme/order/%00",
+    ] {
+        let answer = admin.get(path).await;
+        assert_eq!(answer.status, 400, "{path}: {}", answer.text());
+    }
+    for (path, body) in [
+        ("/api/v1/revocations", json!({ "which": "a\0", "reason": "superseded" })),
+        ("/api/v1/invites", json!({ "name": "a\0b", "profile": "client", "names": {}, "uses": 1 })),
+        ("/api/v1/reports", json!({ "gateway": "\0", "status": {}, "clients": [] })),
+    ] {
+        let answer = admin.post(path, &body).await;
+        assert_eq!(answer.status, 400, "{path}: {}", answer.text());
+        assert!(answer.text().contains("U+0000"), "{path}: {}", answer.text());
+    }
+}

@@ -106,6 +106,9 @@ impl Jws {
         }
         let decoded = |text: &str, what| URL_SAFE_NO_PAD.decode(text).map_err(|_| Shape(what));
         let header = decoded(&outer.protected, "the protected header is not base64url without padding")?;
+        if crate::nul::is_in_json(&header) {
+            return Err(Shape("the protected header has the character U+0000 in a text"));
+        }
         let header: Protected = serde_json::from_slice(&header).map_err(|_| {
             Shape("the protected header is no JSON object with alg, nonce, url and jwk or kid, each once")
         })?;
