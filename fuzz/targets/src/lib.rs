@@ -2,6 +2,7 @@
 //! hold beside "it does not panic". `fuzz_targets/` gives each to libFuzzer under its name; `tests/replay.rs` gives each
 //! its corpus and some thousand mutations in every test run, without libFuzzer.
 
+mod conversation;
 mod enrolment;
 mod http;
 mod keys_and_containers;
@@ -29,6 +30,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "est",             run: enrolment::est },
     Target { name: "extensions",      run: tls::extensions },
     Target { name: "handshake",       run: tls::handshake },
+    Target { name: "http1_conversation", run: conversation::http1 },
+    Target { name: "http2_conversation", run: conversation::http2 },
     Target { name: "http2_fields",    run: http::http2_fields },
     Target { name: "http2_frames",    run: http::http2_frames },
     Target { name: "http_body",       run: http::body },

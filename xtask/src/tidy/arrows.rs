@@ -37,7 +37,7 @@ const HOUSES: &[House] = &[
 const TESTKIT: &str = "testkit";
 /// An arrow that tests alone may draw: the service is tested with the memories it will have.
 const FOR_TESTS: &[(&str, &str)] = &[("service", "store")];
-const MAY_LINK_TESTKIT: &[&str] = &["bench", "xtask"];
+const MAY_LINK_TESTKIT: &[&str] = &["bench", "fuzz-targets", "xtask"];
 
 /// Never part of what a user runs; the rules on external crates do not hold for them.
 const TOOLS: &[&str] = &["testkit", "bench", "fuzz-targets", "xtask"];

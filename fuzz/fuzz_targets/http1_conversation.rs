@@ -1,0 +1,4 @@
+//! `conversation::http1` of the crate `fuzz-targets`, for libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_targets::run("http1_conversation", bytes));
