@@ -26,7 +26,8 @@ impl Misplaced {
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         let excerpt = contents[line_start..].lines().next().unwrap_or_default();
         let column = contents[line_start..start].chars().count() + 1;
-        let end = span.end.clamp(start, line_start + excerpt.len());
+        // The end of the line, which is none of the excerpt, can be what is wrong.
+        let end = span.end.min(line_start + excerpt.len()).max(start);
         let length = contents.get(start..end).map_or(1, |text| text.chars().count()).max(1);
         Misplaced {
             file: file.to_owned(),

@@ -287,6 +287,9 @@ pub fn dns_name(text: &str) -> Result<String, NameError> {
     Ok(if star { format!("*.{ascii}") } else { ascii.to_owned() })
 }
 
+/// The longest mailbox, for which a path has two octets more (RFC 5321 section 4.5.3.1.3).
+const LONGEST_MAILBOX: usize = 254;
+
 /// A mailbox in the form rfc822Name carries: ASCII, its domain converted.
 ///
 /// # Errors
@@ -308,6 +311,9 @@ pub fn email_address(text: &str) -> Result<String, NameError> {
         return Err(problem("the part before the @ holds a character that needs quoting"));
     }
     match dns_name(domain) {
+        Ok(domain) if local.len() + 1 + domain.len() > LONGEST_MAILBOX => {
+            Err(problem("a mailbox has at most 254 characters (RFC 5321 section 4.5.3.1.3)"))
+        }
         Ok(domain) if !domain.starts_with('*') => Ok(format!("{local}@{domain}")),
         _ => Err(problem("the part behind the @ is no domain")),
     }
@@ -366,6 +372,23 @@ mod tests {
         );
         let server = SubjectNames::for_server(&["myhost", "[::1]", "myhost"]).unwrap();
         assert_eq!(server.alternative.len(), 2, "a name given twice stands once");
+    }
+
+    #[test]
+    fn a_mailbox_is_as_long_as_may_be_once_its_domain_is_ascii() {
+        // Two octets of a label are seven in ASCII.
+        let domain = |labels: usize| format!("{}a.test", "ü.".repeat(labels));
+        let found: Vec<_> = (1..40).map(|labels| email_address(&format!("x@{}", domain(labels)))).collect();
+        for found in found.iter().flatten() {
+            assert!(found.len() <= 254);
+            assert_eq!(email_address(found).as_ref(), Ok(found));
+        }
+        assert!(found[0].is_ok() && found[38].is_err());
+        let local = "x".repeat(64);
+        let fitting = format!("{local}@{}.{}.{}.test", "a".repeat(62), "b".repeat(62), "c".repeat(58));
+        assert_eq!(fitting.len(), 254);
+        assert!(email_address(&fitting).is_ok());
+        assert!(email_address(&fitting.replacen("c", "cc", 1)).is_err());
     }
 
     #[test]

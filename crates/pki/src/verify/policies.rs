@@ -149,7 +149,8 @@ fn evaluate(
         }
     }
     counters.explicit = counters.explicit.saturating_sub(1);
-    if issued[0].policy_extensions().require_explicit == Some(0) {
+    // Where the anchor itself was presented, no certificate was issued.
+    if issued.first().is_some_and(|leaf| leaf.policy_extensions().require_explicit == Some(0)) {
         counters.explicit = 0;
     }
     if counters.explicit > 0 {

@@ -111,6 +111,19 @@ fn an_anchor_that_requires_a_policy_is_obeyed() {
 }
 
 #[test]
+fn an_anchor_that_is_presented_itself_is_judged_whatever_it_says_of_policies() {
+    for anchor in [
+        RawCertificate::client("alice").policy_constraints(Some(0), None),
+        RawCertificate::client("alice").policies(&[policy(1)]).policy_constraints(Some(3), Some(0)),
+        RawCertificate::client("alice").policy_mappings(&[(policy(1), policy(2))]),
+    ] {
+        let anchor = anchor.self_signed();
+        assert_eq!(check(&anchor, &[&anchor]).codes(), []);
+        assert_eq!(check(&anchor, &[&anchor]).policies(&[], EXPLICIT).codes(), [], "nothing stands between");
+    }
+}
+
+#[test]
 fn a_graph_that_would_be_an_exponential_tree_is_judged_at_once() {
     // CVE-2023-0464: two policies, each mapped to both, in every CA, double the tree of RFC 5280 at each of them.
     let both = [policy(1), policy(2)];

@@ -184,6 +184,18 @@ fn nobody_is_shut_out_by_forgetting_a_rule_without_being_told() {
 }
 
 #[test]
+fn lines_that_end_otherwise_and_files_that_are_cut_anywhere_are_told_of_too() {
+    let told = |text: &str| check(text).map_or_else(|error| error.marked(), |_| String::new());
+    let other = GOOD.replace('\n', "\r\n");
+    assert_eq!(told(&other), "");
+    for end in (0..other.len()).filter(|end| other.is_char_boundary(*end)) {
+        let _ = told(&other[..end]);
+    }
+    // What is wrong stands behind the last character of its line.
+    assert_eq!(told("\"\r\n!\n\"\"\""), "1 | \"\n  |  ^");
+}
+
+#[test]
 fn the_place_is_marked_under_the_line() {
     let error = check("[[listeners]]\naddress = \"nowhere\"\n").unwrap_err();
     assert_eq!(error.marked(), "2 | address = \"nowhere\"\n  |           ^^^^^^^^^");
