@@ -143,7 +143,7 @@ def main():
         del os.environ["SANDBOX_STAGE"]
         filtered(settings)
         os.execv(command[0], command)
-    known = {"LimitCORE", "LimitMEMLOCK", "LimitNOFILE", "CapabilityBoundingSet", "AmbientCapabilities", "UMask"}
+    known = {"Environment", "LimitCORE", "LimitMEMLOCK", "LimitNOFILE", "CapabilityBoundingSet", "AmbientCapabilities", "UMask"}
     done = {"RestrictAddressFamilies", "RestrictNamespaces", "MemoryDenyWriteExecute", "NoNewPrivileges", "ProtectSystem",
             "ProtectProc", "ProcSubset", "SystemCallArchitectures", "SystemCallFilter", "SystemCallErrorNumber"}
     if strange := set(settings) - known - done - ELSEWHERE:
@@ -156,6 +156,8 @@ def main():
             except (PermissionError, ValueError):
                 # A container may leave less; the program must do with it.
                 print(f"sandbox: Limit{key}={value} is more than this machine leaves", file=sys.stderr)
+    for value in settings.get("Environment", []):
+        os.environ.update([value.split("=", 1)])
     os.umask(int(settings["UMask"][0], 8))
     read_only(writable)
     words = [word.removeprefix("CAP_").lower() for word in settings["CapabilityBoundingSet"][0].split()]

@@ -74,16 +74,24 @@ def free_port():
         return one.getsockname()[1]
 
 
+def of_unit(name):
+    """What the systemd unit has in its environment."""
+    with open(os.path.join(os.path.dirname(__file__), f"../packaging/countersign-{name}.service")) as unit:
+        lines = [line.strip().removeprefix("Environment=") for line in unit if line.startswith("Environment=")]
+    return dict(line.split("=", 1) for line in lines)
+
+
 class Process:
     """One that stays, or comes back."""
 
     def __init__(self, name, *words):
         self.name, self.words, self.process = name, words, None
+        self.environment = ENVIRONMENT | of_unit(words[0])
         self.start()
 
     def start(self):
         with open(os.path.join(OUT, f"{self.name}.log"), "ab") as log:
-            self.process = subprocess.Popen([BINARY, *self.words], env=ENVIRONMENT, cwd=OUT, stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([BINARY, *self.words], env=self.environment, cwd=OUT, stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
 
     def end(self, how):
