@@ -78,6 +78,8 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
     let order = match query.state {
         StateFilter::ExpiringBefore(_) => Order::End,
         StateFilter::Expired => Order::LatestEnd,
+        // Of those revoked there are few, and they may be anywhere.
+        StateFilter::Revoked => Order::Id,
         _ if trigrams.is_empty() || query.partner.is_some() => Order::Id,
         _ => Order::Position,
     };
@@ -94,15 +96,20 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
             conditions.push(format!("(not_after, certificate.id) {is} ({not_after}, {id})"));
             None
         }
-        (Some(place), Order::Id) => Some(values.bind(place.id)),
+        (Some(place), Order::Id) => {
+            let id = values.bind(place.id);
+            conditions.push(format!("certificate.id < {id}"));
+            Some(id)
+        }
         (Some(place), Order::Position) => Some(values.bind(place.position)),
     };
     let limit = if query.limit == 0 { -1 } else { i64::try_from(query.limit).unwrap_or(-2) + 1 };
     let limit = values.bind(limit);
-    if let Some(text) = text.filter(|_| order.is_by_end() && query.partner.is_none() && query.limit != 0) {
-        // Where many fit, those that are first by their end are enough, and the index of names would give all.
+    let is_by_index = order.is_by_end() || query.state == StateFilter::Revoked;
+    if let Some(text) = text.filter(|_| is_by_index && query.partner.is_none() && query.limit != 0) {
+        // Where many fit, those that are first in the list are enough, and the index of names would give all.
         if let Some(fits) = in_first(text, &mut values) {
-            let by = order_by(order, "");
+            let by = order_by(order, "certificate.id");
             let sql = format!(
                 "SELECT {ENTRY}, certificate.id
                  FROM (SELECT id AS first FROM certificate WHERE {} ORDER BY {by} LIMIT {READ_ONE_BY_ONE})
@@ -117,26 +124,33 @@ pub(crate) fn list(connection: &Connection, query: &Query, now: Timestamp) -> ru
             }
         }
     }
+    let is_short = text.is_some() && trigrams.is_empty();
     // Where the rows come from. In the index's own order, newest first, a search ends at the limit: a million that fit
     // cost no more than a hundred.
     let sources = match (&query.partner, text) {
         (Some(partner), text) => vec![of_partner(partner, text, &mut values)],
-        (None, Some(text)) if trigrams.is_empty() => short_search(text, before.as_deref(), &mut values),
-        (None, Some(text)) => search(text, trigrams, before.as_deref(), &mut values),
+        (None, Some(text)) if is_short => short_search(text, before.as_deref(), &mut values),
+        (None, Some(text)) => {
+            let before = before.as_deref().filter(|_| order == Order::Position);
+            search(text, trigrams, before, &mut values)
+        }
         (None, None) => vec!["certificate".to_owned()],
     };
-    let has_places = sources.len() > 1;
-    if let Some(before) = &before {
-        let column = if has_places { "place" } else { "certificate.id" };
-        conditions.push(format!("{column} < {before}"));
+    let key = match order {
+        Order::Position => "place",
+        // It is the same, and what the rows come in the order of.
+        Order::Id if is_short && query.partner.is_none() => "place",
+        _ => "certificate.id",
+    };
+    if let Some(before) = before.filter(|_| order == Order::Position) {
+        conditions.push(format!("place < {before}"));
     }
-    let key = if has_places && !order.is_by_end() { "place" } else { "certificate.id" };
     let by = order_by(order, key);
     let mut entries: Vec<(i64, Entry)> = Vec::new();
     for source in &sources {
         // Of a short search, what the first source gives is newer than what the second would.
         let is_enough = query.limit != 0 && entries.len() > query.limit;
-        if order == Order::Id && is_enough {
+        if order == Order::Id && is_short && is_enough {
             break;
         }
         let sql = format!(

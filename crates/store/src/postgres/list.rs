@@ -46,7 +46,7 @@ impl List {
         format!("SELECT {ENTRY} FROM certificate WHERE {conditions} ORDER BY {} {limit}", self.order)
     }
 
-    /// The same with a condition that only those fulfil which are read first, where the list is by the end of certificates.
+    /// The same with a condition that only those fulfil which are read first, where an index has the list.
     fn sql_of_first(&self, condition: &str) -> String {
         let (conditions, order, limit) =
             (self.conditions.join(" AND "), self.order, self.limit.saturating_add(1));
@@ -82,7 +82,7 @@ impl List {
         }
         if ways.is_empty() && query.limit != 0 {
             // Where many fit, those at the beginning of the list are enough, and the index would give all.
-            let sql = if is_by_end(query.state) {
+            let sql = if has_index(query.state) {
                 self.sql_of_first(&in_names)
             } else {
                 self.sql(&[in_names.clone(), format!("position > {} - {READ_ONE_BY_ONE}", self.start)])
@@ -99,9 +99,9 @@ impl List {
     }
 }
 
-/// Whether it is a list by the end of certificates, and not of the newest.
-fn is_by_end(state: StateFilter) -> bool {
-    matches!(state, StateFilter::ExpiringBefore(_) | StateFilter::Expired)
+/// Whether an index has what is in this state in the order of the list.
+fn has_index(state: StateFilter) -> bool {
+    matches!(state, StateFilter::ExpiringBefore(_) | StateFilter::Expired | StateFilter::Revoked)
 }
 
 fn any_of(ways: &[String]) -> String {

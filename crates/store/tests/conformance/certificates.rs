@@ -86,6 +86,10 @@ fn page_after_page_is_the_whole_list_whatever_it_is_narrowed_to() {
             Identity { label: "svc-2".to_owned(), partner: Some("acme".to_owned()), ..Identity::default() };
         identity.put(&memory, Who::from("warden"), testkit::now()).unwrap();
         let issued: Vec<_> = (0..23).map(|n| issue(&authority, &format!("svc-{}", n % 3))).collect();
+        for one in issued.iter().step_by(3) {
+            let which = Selector::Serial(one.certificate.serial().to_vec());
+            revoke(&memory, &which, RevocationReason::Superseded, "warden", testkit::now()).unwrap();
+        }
         // Three that ended, the last one of them first.
         for (serial, days) in [(0x51, -5), (0x52, -3), (0x53, -9)] {
             put_one_that_ends(&memory, serial, days);
@@ -102,6 +106,16 @@ fn page_after_page_is_the_whole_list_whatever_it_is_narrowed_to() {
             ("one name", text("svc-1")),
             ("the start of a serial number", text(&pki::hex(&issued[0].certificate.serial()[..8]))),
             ("good", Query { state: StateFilter::Good, ..Query::default() }),
+            ("revoked", Query { state: StateFilter::Revoked, ..Query::default() }),
+            ("revoked, three letters", Query { state: StateFilter::Revoked, ..text("svc") }),
+            ("revoked, two letters", Query { state: StateFilter::Revoked, ..text("sv") }),
+            (
+                "revoked, the start of a fingerprint",
+                Query {
+                    state: StateFilter::Revoked,
+                    ..text(&pki::hex(&issued[0].certificate.sha256()[..6]))
+                },
+            ),
             ("ended", Query { state: StateFilter::Expired, ..Query::default() }),
             ("ended, three letters", Query { state: StateFilter::Expired, ..text("svc") }),
             ("ended, two letters", Query { state: StateFilter::Expired, ..text("sv") }),
