@@ -351,7 +351,9 @@ impl State {
         &self.0.radar
     }
 
-    pub(crate) fn responder(&self, line: u32) -> Option<Arc<Responder>> {
+    /// Who signs OCSP answers for the line of this number.
+    #[must_use]
+    pub fn responder(&self, line: u32) -> Option<Arc<Responder>> {
         self.0.responders.read().unwrap_or_else(PoisonError::into_inner).get(&line).cloned()
     }
 
