@@ -221,23 +221,7 @@ fn in_first(text: &str, values: &mut Values) -> Option<String> {
 /// What a certificate fulfils that is wanted.
 fn conditions(query: &Query, now: Timestamp, values: &mut Values) -> Vec<String> {
     let mut conditions = vec!["der IS NOT NULL".to_owned()];
-    let now = now.as_second();
-    match query.state {
-        StateFilter::Any => {}
-        StateFilter::Good => {
-            let now = values.bind(now);
-            conditions.push(format!("revoked_at IS NULL AND not_after >= {now} AND not_before <= {now}"));
-        }
-        StateFilter::Expired => {
-            let now = values.bind(now);
-            conditions.push(format!("revoked_at IS NULL AND not_after < {now}"));
-        }
-        StateFilter::Revoked => conditions.push("revoked_at IS NOT NULL".to_owned()),
-        StateFilter::ExpiringBefore(end) => {
-            let (now, end) = (values.bind(now), values.bind(end.as_second()));
-            conditions.push(format!("revoked_at IS NULL AND not_after BETWEEN {now} AND {end}"));
-        }
-    }
+    conditions.extend(in_state(query.state, now, |moment| values.bind(moment)));
     if let Some(profile) = query.profile {
         let profile = values.bind(profile.name().to_owned());
         conditions.push(format!("profile = {profile}"));
@@ -248,6 +232,28 @@ fn conditions(query: &Query, now: Timestamp, values: &mut Values) -> Vec<String>
         conditions.push(format!("+line = {line}"));
     }
     conditions
+}
+
+/// What a certificate in this state fulfils, in the words of both databases; `bind` gives a moment its name in the statement.
+pub(crate) fn in_state(
+    state: StateFilter,
+    now: Timestamp,
+    mut bind: impl FnMut(i64) -> String,
+) -> Option<String> {
+    let now = now.as_second();
+    match state {
+        StateFilter::Any => None,
+        StateFilter::Good => {
+            let now = bind(now);
+            Some(format!("revoked_at IS NULL AND not_after >= {now} AND not_before <= {now}"))
+        }
+        StateFilter::Expired => Some(format!("revoked_at IS NULL AND not_after < {}", bind(now))),
+        StateFilter::Revoked => Some("revoked_at IS NOT NULL".to_owned()),
+        StateFilter::ExpiringBefore(end) => {
+            let (now, end) = (bind(now), bind(end.as_second()));
+            Some(format!("revoked_at IS NULL AND not_after BETWEEN {now} AND {end}"))
+        }
+    }
 }
 
 /// The certificates of a partner's identities that a text finds, by their labels: a partner has few, whatever the whole has.

@@ -7,7 +7,7 @@ use postgres::{Error, Row};
 
 use super::read::{ENTRY, entry};
 use super::reader::Reader;
-use crate::list::{READ_ONE_BY_ONE, trigrams};
+use crate::list::{READ_ONE_BY_ONE, in_state, trigrams};
 use crate::read::after;
 
 /// What a statement is given.
@@ -153,23 +153,7 @@ pub(super) fn list(reader: &mut Reader, query: &Query, now: Timestamp) -> Result
 /// What a certificate fulfils that is wanted, but for the text.
 fn narrow(list: &mut List, query: &Query, now: Timestamp) {
     let List { values, conditions, .. } = list;
-    let now = now.as_second();
-    match query.state {
-        StateFilter::Any => {}
-        StateFilter::Good => {
-            let now = values.bind(now);
-            conditions.push(format!("revoked_at IS NULL AND not_after >= {now} AND not_before <= {now}"));
-        }
-        StateFilter::Expired => {
-            let now = values.bind(now);
-            conditions.push(format!("revoked_at IS NULL AND not_after < {now}"));
-        }
-        StateFilter::Revoked => conditions.push("revoked_at IS NOT NULL".to_owned()),
-        StateFilter::ExpiringBefore(end) => {
-            let (now, end) = (values.bind(now), values.bind(end.as_second()));
-            conditions.push(format!("revoked_at IS NULL AND not_after BETWEEN {now} AND {end}"));
-        }
-    }
+    conditions.extend(in_state(query.state, now, |moment| values.bind(moment)));
     if let Some(profile) = query.profile {
         let profile = values.bind(profile.name().to_owned());
         conditions.push(format!("profile = {profile}"));
