@@ -119,7 +119,8 @@ impl List {
         {
             return Err(Failure::refused(format!(
                 "no certificate of this authority has the serial number {serial}"
-            )));
+            ))
+            .hint("countersign list --json    (serial numbers in full)"));
         }
         let page = memory.list(&query, now).or_refuse()?;
         let mut certificates = Vec::new();
